@@ -1,0 +1,79 @@
+"""Conversion and checking at the public edge; every message says what, wanted, received, and the mend."""
+
+import operator
+
+import numpy as np
+
+from atrous.errors import DTypeError, ParameterError, ShapeError
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+# Axis sizes and element counts stay below this, so that kernels may index with 32 bits.
+LIMIT = 2**31 - 1
+
+
+def float_array(owner, name, value, *, like=None):
+    """Return `value` as an ndarray of native float32 or float64; with `like`, of the same dtype as that array."""
+    array = np.asarray(value)
+    if array.dtype.newbyteorder("=") not in FLOATS:
+        mend = f"Convert it with {name}.astype(np.float32)."
+        if array.dtype == object:
+            mend = "Pass one rectangular array of numbers."
+        raise DTypeError(f"{owner}: {name} must be float32 or float64, got {array.dtype}. {mend}")
+    if like is not None and array.dtype != like.dtype:
+        raise DTypeError(
+            f"{owner}: {name} must have the dtype of the other arrays, {like.dtype}, got {array.dtype}. "
+            f"Convert it with {name}.astype(np.{like.dtype})."
+        )
+    if array.size == 0:
+        raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}. Every axis needs at least one element.")
+    small_enough(owner, name, array.shape)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def small_enough(owner, name, shape):
+    """Refuse shapes with more elements than 32-bit indices can count."""
+    count = 1
+    for size in shape:
+        count *= int(size)
+    if count > LIMIT:
+        raise ShapeError(
+            f"{owner}: {name} of shape {tuple(map(int, shape))} has {count:.3g} elements; at most 2^31 - 1 are "
+            "handled. Split the batch, or cut the image into tiles."
+        )
+
+
+def integer(owner, name, value, *, least):
+    """Return `value` as an int of at least `least`; booleans and floats are refused."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise ParameterError(
+            f"{owner}: {name} must be an integer, got {value!r} of type {type(value).__name__}."
+        ) from None
+    if number < least:
+        raise ParameterError(f"{owner}: {name} must be at least {least}, got {number}.")
+    if number > LIMIT:
+        raise ParameterError(f"{owner}: {name} must be below 2^31, got {number}.")
+    return number
+
+
+def per_axis(owner, name, value, axes, *, least):
+    """Return one int for each spatial axis from one int or a sequence of `axes` ints."""
+    if np.ndim(value) == 0:
+        return (integer(owner, name, value, least=least),) * axes
+    values = tuple(value)
+    if len(values) != axes:
+        raise ParameterError(
+            f"{owner}: {name} must be one integer or {axes}, one for each spatial axis, got {value!r}."
+        )
+    return tuple(integer(owner, f"{name}[{i}]", v, least=least) for i, v in enumerate(values))
+
+
+def one_of(owner, name, value, choices):
+    """Return `value` if it is among `choices`."""
+    if value not in choices:
+        listed = ", ".join(repr(c) for c in choices)
+        raise ParameterError(f"{owner}: {name} must be one of {listed}; got {value!r}.")
+    return value

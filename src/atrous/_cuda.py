@@ -1,0 +1,34 @@
+"""Is there a GPU that kernels can run on, and if not, why not."""
+
+from functools import cache
+
+from atrous.errors import BackendUnavailable
+
+
+@cache
+def why_not():
+    """Return None where CUDA kernels can run, in the simulator too, otherwise one sentence that says why not."""
+    try:
+        from numba import config, cuda
+    except Exception as error:  # numba-cuda without its runtime raises more than ImportError
+        return f'numba.cuda cannot be imported ({error}). Install it with pip install "atrous[cuda]".'
+    if config.ENABLE_CUDASIM:
+        return None
+    try:
+        if cuda.is_available():
+            return None
+        error = cuda.cuda_error() if hasattr(cuda, "cuda_error") else None
+    except Exception as problem:
+        error = problem
+    first = str(error).strip().splitlines()
+    return "no NVIDIA GPU with a driver was found" + (f" ({first[0].rstrip(':.')})." if error and first else ".")
+
+
+def require(owner):
+    """Raise BackendUnavailable unless CUDA kernels can run."""
+    reason = why_not()
+    if reason:
+        raise BackendUnavailable(
+            f'{owner}: method="cuda" needs a CUDA device: {reason} Use method="auto", or set '
+            "NUMBA_ENABLE_CUDASIM=1 before Python starts to try kernels in the simulator."
+        )

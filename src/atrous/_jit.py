@@ -1,0 +1,246 @@
+"""Kernels of the house: one decorator that compiles with Numba and keeps the result on disk, never stale.
+
+Numba's own ``cache=True`` notices an edit in the file of a function, but not in the files of the functions that it
+calls. Here every kernel's cache folder is named after a digest of the kernel's file and of all package files that it
+imports, of this package's version and of Numba's: after an edit the old folder is simply not looked at.
+
+Environment: ``ATROUS_CACHE`` names another folder, or ``off``; ``ATROUS_QUIET=1`` silences the line that says what is
+being compiled.
+"""
+
+import ast
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+import numba
+from numba.core.caching import FunctionCache, NullCache
+
+import atrous
+
+PACKAGE = Path(__file__).parent
+# Folders of earlier sources that are kept, per file: a branch switched to and fro need not compile anew.
+KEPT_FOLDERS = 3
+LOCK_SECONDS = 60
+
+compiled = []  # (kernel, dtype, seconds) of this process, for `atrous bench compile`
+_config_lock = threading.Lock()
+
+
+def kernel(*, parallel=False, contract=True):
+    """Decorate a function of arrays and numbers as a compiled, cached kernel.
+
+    Parameters
+    ----------
+    parallel : bool
+        Let ``prange`` run on all threads. Each iteration must own what it writes.
+    contract : bool
+        Fuse a·b + c into one instruction with one rounding. No other liberty with floating point is ever taken:
+        NaN and inf keep their meaning, and sums their order.
+    """
+
+    def decorate(function):
+        flags = {"contract"} if contract else False
+        dispatcher = numba.njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=flags)(function)
+        if not numba.config.DISABLE_JIT:
+            label = f"{function.__module__.removeprefix('atrous.')}.{function.__name__.strip('_')}"
+            dispatcher._cache = _Store(function, label)
+        return dispatcher
+
+    return decorate
+
+
+def cache_root():
+    """Return the folder that holds the compiled kernels, or None where caching is switched off."""
+    chosen = os.environ.get("ATROUS_CACHE", "")
+    if chosen.lower() == "off":
+        return None
+    if chosen:
+        return Path(chosen).expanduser()
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(os.environ["NUMBA_CACHE_DIR"]) / "atrous"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "atrous"
+
+
+def clear_cache():
+    """Delete every compiled kernel; return how many bytes that freed. The next call of each compiles anew."""
+    root = cache_root()
+    if root is None or not root.is_dir():
+        return 0
+    freed = 0
+    for folder in root.glob("*-*"):
+        if folder.is_dir() and _is_ours(folder):
+            freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            shutil.rmtree(folder, ignore_errors=True)
+    return freed
+
+
+def _is_ours(folder):
+    return len(folder.name.rpartition("-")[2]) == 20
+
+
+def _imports(path):
+    """Return the files of this package that the file at `path` imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "atrous":
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "atrous"]
+        else:
+            continue
+        for name in names:
+            file = PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
+            if name != "atrous" and file.is_file():
+                found.add(file)
+    return found
+
+
+@cache
+def source_digest(path):
+    """Return 20 hex digits of a digest of the file, all package files it imports, and both versions."""
+    seen, todo = set(), [Path(path)]
+    while todo:
+        file = todo.pop()
+        if file not in seen:
+            seen.add(file)
+            todo.extend(_imports(file))
+    digest = hashlib.sha256(f"{atrous.__version__} {numba.__version__}".encode())
+    for file in sorted(seen):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+def _prune(root, stem, current):
+    """Delete the oldest folders of a file's earlier sources; leave the newest few."""
+    with contextlib.suppress(OSError):
+        old = [f for f in root.glob(f"{stem}-*") if f.name != current and _is_ours(f)]
+        old.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+        for folder in old[KEPT_FOLDERS - 1 :]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _disk_cache(function):
+    """Return Numba's cache for `function` in the folder of its digest, or one that keeps nothing."""
+    root = cache_root()
+    if root is None:
+        return NullCache()
+    path = Path(function.__code__.co_filename)
+    stem = ".".join(path.relative_to(PACKAGE).with_suffix("").parts) if path.is_relative_to(PACKAGE) else path.stem
+    folder = root / f"{stem}-{source_digest(path)}"
+    try:
+        fresh = not folder.is_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        if fresh:
+            _prune(root, stem, folder.name)
+        with _config_lock:
+            before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+            try:
+                found = FunctionCache(function)
+            finally:
+                numba.config.CACHE_DIR = before
+    except (OSError, RuntimeError):
+        return NullCache()
+    # NUMBA_CACHE_LOCATOR_CLASSES may lead elsewhere, where an edit of a formula would go unnoticed.
+    return found if Path(found.cache_path).is_relative_to(folder) else NullCache()
+
+
+class _Store:
+    """What a dispatcher asks before it compiles and tells afterwards: disk cache, announcement, compile time."""
+
+    def __init__(self, function, label):
+        self.function, self.label = function, label
+        self._disk = None
+        self._started = {}
+
+    @property
+    def disk(self):
+        if self._disk is None:
+            self._disk = _disk_cache(self.function)
+        return self._disk
+
+    @property
+    def cache_path(self):
+        return getattr(self.disk, "cache_path", None)
+
+    def load_overload(self, sig, target_context):
+        try:
+            found = self.disk.load_overload(sig, target_context)
+        except Exception:  # a damaged file costs a compilation, nothing else
+            found = None
+        if found is None:
+            self._announce(sig)
+            self._started[sig] = time.perf_counter()
+        return found
+
+    def save_overload(self, sig, data):
+        compiled.append((self.label, _dtype_of(sig), time.perf_counter() - self._started.pop(sig, time.perf_counter())))
+        if isinstance(self.disk, NullCache):
+            return
+        with contextlib.suppress(OSError), _exclusive(Path(self.cache_path)) as ours:
+            if ours:
+                self.disk.save_overload(sig, data)
+
+    def enable(self):
+        self.disk.enable()
+
+    def disable(self):
+        self.disk.disable()
+
+    def flush(self):
+        self.disk.flush()
+
+    def _announce(self, sig):
+        if os.environ.get("ATROUS_QUIET") or sys.stderr is None:
+            return
+        kept = "once for this machine" if self.cache_path else "for this process; no cache folder is writable"
+        with contextlib.suppress(OSError, ValueError):
+            print(f"atrous: compiling {self.label} for {_dtype_of(sig)} ({kept})", file=sys.stderr, flush=True)
+
+
+def _dtype_of(sig):
+    return next((str(a.dtype) for a in sig if hasattr(a, "dtype")), "numbers")
+
+
+@contextlib.contextmanager
+def _exclusive(folder):
+    """Yield True to one process at a time; to another after two seconds False: it then keeps its kernel to itself.
+
+    Numba numbers its files from an index that it reads and writes in two steps; two processes that interleave could
+    file one kernel under the signature of another.
+    """
+    lock, deadline, ours = folder / "lock", time.monotonic() + 2, False
+    while not ours:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+            ours = True
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if time.time() - lock.stat().st_mtime > LOCK_SECONDS:
+                    lock.unlink()
+                    continue
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield ours
+    finally:
+        if ours:
+            with contextlib.suppress(OSError):
+                lock.unlink()

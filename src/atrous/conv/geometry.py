@@ -1,0 +1,185 @@
+"""The one geometry that every method works on: sizes, taps, steps and zeros as a NamedTuple of ints.
+
+Signals and images are lifted to three spatial axes at the public edge, so that every method is written once.
+A tuple of ints is a legal argument of NumPy code, of Numba loops and of CUDA kernels alike.
+
+Role: geometry.
+"""
+
+import math
+from typing import NamedTuple
+
+from atrous import _check
+from atrous.conv.padding import effective_kernel, resolve_padding
+from atrous.errors import ParameterError, ShapeError
+
+
+class ConvGeometry(NamedTuple):
+    """Everything that fixes an atrous convolution but its numbers; three spatial axes, depth, height, width."""
+
+    n: int
+    c: int
+    f: int
+    groups: int
+    d: int
+    h: int
+    w: int
+    kd: int
+    kh: int
+    kw: int
+    od: int
+    oh: int
+    ow: int
+    sd: int
+    sh: int
+    sw: int
+    rd: int
+    rh: int
+    rw: int
+    pd: int
+    ph: int
+    pw: int
+
+    @property
+    def size(self):
+        """Input size (D, H, W)."""
+        return self.d, self.h, self.w
+
+    @property
+    def kernel(self):
+        """Number of taps along each axis."""
+        return self.kd, self.kh, self.kw
+
+    @property
+    def out(self):
+        """Output size."""
+        return self.od, self.oh, self.ow
+
+    @property
+    def stride(self):
+        """Distance between outputs, in input samples."""
+        return self.sd, self.sh, self.sw
+
+    @property
+    def rate(self):
+        """Distance between taps, in input samples."""
+        return self.rd, self.rh, self.rw
+
+    @property
+    def pad(self):
+        """Zeros before the input; those after it are implied by the output size."""
+        return self.pd, self.ph, self.pw
+
+    @property
+    def span(self):
+        """Length of the padded input that taps read: (out − 1)·stride + k_e."""
+        return tuple(
+            (o - 1) * s + r * (k - 1) + 1
+            for o, s, r, k in zip(self.out, self.stride, self.rate, self.kernel, strict=True)
+        )
+
+    @property
+    def macs(self):
+        """Multiply-adds of the convolution, taps on zeros counted."""
+        return self.n * self.f * (self.c // self.groups) * math.prod(self.kernel) * math.prod(self.out)
+
+
+def geometry(n, c, f, groups, *, size, kernel, out, stride, rate, pad):
+    """Return the ConvGeometry of these sizes, each of the last six a triple."""
+    return ConvGeometry(n, c, f, groups, *size, *kernel, *out, *stride, *rate, *pad)
+
+
+def conv_geometry(x_shape, w_shape, *, rate=1, stride=1, padding="same", groups=1, owner="conv_geometry"):
+    """Check shapes and options against each other and return their geometry.
+
+    Parameters
+    ----------
+    x_shape : tuple of int
+        (N, C, *S), 1 to 3 spatial axes.
+    w_shape : tuple of int
+        (F, C/groups, *K).
+    rate, stride : int or one int per axis
+        Distance between taps, and between outputs, in input samples.
+    padding : "same", "valid", int, ints or pairs (before, after)
+        Zeros around the input.
+    groups : int
+        Channel groups that are convolved apart.
+
+    Returns
+    -------
+    ConvGeometry
+
+    Raises
+    ------
+    ShapeError
+        Axes or channels do not fit, or the kernel exceeds the padded input.
+    ParameterError
+        A rate, stride, padding or group count outside its range.
+    """
+    rank = len(x_shape) - 2
+    if rank not in (1, 2, 3):
+        raise ShapeError(
+            f"{owner}: x must be (N, C, *S) with 1, 2 or 3 spatial axes, got shape {tuple(x_shape)}. "
+            "For one grey image use x[None, None]."
+        )
+    if len(w_shape) != rank + 2:
+        raise ShapeError(
+            f"{owner}: w must be (F, C/groups, *K) with {rank + 2} axes like x, got shape {tuple(w_shape)}; "
+            f"x is {tuple(x_shape)}."
+        )
+    n, c, *size = map(int, x_shape)
+    f, c_group, *kernel = map(int, w_shape)
+    groups = _check.integer(owner, "groups", groups, least=1)
+    if c % groups or f % groups:
+        raise ParameterError(f"{owner}: groups must divide the {c} channels of x and the {f} filters, got {groups}.")
+    if c_group * groups != c:
+        raise ShapeError(
+            f"{owner}: w has {c_group} channels in each of {groups} group(s), so x needs {c_group * groups}, but x "
+            f"has {c}; x is {tuple(x_shape)}, w is {tuple(w_shape)}."
+        )
+    rate = _check.per_axis(owner, "rate", rate, rank, least=1)
+    stride = _check.per_axis(owner, "stride", stride, rank, least=1)
+    pads = resolve_padding(owner, padding, kernel, rate)
+    out = []
+    for axis, (length, k, r, s, pair) in enumerate(zip(size, kernel, rate, stride, pads, strict=True)):
+        span, room = effective_kernel(k, r), length + sum(pair)
+        if max(span, room) > _check.LIMIT:
+            raise ShapeError(
+                f"{owner}: spatial axis {axis} of length {length} needs {max(span, room)} samples with kernel {k}, "
+                f"rate {r} and padding {pair}; sizes must stay below 2^31. Lower the rate."
+            )
+        if span > room:
+            raise ShapeError(
+                f"{owner}: the kernel spans {span} samples of spatial axis {axis} (kernel {k}, rate {r}), but the "
+                f'padded input has {room}. Lower the rate or use padding="same".'
+            )
+        out.append((room - span) // s + 1)
+    _check.small_enough(owner, "the output", (n, f, *out))
+    fill = (1,) * (3 - rank)
+    return geometry(
+        n, c, f, groups,
+        size=(*fill, *size), kernel=(*fill, *kernel), out=(*fill, *out),
+        stride=(*fill, *stride), rate=(*fill, *rate), pad=(*(0,) * (3 - rank), *(before for before, _ in pads)),
+    )  # fmt: skip
+
+
+def output_size(size, kernel, *, rate=1, stride=1, padding="same"):
+    """Return the output length along one axis: ⌊(size + zeros − k_e) / stride⌋ + 1.
+
+    Examples
+    --------
+    >>> output_size(321, 3, stride=2), output_size(33, 3, rate=6, padding="valid")
+    (161, 21)
+    """
+    pair = padding if isinstance(padding, (str, int)) else (tuple(padding),)
+    return conv_geometry((1, 1, size), (1, 1, kernel), rate=rate, stride=stride, padding=pair, owner="output_size").ow
+
+
+def lift(a):
+    """View (A, B, *S) with 1 to 3 spatial axes as (A, B, D, H, W), the missing ones of length 1."""
+    return a.reshape(*a.shape[:2], *(1,) * (5 - a.ndim), *a.shape[2:])
+
+
+def drop(a, rank):
+    """Undo `lift`: view (A, B, D, H, W) with `rank` spatial axes."""
+    return a.reshape(*a.shape[:2], *a.shape[5 - rank :])

@@ -1,0 +1,60 @@
+"""The definition with channels, groups, zeros and strides: slide a sparse window, multiply, add.
+
+    y[n, f, o] = Σ_{c, k} x̃[n, c, s·o + r·k] · w[f, c, k]            x̃ is x with its zeros
+
+One loop over output positions o. The slice ``x̃[s·o : s·o + k_e : r]`` holds the samples under the taps, and the
+three functions differ only in which of its three partners (window, filter, output) is the unknown. This is what
+every other method is compared with.
+
+Role: definition. float32 stays float32. NaN and inf reach exactly the outputs whose taps read them.
+Cost: 2·macs flops in a Python loop over positions; extra memory one padded copy.
+
+References
+----------
+DeepLab v2, arXiv:1606.00915, Section 3.1, Equation (1), extended to several axes and channels.
+"""
+
+import numpy as np
+
+from atrous.conv.padding import padded, padded_adjoint
+
+
+def _windows(g):
+    """Yield each output position and the slices of the padded input that its taps read."""
+    for o in np.ndindex(g.out):
+        starts = [i * s for i, s in zip(o, g.stride, strict=True)]
+        yield o, tuple(
+            slice(start, start + r * (k - 1) + 1, r) for start, r, k in zip(starts, g.rate, g.kernel, strict=True)
+        )
+
+
+def _by_group(a, groups, axis):
+    """Return `a` with `axis` split into (groups, members)."""
+    return a.reshape(*a.shape[:axis], groups, -1, *a.shape[axis + 1 :])
+
+
+def forward(x, w, g):
+    """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW)."""
+    x_pad, w = _by_group(padded(x, g.pad, g.span), g.groups, 1), _by_group(w, g.groups, 0)
+    y = np.empty((g.n, g.groups, g.f // g.groups, *g.out), x.dtype)
+    for o, window in _windows(g):
+        y[..., *o] = np.einsum("ngczyx,gfczyx->ngf", x_pad[:, :, :, *window], w)
+    return y.reshape(g.n, g.f, *g.out)
+
+
+def backward_input(dy, w, g):
+    """Return dx (N, C, D, H, W): every output hands its gradient back to the samples under its taps."""
+    dx_pad = np.zeros((g.n, g.groups, g.c // g.groups, *g.span), dy.dtype)
+    dy, w = _by_group(dy, g.groups, 1), _by_group(w, g.groups, 0)
+    for o, window in _windows(g):
+        dx_pad[:, :, :, *window] += np.einsum("ngf,gfczyx->ngczyx", dy[..., *o], w)
+    return padded_adjoint(dx_pad.reshape(g.n, g.c, *g.span), g.pad, g.size)
+
+
+def backward_weight(dy, x, g):
+    """Return dw (F, C/groups, KD, KH, KW): every output adds its gradient times the samples under its taps."""
+    x_pad, dy = _by_group(padded(x, g.pad, g.span), g.groups, 1), _by_group(dy, g.groups, 1)
+    dw = np.zeros((g.groups, g.f // g.groups, g.c // g.groups, *g.kernel), dy.dtype)
+    for o, window in _windows(g):
+        dw += np.einsum("ngf,ngczyx->gfczyx", dy[..., *o], x_pad[:, :, :, *window])
+    return dw.reshape(g.f, g.c // g.groups, *g.kernel)

@@ -1,0 +1,35 @@
+"""All compiled kernels of the package, called once on tiny arrays so that later calls do not wait for a compiler."""
+
+import time
+
+import numpy as np
+
+from atrous import _check
+
+
+def warmup(dtypes=("float32", "float64")):
+    """Compile every CPU kernel, or load it from disk.
+
+    Parameters
+    ----------
+    dtypes : sequence of str or dtype
+        Which of float32 and float64.
+
+    Returns
+    -------
+    float
+        Seconds spent: a few the first time on a machine, a fraction of one afterwards.
+    """
+    from atrous.conv import direct
+    from atrous.conv.geometry import conv_geometry
+
+    started = time.perf_counter()
+    for dtype in dtypes:
+        name = np.dtype(dtype).name
+        _check.one_of("warmup", "dtypes", name, ("float32", "float64"))
+        x, w = np.ones((1, 1, 1, 1, 3), name), np.ones((1, 1, 1, 1, 1), name)
+        g = conv_geometry(x.shape, w.shape)
+        y = direct.forward(x, w, g)
+        direct.backward_input(y, w, g)
+        direct.backward_weight(y, x, g)
+    return time.perf_counter() - started
