@@ -19,7 +19,7 @@ def float_array(owner, name, value, *, like=None):
         if array.dtype == object:
             mend = "Pass one rectangular array of numbers."
         raise DTypeError(f"{owner}: {name} must be float32 or float64, got {array.dtype}. {mend}")
-    if like is not None and array.dtype != like.dtype:
+    if like is not None and array.dtype.newbyteorder("=") != like.dtype:
         raise DTypeError(
             f"{owner}: {name} must have the dtype of the other arrays, {like.dtype}, got {array.dtype}. "
             f"Convert it with {name}.astype(np.{like.dtype})."

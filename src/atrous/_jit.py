@@ -89,7 +89,8 @@ def clear_cache():
 
 
 def _is_ours(folder):
-    return len(folder.name.rpartition("-")[2]) == 20
+    digest = folder.name.rpartition("-")[2]
+    return len(digest) == 20 and set(digest) <= set("0123456789abcdef")
 
 
 def _imports(path):

@@ -1,13 +1,14 @@
 """All compiled kernels of the package, called once on tiny arrays so that later calls do not wait for a compiler."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from atrous import _check
 
 
-def warmup(dtypes=("float32", "float64")):
+def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
     """Compile every CPU kernel, or load it from disk.
 
     Parameters
@@ -33,3 +34,15 @@ def warmup(dtypes=("float32", "float64")):
         direct.backward_input(y, w, g)
         direct.backward_weight(y, x, g)
     return time.perf_counter() - started
+
+
+def threading_layer() -> tuple[int, str]:
+    """Return Numba's number of threads and its threading layer, which it chooses at a first parallel call."""
+    import numba
+
+    from atrous.conv import direct
+    from atrous.conv.geometry import conv_geometry
+
+    x = np.ones((1, 1, 1, 1, 3), np.float32)
+    direct.forward(x, x, conv_geometry(x.shape, x.shape))
+    return numba.get_num_threads(), "none, JIT is off" if numba.config.DISABLE_JIT else numba.threading_layer()

@@ -18,6 +18,7 @@ DeepLab v2, arXiv:1606.00915, Section 3.1; DeepLab v3, arXiv:1706.05587, Section
 TensorFlow's DeepLab, ``stack_blocks_dense``.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from atrous import _check
@@ -51,7 +52,7 @@ class ReceptiveField(NamedTuple):
     centre: float
 
 
-def receptive_field(layers):
+def receptive_field(layers: Iterable[Spatial | tuple[int, ...]]) -> ReceptiveField:
     """Return the receptive field of a chain of layers.
 
     Parameters
@@ -78,7 +79,7 @@ def receptive_field(layers):
     return ReceptiveField(size, jump, centre)
 
 
-def plan_output_stride(layers, output_stride):
+def plan_output_stride(layers: Iterable[Spatial | tuple[int, ...]], output_stride: int) -> list[Spatial]:
     """Remove strides beyond `output_stride` and widen the rates behind them.
 
     Parameters
@@ -117,7 +118,7 @@ def plan_output_stride(layers, output_stride):
             planned.append(layer)
             accumulated *= layer.stride
             continue
-        pad = None if layer.padding is None else layer.padding * rate
+        pad = None if layer.padding is None and layer.kernel % 2 else layer.pad * rate
         planned.append(layer._replace(stride=1, rate=layer.rate * rate, padding=pad))
         rate *= layer.stride
     if accumulated != output_stride:
@@ -129,7 +130,12 @@ def plan_output_stride(layers, output_stride):
 STRIDE_PLACES = {"caffe": ("first", 0), "torchvision": ("first", 1), "slim": ("last", 1)}
 
 
-def resnet_chain(units=(3, 4, 23, 3), *, convention="torchvision", multi_grid=(1, 1, 1)):
+def resnet_chain(
+    units: Sequence[int] = (3, 4, 23, 3),
+    *,
+    convention: str = "torchvision",
+    multi_grid: Sequence[int] = (1, 1, 1),
+) -> list[Spatial]:
     """Return the main path of a ResNet as a chain of layers, before any stride is traded for a rate.
 
     Parameters

@@ -14,8 +14,10 @@ Chen et al., DeepLab v1, arXiv:1412.7062, and DeepLab v2, arXiv:1606.00915, Sect
 
 import numpy as np
 
+from atrous._types import Array
 
-def atrous_1d(x, w, rate=1):
+
+def atrous_1d(x: Array, w: Array, rate: int = 1) -> Array:
     """Return y[i] = Σ_k x[i + rate·k]·w[k] wherever every tap lies inside x.
 
     Examples
@@ -30,7 +32,7 @@ def atrous_1d(x, w, rate=1):
     return y
 
 
-def atrous_2d(x, w, rate=1):
+def atrous_2d(x: Array, w: Array, rate: int = 1) -> Array:
     """Return y[i, j] = Σ_{p,q} x[i + rate·p, j + rate·q]·w[p, q] wherever every tap lies inside x."""
     height, width = (n - rate * (k - 1) for n, k in zip(x.shape, w.shape, strict=True))
     y = np.zeros((height, width))

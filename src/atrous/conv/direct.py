@@ -5,7 +5,8 @@ entry of dw is one sum. Nothing is scattered between threads, so any number of t
 is walked line by line with unsigned indices, which spares Numba the test for negative ones and lets the compiler use
 vector instructions.
 
-Role: loops; index formulas from `taps`, the same as in `cuda`. NaN and inf reach exactly the outputs whose taps read them.
+Role: loops; index formulas from `taps`, the same as in `cuda`. NaN and inf reach exactly the outputs whose taps read
+them.
 Cost: 2·macs flops less those on zeros; extra memory none (dw: one line a thread).
 """
 
@@ -20,7 +21,9 @@ from atrous.conv.taps import end_output, first_output, is_inside, output_reading
 def _reach(k, s, r, p, n, out):
     """Return the first output whose tap k reads a sample, how many such outputs there are, and that sample."""
     a = first_output(k, s, r, p, out)
-    count = max(0, end_output(k, s, r, p, n, out) - a)
+    count = end_output(k, s, r, p, n, out) - a
+    if count <= 0:
+        return np.uintp(0), np.uintp(0), np.uintp(0)
     return np.uintp(a), np.uintp(count), np.uintp(tap_position(a, k, s, r, p))
 
 

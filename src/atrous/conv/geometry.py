@@ -7,9 +7,11 @@ Role: geometry.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from atrous import _check
+from atrous._types import Padding, PerAxis
 from atrous.conv.padding import effective_kernel, resolve_padding
 from atrous.errors import ParameterError, ShapeError
 
@@ -89,7 +91,16 @@ def geometry(n, c, f, groups, *, size, kernel, out, stride, rate, pad):
     return ConvGeometry(n, c, f, groups, *size, *kernel, *out, *stride, *rate, *pad)
 
 
-def conv_geometry(x_shape, w_shape, *, rate=1, stride=1, padding="same", groups=1, owner="conv_geometry"):
+def conv_geometry(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    groups: int = 1,
+    owner: str = "conv_geometry",
+) -> ConvGeometry:
     """Check shapes and options against each other and return their geometry.
 
     Parameters
@@ -163,7 +174,9 @@ def conv_geometry(x_shape, w_shape, *, rate=1, stride=1, padding="same", groups=
     )  # fmt: skip
 
 
-def output_size(size, kernel, *, rate=1, stride=1, padding="same"):
+def output_size(
+    size: int, kernel: int, *, rate: int = 1, stride: int = 1, padding: str | int | tuple[int, int] = "same"
+) -> int:
     """Return the output length along one axis: ⌊(size + zeros − k_e) / stride⌋ + 1.
 
     Examples
@@ -171,7 +184,7 @@ def output_size(size, kernel, *, rate=1, stride=1, padding="same"):
     >>> output_size(321, 3, stride=2), output_size(33, 3, rate=6, padding="valid")
     (161, 21)
     """
-    pair = padding if isinstance(padding, (str, int)) else (tuple(padding),)
+    pair = (tuple(padding),) if isinstance(padding, (tuple, list)) else padding
     return conv_geometry((1, 1, size), (1, 1, kernel), rate=rate, stride=stride, padding=pair, owner="output_size").ow
 
 

@@ -7,7 +7,8 @@ axis of the output s samples. Copying that view is im2col; adding dcol back thro
 exact adjoint. Columns are made for a block of output positions at a time, so that memory stays bounded.
 
 Role: transformation. NaN and inf reach exactly the outputs whose taps read them.
-Cost: 2·macs flops in BLAS; extra memory one padded copy and one block of columns, max(4 MiB, 512 columns).
+Cost: 2·macs flops in BLAS; extra memory one padded copy and one block of columns: 4 MiB, or up to 64 MiB where 512
+columns need more.
 
 References
 ----------
@@ -22,8 +23,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from atrous.conv.padding import batch_last, padded, padded_adjoint, zeros
 
+# A block stays near the caches, but BLAS wants some columns at a time to run at its rate.
 BLOCK_BYTES = 4 * 2**20
 BLOCK_COLUMNS = 512
+MOST_BYTES = 64 * 2**20
 
 
 def sparse_samples(x, g):
@@ -49,7 +52,7 @@ def by_position(a, last):
 
 def blocks(positions, column_bytes):
     """Cut the box of output positions into boxes of bounded size, outermost axes first."""
-    room = max(BLOCK_COLUMNS, BLOCK_BYTES // column_bytes)
+    room = max(1, BLOCK_BYTES // column_bytes, min(BLOCK_COLUMNS, MOST_BYTES // column_bytes))
     steps = []
     for size in reversed(positions):
         steps.insert(0, max(1, min(size, room)))

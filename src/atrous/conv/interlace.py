@@ -1,6 +1,6 @@
 """Subsample, convolve, interlace: at rate r the input falls apart into phases that never meet.
 
-Output o reads x̃[s·o + r·k], k = 0, 1, …: all its taps have the same remainder modulo r. Outputs o = a, a + r', a + 2r', …
+Output o reads x̃[s·o + r·k], k = 0, 1, …: all its taps have the same remainder modulo r. Outputs o = a, a + r', …
 with r' = r / gcd(r, s) therefore read only the phase x̃[s·a + r·j], j = 0, 1, …, and there they form an ordinary
 convolution, rate 1, stride s / gcd(r, s). So:
 
@@ -11,7 +11,8 @@ convolution, rate 1, stride s / gcd(r, s). So:
 Phases that come out one shorter are filled with zeros and cropped at the end: the work grows to ⌈out / r'⌉·r' positions
 an axis. For s = 1 these are TensorFlow's space_to_batch and batch_to_space; strides are this file's addition.
 
-Role: transformation. NaN and inf reach exactly the outputs whose taps read them, if the inner method keeps to that.
+Role: transformation. In y and dx, NaN and inf reach exactly what reads them, if the inner method keeps to that; in dw
+a cropped output multiplies what it reads by zero, so that a NaN in x may reach taps that no real output put on it.
 Cost: 2·macs flops times the padded work; extra memory one padded copy, the phases and their outputs.
 
 References

@@ -4,6 +4,7 @@ Role: public edge. Forward and backward stand side by side; bias, padding and th
 and nowhere else.
 """
 
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check, _cuda
+from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
 from atrous.conv.padding import effective_kernel, resolve_padding
 from atrous.errors import ParameterError, ShapeError
@@ -21,16 +23,16 @@ METHODS = ("reference", "upsampled", "im2col", "interlace", "direct", "cuda")
 class Method(NamedTuple):
     """The three maps of a method: each from arrays (N, C, D, H, W) and a ConvGeometry to an array."""
 
-    forward: callable
-    backward_input: callable
-    backward_weight: callable
+    forward: Callable[..., FloatArray]
+    backward_input: Callable[..., FloatArray]
+    backward_weight: Callable[..., FloatArray]
 
 
 class ConvCache(NamedTuple):
     """What `conv_backward` needs: references to the caller's x and w (no copy, no columns) and how they were joined."""
 
-    x: np.ndarray
-    w: np.ndarray
+    x: FloatArray
+    w: FloatArray
     has_bias: bool
     geometry: ConvGeometry
     method: str
@@ -39,9 +41,9 @@ class ConvCache(NamedTuple):
 class ConvGrads(NamedTuple):
     """Gradients with respect to x, w and b, in the order of the inputs; db is None where no bias was given."""
 
-    dx: np.ndarray
-    dw: np.ndarray
-    db: np.ndarray | None
+    dx: FloatArray
+    dw: FloatArray
+    db: FloatArray | None
 
 
 def available_methods():
@@ -73,7 +75,17 @@ def method_named(owner, name, g):
     maps = [module.forward, module.backward_input, module.backward_weight]
     if inner:
         maps = [partial(a_map, inner=import_module(f"atrous.conv.{inner}")) for a_map in maps]
-    return Method(*maps)
+    return Method(*map(_quiet, maps))
+
+
+def _quiet(a_map):
+    """Let NaN and inf pass as the data they are: BLAS may raise the "invalid" flag for lanes that nobody reads."""
+
+    def run(*arguments):
+        with np.errstate(invalid="ignore"):
+            return a_map(*arguments)
+
+    return run
 
 
 def _checked(owner, x, w, b, options):
@@ -95,7 +107,17 @@ def _forward(owner, x, w, b, g, method):
     return np.ascontiguousarray(drop(y, x.ndim - 2))
 
 
-def atrous_conv(x, w, b=None, *, rate=1, stride=1, padding="same", groups=1, method="auto"):
+def atrous_conv(
+    x: FloatArray,
+    w: FloatArray,
+    b: FloatArray | None = None,
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    groups: int = 1,
+    method: str = "auto",
+) -> FloatArray:
     """Convolve with taps `rate` samples apart.
 
     y[n, f, o] = b[f] + Σ_{c, k} x̃[n, c, stride·o + rate·k] · w[f, c, k], where x̃ is x with its zeros; the filter is
@@ -160,7 +182,17 @@ def atrous_conv(x, w, b=None, *, rate=1, stride=1, padding="same", groups=1, met
     return _forward("atrous_conv", x, w, b, g, method)
 
 
-def conv_forward(x, w, b=None, *, rate=1, stride=1, padding="same", groups=1, method="auto"):
+def conv_forward(
+    x: FloatArray,
+    w: FloatArray,
+    b: FloatArray | None = None,
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    groups: int = 1,
+    method: str = "auto",
+) -> tuple[FloatArray, ConvCache]:
     """Return the atrous convolution and what its backward pass needs.
 
     Parameters
@@ -186,7 +218,7 @@ def conv_forward(x, w, b=None, *, rate=1, stride=1, padding="same", groups=1, me
     return _forward("conv_forward", x, w, b, g, method), ConvCache(x, w, b is not None, g, method)
 
 
-def conv_backward(dy, cache):
+def conv_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
     """Return the gradients of a loss with respect to x, w and b, given its gradient with respect to y.
 
     dx[n, c, i] = Σ_{f, o, k : s·o + r·k − p = i} dy[n, f, o] · w[f, c, k]
@@ -232,8 +264,8 @@ def conv_backward(dy, cache):
 class TransposeCache(NamedTuple):
     """What `conv_transpose_backward` needs: references to y and w, and the geometry of the convolution it reverses."""
 
-    y: np.ndarray
-    w: np.ndarray
+    y: FloatArray
+    w: FloatArray
     geometry: ConvGeometry
     method: str
 
@@ -241,8 +273,8 @@ class TransposeCache(NamedTuple):
 class TransposeGrads(NamedTuple):
     """Gradients with respect to y and w, in the order of the inputs."""
 
-    dy: np.ndarray
-    dw: np.ndarray
+    dy: FloatArray
+    dw: FloatArray
 
 
 def _transpose_geometry(owner, y, w, rate, stride, padding, groups, size):
@@ -272,6 +304,7 @@ def _transpose_geometry(owner, y, w, rate, stride, padding, groups, size):
             f"{ranges}. Change size or padding."
         )
     x_shape = (y.shape[0], w.shape[1] * groups, *sizes)
+    _check.small_enough(owner, "the result", x_shape)
     return conv_geometry(x_shape, w.shape, rate=rates, stride=strides, padding=pads, groups=groups, owner=owner)
 
 
@@ -283,7 +316,17 @@ def _transpose(owner, y, w, rate, stride, padding, groups, size, method):
     return np.ascontiguousarray(drop(x, y.ndim - 2)), TransposeCache(y, w, g, method)
 
 
-def atrous_conv_transpose(y, w, *, rate=1, stride=1, padding="same", groups=1, size=None, method="auto"):
+def atrous_conv_transpose(
+    y: FloatArray,
+    w: FloatArray,
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    groups: int = 1,
+    size: PerAxis | None = None,
+    method: str = "auto",
+) -> FloatArray:
     """Apply the adjoint of `atrous_conv` in x: ⟨atrous_conv(x, w), y⟩ = ⟨x, atrous_conv_transpose(y, w)⟩.
 
     Parameters
@@ -315,12 +358,22 @@ def atrous_conv_transpose(y, w, *, rate=1, stride=1, padding="same", groups=1, s
     return _transpose("atrous_conv_transpose", y, w, rate, stride, padding, groups, size, method)[0]
 
 
-def conv_transpose_forward(y, w, *, rate=1, stride=1, padding="same", groups=1, size=None, method="auto"):
+def conv_transpose_forward(
+    y: FloatArray,
+    w: FloatArray,
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    groups: int = 1,
+    size: PerAxis | None = None,
+    method: str = "auto",
+) -> tuple[FloatArray, TransposeCache]:
     """Return `atrous_conv_transpose` of the same arguments and what its backward pass needs (no bulk)."""
     return _transpose("conv_transpose_forward", y, w, rate, stride, padding, groups, size, method)
 
 
-def conv_transpose_backward(dx, cache):
+def conv_transpose_backward(dx: FloatArray, cache: TransposeCache) -> TransposeGrads:
     """Return TransposeGrads(dy, dw) from the gradient with respect to the result (N, C, *size).
 
     The adjoint of an adjoint is the map itself: dy is the convolution of dx, and dw pairs y with dx as `conv_backward`

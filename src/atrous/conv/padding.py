@@ -9,7 +9,7 @@ from atrous import _check
 from atrous.errors import ParameterError
 
 
-def effective_kernel(kernel, rate=1):
+def effective_kernel(kernel: int, rate: int = 1) -> int:
     """Return k_e = rate·(kernel − 1) + 1, the span of a filter whose taps are `rate` apart.
 
     Parameters
@@ -38,7 +38,7 @@ def effective_kernel(kernel, rate=1):
     return rate * (kernel - 1) + 1
 
 
-def same_padding(kernel, rate=1):
+def same_padding(kernel: int, rate: int = 1) -> tuple[int, int]:
     """Return the zeros (before, after) that keep a stride-1 output as long as its input.
 
     k_e − 1 zeros in all; where that is odd, the odd one stands at the end. With a stride s the output is the

@@ -23,38 +23,39 @@ def _windows(g):
     """Yield each output position and the slices of the padded input that its taps read."""
     for o in np.ndindex(g.out):
         starts = [i * s for i, s in zip(o, g.stride, strict=True)]
-        yield o, tuple(
-            slice(start, start + r * (k - 1) + 1, r) for start, r, k in zip(starts, g.rate, g.kernel, strict=True)
+        yield (
+            o,
+            tuple(
+                slice(start, start + r * (k - 1) + 1, r) for start, r, k in zip(starts, g.rate, g.kernel, strict=True)
+            ),
         )
-
-
-def _by_group(a, groups, axis):
-    """Return `a` with `axis` split into (groups, members)."""
-    return a.reshape(*a.shape[:axis], groups, -1, *a.shape[axis + 1 :])
 
 
 def forward(x, w, g):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW)."""
-    x_pad, w = _by_group(padded(x, g.pad, g.span), g.groups, 1), _by_group(w, g.groups, 0)
-    y = np.empty((g.n, g.groups, g.f // g.groups, *g.out), x.dtype)
+    x_pad, w = padded(x, g.pad, g.span), w.reshape(g.groups, g.f // g.groups, -1)
+    y = np.empty((g.n, g.f, *g.out), x.dtype)
     for o, window in _windows(g):
-        y[..., *o] = np.einsum("ngczyx,gfczyx->ngf", x_pad[:, :, :, *window], w)
-    return y.reshape(g.n, g.f, *g.out)
+        under = x_pad[:, :, *window].reshape(g.n, g.groups, -1)
+        y[:, :, *o] = np.einsum("ngk,gfk->ngf", under, w).reshape(g.n, g.f)
+    return y
 
 
 def backward_input(dy, w, g):
     """Return dx (N, C, D, H, W): every output hands its gradient back to the samples under its taps."""
-    dx_pad = np.zeros((g.n, g.groups, g.c // g.groups, *g.span), dy.dtype)
-    dy, w = _by_group(dy, g.groups, 1), _by_group(w, g.groups, 0)
+    dx_pad, w = np.zeros((g.n, g.c, *g.span), dy.dtype), w.reshape(g.groups, g.f // g.groups, -1)
     for o, window in _windows(g):
-        dx_pad[:, :, :, *window] += np.einsum("ngf,gfczyx->ngczyx", dy[..., *o], w)
-    return padded_adjoint(dx_pad.reshape(g.n, g.c, *g.span), g.pad, g.size)
+        at_output = dy[:, :, *o].reshape(g.n, g.groups, -1)
+        dx_pad[:, :, *window] += np.einsum("ngf,gfk->ngk", at_output, w).reshape(g.n, g.c, *g.kernel)
+    return padded_adjoint(dx_pad, g.pad, g.size)
 
 
 def backward_weight(dy, x, g):
     """Return dw (F, C/groups, KD, KH, KW): every output adds its gradient times the samples under its taps."""
-    x_pad, dy = _by_group(padded(x, g.pad, g.span), g.groups, 1), _by_group(dy, g.groups, 1)
-    dw = np.zeros((g.groups, g.f // g.groups, g.c // g.groups, *g.kernel), dy.dtype)
+    x_pad = padded(x, g.pad, g.span)
+    dw = np.zeros((g.groups, g.f // g.groups, g.c // g.groups * g.kd * g.kh * g.kw), dy.dtype)
     for o, window in _windows(g):
-        dw += np.einsum("ngf,ngczyx->gfczyx", dy[..., *o], x_pad[:, :, :, *window])
+        at_output = dy[:, :, *o].reshape(g.n, g.groups, -1)
+        under = x_pad[:, :, *window].reshape(g.n, g.groups, -1)
+        dw += np.einsum("ngf,ngk->gfk", at_output, under)
     return dw.reshape(g.f, g.c // g.groups, *g.kernel)

@@ -14,9 +14,8 @@ Chen et al., DeepLab v3+, arXiv:1802.02611, Section 3.1 and Figure 3.
 
 from typing import NamedTuple
 
-import numpy as np
-
 from atrous import _check
+from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.operators import ConvCache, ConvGrads, conv_backward, conv_forward
 from atrous.errors import ShapeError
 
@@ -31,13 +30,22 @@ class SeparableCache(NamedTuple):
 class SeparableGrads(NamedTuple):
     """Gradients in the order of the inputs; db is None where no bias was given."""
 
-    dx: np.ndarray
-    dw_depthwise: np.ndarray
-    dw_pointwise: np.ndarray
-    db: np.ndarray | None
+    dx: FloatArray
+    dw_depthwise: FloatArray
+    dw_pointwise: FloatArray
+    db: FloatArray | None
 
 
-def depthwise_forward(x, w, b=None, *, rate=1, stride=1, padding="same", method="auto"):
+def depthwise_forward(
+    x: FloatArray,
+    w: FloatArray,
+    b: FloatArray | None = None,
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    method: str = "auto",
+) -> tuple[FloatArray, ConvCache]:
     """Return `depthwise_conv` of the same arguments and what its backward pass needs (no bulk)."""
     x = _check.float_array("depthwise_conv", "x", x)
     w = _check.float_array("depthwise_conv", "w", w, like=x)
@@ -47,18 +55,25 @@ def depthwise_forward(x, w, b=None, *, rate=1, stride=1, padding="same", method=
             f"{w.shape} for x {x.shape}."
         )
     filters = w.reshape(w.shape[0] * w.shape[1], 1, *w.shape[2:])
-    return conv_forward(
-        x, filters, b, rate=rate, stride=stride, padding=padding, groups=w.shape[0], method=method
-    )
+    return conv_forward(x, filters, b, rate=rate, stride=stride, padding=padding, groups=w.shape[0], method=method)
 
 
-def depthwise_backward(dy, cache):
+def depthwise_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
     """Return ConvGrads(dx, dw, db) of `depthwise_forward`, dw of shape (C, M, *K)."""
     dx, dw, db = conv_backward(dy, cache)
     return ConvGrads(dx, dw.reshape(cache.geometry.c, -1, *dw.shape[2:]), db)
 
 
-def depthwise_conv(x, w, b=None, *, rate=1, stride=1, padding="same", method="auto"):
+def depthwise_conv(
+    x: FloatArray,
+    w: FloatArray,
+    b: FloatArray | None = None,
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    method: str = "auto",
+) -> FloatArray:
     """Convolve every channel with its own filters.
 
     Parameters
@@ -89,7 +104,17 @@ def depthwise_conv(x, w, b=None, *, rate=1, stride=1, padding="same", method="au
     return depthwise_forward(x, w, b, rate=rate, stride=stride, padding=padding, method=method)[0]
 
 
-def separable_forward(x, w_depthwise, w_pointwise, b=None, *, rate=1, stride=1, padding="same", method="auto"):
+def separable_forward(
+    x: FloatArray,
+    w_depthwise: FloatArray,
+    w_pointwise: FloatArray,
+    b: FloatArray | None = None,
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    method: str = "auto",
+) -> tuple[FloatArray, SeparableCache]:
     """Return `separable_conv` of the same arguments and what its backward pass needs (the depthwise result)."""
     middle, first = depthwise_forward(x, w_depthwise, rate=rate, stride=stride, padding=padding, method=method)
     w_pointwise = _check.float_array("separable_conv", "w_pointwise", w_pointwise, like=middle)
@@ -103,14 +128,24 @@ def separable_forward(x, w_depthwise, w_pointwise, b=None, *, rate=1, stride=1, 
     return y, SeparableCache(first, second)
 
 
-def separable_backward(dy, cache):
+def separable_backward(dy: FloatArray, cache: SeparableCache) -> SeparableGrads:
     """Return SeparableGrads(dx, dw_depthwise, dw_pointwise, db) of `separable_forward`."""
     middle, dw_pointwise, db = conv_backward(dy, cache.pointwise)
     dx, dw_depthwise, _ = depthwise_backward(middle, cache.depthwise)
     return SeparableGrads(dx, dw_depthwise, dw_pointwise, db)
 
 
-def separable_conv(x, w_depthwise, w_pointwise, b=None, *, rate=1, stride=1, padding="same", method="auto"):
+def separable_conv(
+    x: FloatArray,
+    w_depthwise: FloatArray,
+    w_pointwise: FloatArray,
+    b: FloatArray | None = None,
+    *,
+    rate: PerAxis = 1,
+    stride: PerAxis = 1,
+    padding: Padding = "same",
+    method: str = "auto",
+) -> FloatArray:
     """Convolve each channel alone, then mix channels at each position.
 
     Parameters
@@ -139,6 +174,6 @@ def separable_conv(x, w_depthwise, w_pointwise, b=None, *, rate=1, stride=1, pad
     -----
     Cost: 2·N·C·M·(ΠK + F)·ΠO flops, against 2·N·C·F·ΠK·ΠO of the full convolution.
     """
-    return separable_forward(
-        x, w_depthwise, w_pointwise, b, rate=rate, stride=stride, padding=padding, method=method
-    )[0]
+    return separable_forward(x, w_depthwise, w_pointwise, b, rate=rate, stride=stride, padding=padding, method=method)[
+        0
+    ]

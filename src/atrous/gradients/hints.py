@@ -14,7 +14,7 @@ def diagnose(pair, i, jacobian, *, alone):
     name, wrong = pair.names[i], pair.grads[i].astype(np.float64)
     right = np.tensordot(jacobian, pair.dy.astype(np.float64), axes=pair.dy.ndim)
     batch = pair.y.shape[0] if pair.y.ndim > 1 else 1
-    found = _whole(wrong, right, batch, prod(pair.y.shape[2:]), name)
+    found = _whole(wrong, right, batch, max(1, prod(pair.y.shape[2:])), name)
     if found is None:
         found = _probed(pair, i, jacobian, name) or _where(wrong, right, name)
     if wrong.ndim <= 1 and alone:
@@ -35,17 +35,17 @@ def _whole(wrong, right, batch, positions, name):
     if factor and _equal(wrong, factor * right):
         if abs(factor + 1) < 1e-4:
             return "sign", f"the gradient of {name} has the wrong sign."
-        reasons = {
-            2: "a term is added twice",
-            0.5: "a factor 2 is missing",
-            1 / batch: f"the mean over the batch of {batch} is taken where the sum belongs",
-            float(batch): f"the batch of {batch} is counted twice",
-            1 / max(1, positions): "the mean over positions is taken where the sum belongs",
-            1 / max(1, batch * positions): "the mean is taken where the sum belongs",
-        }
-        near = [text for value, text in reasons.items() if abs(factor - value) < 1e-4 * abs(value) and value != 1]
+        reasons = (
+            (2, "a term is added twice"),
+            (1 / batch, f"the mean over the batch of {batch} is taken where the sum belongs"),
+            (0.5, "a factor 2 is missing"),
+            (float(batch), f"the batch of {batch} is counted twice"),
+            (1 / positions, "the mean over positions is taken where the sum belongs"),
+            (1 / (batch * positions), "the mean over batch and positions is taken where the sum belongs"),
+        )
+        near = [text for value, text in reasons if value != 1 and abs(factor - value) < 1e-4 * value][:1]
         return "factor", f"the gradient of {name} is off by the constant factor {factor:.6g}" + (
-            f": {' or '.join(near)}." if near else "."
+            f": {near[0]}." if near else "."
         )
     for a, b in itertools.combinations(range(right.ndim), 2):
         if right.shape[a] == right.shape[b] and _equal(wrong, right.swapaxes(a, b)):
@@ -65,7 +65,7 @@ def _whole(wrong, right, batch, positions, name):
 
 
 def _probed(pair, i, jacobian, name):
-    """Return a hint from the gradients of single outputs: where does the backward pass look, where the forward pass?"""
+    """Return a hint from the gradients of single outputs: where each pass looks."""
     outputs, wrong, right = _single_outputs(pair, i, jacobian)
     agree = [_equal(a, n) for a, n in zip(wrong, right, strict=True)]
     for output, a, n, same in zip(outputs, wrong, right, agree, strict=True):
@@ -73,19 +73,20 @@ def _probed(pair, i, jacobian, name):
         if found:
             return found
     if any(agree) and not all(agree):
-        good, bad = outputs[agree.index(True)], [o for o, same in zip(outputs, agree, strict=True) if not same]
-        first = bad[0]
+        bad = [o for o, same in zip(outputs, agree, strict=True) if not same]
+        rightly = [o for o, same in zip(outputs, agree, strict=True) if same]
+        first, good = bad[0], rightly[0]
         for axis, what in enumerate(("batch", "channel")):
-            others = [o for o, same in zip(outputs, agree, strict=True) if same and o[axis] != first[axis]]
-            if pair.y.ndim > axis + 1 and others and all(b[axis] != others[0][axis] for b in bad):
+            apart = not {o[axis] for o in bad} & {o[axis] for o in rightly}
+            if pair.y.ndim > axis + 1 and apart:
                 return what, (
                     f"outputs at index {first[axis]} of axis {axis} of y ({what}) reach {name} wrongly, those at "
-                    f"{others[0][axis]} rightly: a sum over that axis or a broadcast is missing."
+                    f"{rightly[0][axis]} rightly: a sum over that axis or a broadcast is missing."
                 )
         if _at_border(first, pair.y.shape) and not _at_border(good, pair.y.shape):
             return "borders", (
-                f"outputs near the border (y{list(first)}) reach {name} wrongly, inner ones rightly: padding is handled "
-                "differently in the backward pass."
+                f"outputs near the border (y{list(first)}) reach {name} wrongly, inner ones rightly: padding is "
+                "handled differently in the backward pass."
             )
     return None
 
@@ -166,7 +167,9 @@ def _read_from(pair, i, wrong, right):
             values = a[np.abs(a) > 1e-6 * max(1e-30, np.abs(a).max(initial=0))]
             hits = [np.argwhere(np.abs(other - v) < 1e-7) for v in values[:64]]
             found = [h[0] for h in hits if len(h) == 1]
-            places.append(np.array(found) if values.size and len(found) >= 0.7 * len(hits) else np.empty((0, other.ndim)))
+            places.append(
+                np.array(found) if values.size and len(found) >= 0.7 * len(hits) else np.empty((0, other.ndim))
+            )
         if all(len(p) for p in places):
             return places
     return None
@@ -181,8 +184,8 @@ def _where(wrong, right, name):
                                                   for n in right.shape[2:]))  # fmt: skip
             if bad[inside].size < bad.size and not bad[inside].any() and bad[inside].size:
                 return "borders", (
-                    f"only entries of {name} within {margin} of the border are wrong: padding is handled differently in "
-                    "the backward pass."
+                    f"only entries of {name} within {margin} of the border are wrong: padding is handled "
+                    "differently in the backward pass."
                 )
     for axis in range(right.ndim):
         lines = bad.any(axis=tuple(a for a in range(right.ndim) if a != axis))

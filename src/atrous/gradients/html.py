@@ -32,9 +32,6 @@ def _heat_map(result):
     errors = errors.reshape(-1, *errors.shape[-2:]).max(axis=0)[:CELLS, :CELLS]
     top = max(errors.max(), 1e-300)
     shade = np.clip(1 + np.log10(np.maximum(errors, 1e-300) / top) / 8, 0, 1)
-    rows = "".join(
-        "<tr>" + "".join(f"<td style='width:9px;height:9px;padding:0;background:rgba(213,94,0,{v:.2f})'></td>" for v in row)
-        + "</tr>"
-        for row in shade
-    )  # fmt: skip
+    cell = "<td style='width:9px;height:9px;padding:0;background:rgba(213,94,0,{:.2f})'></td>"
+    rows = "".join("<tr>" + "".join(map(cell.format, row)) + "</tr>" for row in shade)
     return f"<p>error of {escape(result.name)} (last two axes, darkest {top:.1e}):</p><table>{rows}</table>"

@@ -1,0 +1,12 @@
+"""Names for the kinds of argument that public functions take; shapes stand in the docstrings."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+PerAxis: TypeAlias = int | Sequence[int]
+Padding: TypeAlias = str | int | Sequence[int] | Sequence[tuple[int, int]]

@@ -1,0 +1,47 @@
+"""What compilation costs: every kernel compiled into an empty cache, and loaded again from it."""
+
+import json
+import subprocess
+import sys
+import tempfile
+
+from atrous.bench import machine
+
+_SCRIPT = """
+import json, time
+started = time.perf_counter()
+import atrous
+from atrous import warmup
+seconds = warmup(["float32"])
+from atrous._jit import compiled
+print(json.dumps({"total": time.perf_counter() - started, "kernels": compiled}))
+"""
+
+
+def run():
+    """Return the seconds of every kernel's first compilation (float32), and of loading all of them from disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**machine.limited_environment(None), "ATROUS_CACHE": folder}
+        cold, warm = (
+            json.loads(subprocess.run([sys.executable, "-c", _SCRIPT], env=env, check=True, capture_output=True).stdout)
+            for _ in range(2)
+        )
+    return {
+        "schema": 1,
+        "environment": machine.environment(),
+        "kernels": [{"kernel": name, "dtype": dtype, "seconds": round(s, 2)} for name, dtype, s in cold["kernels"]],
+        "cold_seconds": round(cold["total"], 2),
+        "warm_seconds": round(warm["total"], 2),
+        "compiled_again": len(warm["kernels"]),
+    }
+
+
+def table(found):
+    """Return the results as lines of text."""
+    lines = [f"{'kernel':<32}{'dtype':<10}{'compile s':>10}"]
+    lines += [f"{k['kernel']:<32}{k['dtype']:<10}{k['seconds']:>10.2f}" for k in found["kernels"]]
+    lines.append(
+        f"all kernels: {found['cold_seconds']:.2f} s the first time, {found['warm_seconds']:.2f} s from disk, "
+        "imports included"
+    )
+    return lines

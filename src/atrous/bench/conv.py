@@ -1,0 +1,142 @@
+"""im2col against interlace, and whoever else is named: over rate, size, channels and batch, each pass apart."""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from statistics import geometric_mean
+
+from atrous.bench import cases, machine
+from atrous.conv.interlace import padded_work
+from atrous.errors import AtrousError
+
+SCHEMA = 1
+LEAD = 1.1  # what is quicker by less than a tenth counts as equal on a machine with other users
+
+
+class Contestant:
+    """A worker process that times one method."""
+
+    def __init__(self, method, threads):
+        self.method = method
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "atrous.bench.worker", method],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=machine.limited_environment(threads), text=True,
+        )  # fmt: skip
+
+    def time(self, case, which, seconds, least):
+        """Return the worker's reply to one job."""
+        job = {"case": case._asdict(), "pass": which, "seconds": seconds, "least": least}
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise AtrousError(f"bench: the process timing {self.method} ended with code {self.process.wait()}.")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise AtrousError(f"bench: {reply['error']}")
+        return reply
+
+    def close(self):
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def run(
+    chosen, methods=("im2col", "interlace"), *, passes=cases.PASSES, threads=None, rounds=2, seconds=0.06, progress=None
+):
+    """Time every method on every case, alternating between them; return the results as plain values.
+
+    Parameters
+    ----------
+    chosen : sequence of ConvCase
+    methods : sequence of str
+        Methods of atrous, or "torch".
+    passes : sequence of "forward", "dx", "dw"
+    threads : int, optional
+        Threads of every pool; all cores by default.
+    rounds : int
+        How often the contestants take turns; the best time of all rounds counts.
+    seconds : float
+        Shortest time spent on one contestant's turn.
+    progress : callable, optional
+        Called with (done, total, label).
+
+    Returns
+    -------
+    dict
+        "schema", "environment", "limits", "rows" and "verdict".
+    """
+    contestants = [Contestant(m, threads) for m in (*methods, "gemm")]
+    rows, done, total = [], 0, len(chosen) * len(passes)
+    try:
+        for case in chosen:
+            for which in passes:
+                if progress:
+                    progress(done, total, f"{case.name}, {which}")
+                replies = defaultdict(list)
+                for _ in range(rounds):
+                    for c in contestants:
+                        replies[c.method].append(c.time(case, which, seconds / rounds, 2))
+                best = {m: min(r["seconds"] for r in found) for m, found in replies.items()}
+                rows += [_row(case, which, m, best[m], best["gemm"], replies[m][0]) for m in methods]
+                done += 1
+    finally:
+        for c in contestants:
+            c.close()
+    found = {
+        "schema": SCHEMA,
+        "environment": machine.environment(threads),
+        "limits": machine.limits(),
+        "rows": rows,
+    }
+    return {**found, "verdict": verdict(rows)}
+
+
+def _row(case, which, method, seconds, gemm_seconds, first):
+    flops = 2 * case.geometry.macs
+    return {
+        "case": case.name, "n": case.n, "c": case.c, "f": case.f, "size": [case.size] * 2, "kernel": case.kernel,
+        "rate": case.rate, "groups": case.groups, "dtype": case.dtype, "method": method, "pass": which,
+        "seconds": seconds, "gflops": flops / seconds * 1e-9, "gemm_seconds": gemm_seconds,
+        "extra_bytes": first.get("extra_bytes"), "error": first.get("checked"),
+        "padded_work": padded_work(case.geometry) if method.startswith("interlace") else 1.0,
+    }  # fmt: skip
+
+
+def ratios(rows, method="interlace", base="im2col"):
+    """Return {(case, pass): time of `method` over time of `base`} where both were timed."""
+    seconds = {(r["case"], r["pass"], r["method"]): r["seconds"] for r in rows}
+    return {
+        (case, which): seconds[case, which, method] / t
+        for (case, which, m), t in seconds.items()
+        if m == base and (case, which, method) in seconds
+    }
+
+
+def verdict(rows):
+    """Return one sentence: who wins, where, why, or that they never cross."""
+    found = ratios(rows)
+    if not found:
+        return "im2col and interlace were not both timed: no verdict."
+    wins = [key for key, ratio in found.items() if ratio * LEAD < 1]
+    losses = [key for key, ratio in found.items() if ratio > LEAD]
+    rates = {r["case"]: r["rate"] for r in rows}
+    extra = geometric_mean(r["padded_work"] for r in rows if r["method"] == "interlace")
+    typical = geometric_mean(found.values())
+    why = (
+        f"both run the same matrix products, interlace computes {extra:.2f} times the positions (phases of unequal "
+        "length are filled up) and copies its input and output once more"
+    )
+    least, most = min(found.values()), max(found.values())
+    spread = f"(interlace takes {least:.2f} to {most:.2f} times im2col's time, {typical:.2f} typically)"
+    if not wins:
+        lead = "im2col wins everywhere" if len(losses) == len(found) else "im2col wins or ties everywhere"
+        return f"{lead}, at every rate measured: the two never cross {spread}, because {why}."
+    listed = ", ".join(sorted({f"{which} at rate {rates[case]}" for case, which in wins}))
+    return (
+        f"im2col is quicker in {len(losses)} of {len(found)} comparisons, interlace in {len(wins)} ({listed}), the "
+        f"rest are within {LEAD - 1:.0%} {spread}: {why}; interlace gains where its phases give longer runs to copy."
+    )

@@ -1,0 +1,278 @@
+"""The command line: `atrous demo`, `bench`, `gradcheck`, `info`. Parsing and printing; the work is done elsewhere."""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+from atrous.errors import AtrousError
+
+
+def main(argv=None):
+    """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if not hasattr(arguments, "run"):
+        parser.print_help()
+        return 2
+    try:
+        return arguments.run(arguments) or 0
+    except (AtrousError, OSError, MemoryError) as error:
+        if isinstance(error, BrokenPipeError):
+            # The reader has gone, as `| head` does. Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        message = str(error) or type(error).__name__
+        print(f"atrous: {message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("atrous: interrupted.", file=sys.stderr)
+        return 1
+
+
+def _parser():
+    import atrous
+
+    parser = argparse.ArgumentParser(
+        prog="atrous", description="DeepLab from scratch: atrous convolution, its gradients and its pictures."
+    )
+    parser.add_argument("--version", action="version", version=f"atrous {atrous.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="")
+
+    demo = _command(commands, "demo", _demo, "draw the papers' figures, compare the methods, check the gradients")
+    demo.add_argument("image", nargs="?", help="your own picture instead of Matplotlib's portrait of Grace Hopper")
+    demo.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="where the pictures go (default: demo)")
+
+    bench = _command(commands, "bench", None, "measure on this machine", json_option=False)
+    subjects = bench.add_subparsers(title="subjects", metavar="", required=True)
+    conv = _command(subjects, "conv", _bench_conv, "im2col against interlace, forward, dx and dw")
+    conv.add_argument("--methods", default="im2col,interlace", help="comma-separated (default: im2col,interlace)")
+    conv.add_argument(
+        "--cases", choices=("short", "all"), default="short", help="all adds DeepLab's largest layers (default: short)"
+    )
+    conv.add_argument("--shape", metavar="C,F,SIZE[,N]", help="one layer instead of the built-in cases")
+    conv.add_argument("--groups", type=int, default=1, metavar="G", help="channel groups of --shape")
+    conv.add_argument("--rates", metavar="R,R,...", help="rates for --shape, or for the sweep over rates alone")
+    conv.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    conv.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
+    conv.add_argument("--peers", action="store_true", help="PyTorch too; install PyTorch's CPU build first")
+    conv.add_argument("--plot", metavar="FILE", help="draw the times (PNG or SVG)")
+    _command(subjects, "compile", _bench_compile, "what the first compilation of every kernel costs")
+
+    check = _command(commands, "gradcheck", _gradcheck, "check the gradients of atrous, or of a file of yours")
+    check.add_argument(
+        "file", nargs="?", metavar="FILE.py", help="a file that defines a forward and a backward function"
+    )
+    check.add_argument("--forward", default="forward", help="name of the forward function (default: forward)")
+    check.add_argument("--backward", default="backward", help="name of the backward function (default: backward)")
+    check.add_argument("--shapes", nargs="+", metavar="N,N,...", help="shapes of the inputs, drawn at random")
+    check.add_argument("--mode", choices=("full", "sample", "directional"), default="full")
+
+    info = _command(commands, "info", _info, "versions, threads, BLAS, CUDA, cache")
+    info.add_argument("--clear-cache", action="store_true", help="delete the compiled kernels")
+    return parser
+
+
+def _command(commands, name, run, text, *, json_option=True):
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    if run:
+        parser.set_defaults(run=run)
+    if json_option:
+        parser.add_argument(
+            "--json",
+            nargs="?",
+            const="-",
+            metavar="FILE",
+            help="write the results as JSON to FILE, or to standard output",
+        )
+    return parser
+
+
+def _printer(arguments):
+    """Return where lines of text go: nowhere if standard output is taken by JSON."""
+    return (lambda line="": None) if arguments.json == "-" else print
+
+
+def _write_json(arguments, found):
+    if arguments.json == "-":
+        print(json.dumps(found, indent=2))
+    elif arguments.json:
+        _replace(Path(arguments.json), json.dumps(found, indent=1) + "\n")
+
+
+def _replace(path, text):
+    """Write a text file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+@contextlib.contextmanager
+def _progress(name):
+    from atrous.progress import ProgressLine
+
+    line = ProgressLine(name)
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def _demo(arguments):
+    from atrous import demo
+
+    with _progress("demo") as progress:
+        found = demo.run(arguments.image, arguments.output, say=_printer(arguments), progress=progress)
+    _write_json(arguments, found)
+    return 0 if all(found["gradients"].values()) else 1
+
+
+def _integers(option, text):
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise AtrousError(f"{option} takes integers with commas between them, got {text!r}.") from None
+
+
+def _bench_conv(arguments):
+    from atrous.bench import cases, conv, table
+    from atrous.conv.operators import method_named
+
+    methods = [m.strip() for m in arguments.methods.split(",")]
+    if arguments.peers:
+        if importlib.util.find_spec("torch") is None:
+            raise AtrousError("--peers needs PyTorch, which is not installed; install PyTorch's CPU build first.")
+        methods.append("torch")
+    rates = _integers("--rates", arguments.rates) if arguments.rates else None
+    chosen = cases.SHORT if arguments.cases == "short" else cases.ALL
+    if arguments.shape:
+        shape = _integers("--shape", arguments.shape)
+        if len(shape) not in (3, 4):
+            raise AtrousError(f"--shape takes C,F,SIZE or C,F,SIZE,N, got {arguments.shape!r}.")
+        c, f, size, *n = shape
+        chosen = [cases.ConvCase(c, f, size, rate, *n, groups=arguments.groups) for rate in rates or cases.RATES]
+    elif rates:
+        chosen = [case._replace(rate=rate) for case in cases.SWEEP[:1] for rate in rates]
+    chosen = [case._replace(dtype=arguments.dtype) for case in chosen]
+    for method in methods:
+        if method != "torch":
+            method_named("bench", method, chosen[0].geometry)
+    say = _printer(arguments)
+    with _progress("bench conv") as progress:
+        found = conv.run(chosen, methods, threads=arguments.threads, progress=progress)
+    for line in (*table.environment_lines(found), "", *table.conv_table(found), "", found["verdict"]):
+        say(line)
+    _write_json(arguments, found)
+    if arguments.plot:
+        from atrous import figures
+
+        figures.save(figures.figure_bench(found), arguments.plot)
+        say(f"plot: {arguments.plot}")
+    return 0
+
+
+def _bench_compile(arguments):
+    from atrous.bench import compile as compilation
+
+    with _progress("bench compile") as progress:
+        progress(0, 1, "all kernels into an empty cache")
+        found = compilation.run()
+    for line in compilation.table(found):
+        _printer(arguments)(line)
+    _write_json(arguments, found)
+    return 0
+
+
+def _gradcheck(arguments):
+    if arguments.file:
+        reports = [(arguments.file, _check_file(arguments))]
+    else:
+        from atrous import checks
+
+        with _progress("gradcheck") as progress:
+            reports = checks.check_operators(progress)
+    say = _printer(arguments)
+    for name, report in reports:
+        say(f"{name}\n{report}\n")
+    failed = sum(not report for _, report in reports)
+    say(f"{len(reports) - failed} passed, {failed} failed")
+    _write_json(arguments, {name: report.to_dict() for name, report in reports})
+    return 1 if failed else 0
+
+
+def _check_file(arguments):
+    """Check a forward/backward pair of the user's file on random inputs."""
+    import numpy as np
+
+    from atrous.gradients import gradcheck
+
+    if not arguments.shapes:
+        raise AtrousError("gradcheck of a file needs --shapes, one for each input, for example --shapes 4,6 6,3 3.")
+    path = Path(arguments.file)
+    if not path.is_file():
+        raise AtrousError(f"no file {arguments.file!r}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None:
+        raise AtrousError(f"{arguments.file!r} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise AtrousError(f"{arguments.file} does not load: {type(error).__name__}: {error}") from error
+    pair = []
+    for name in (arguments.forward, arguments.backward):
+        if not callable(getattr(module, name, None)):
+            raise AtrousError(f"{arguments.file} defines no function {name!r}; name it with --forward or --backward.")
+        pair.append(getattr(module, name))
+    draw = np.random.default_rng(0).standard_normal
+    inputs = [draw(_integers("--shapes", shape)) for shape in arguments.shapes]
+    try:
+        return gradcheck(*pair, inputs, mode=arguments.mode)
+    except AtrousError:
+        raise
+    except Exception as error:
+        raise AtrousError(f"{arguments.file} stopped with {type(error).__name__}: {error}") from error
+
+
+def _info(arguments):
+    from atrous import _jit
+
+    if arguments.clear_cache:
+        freed = _jit.clear_cache()
+        _printer(arguments)(f"cleared {freed / 1e6:.1f} MB of compiled kernels")
+        _write_json(arguments, {"cleared_bytes": freed})
+        return 0
+    from atrous import _cuda
+    from atrous.bench import machine
+    from atrous.kernels import threading_layer
+
+    found = machine.environment()
+    threads, layer = threading_layer()
+    root = _jit.cache_root()
+    size = sum(f.stat().st_size for f in root.rglob("*") if f.is_file()) if root and root.is_dir() else 0
+    found |= {
+        **{name: machine.installed(name) for name in ("scipy", "pillow", "matplotlib", "numba-cuda")},
+        "numba_threads": threads,
+        "threading_layer": layer,
+        "cuda": _cuda.why_not() or "available",
+        "cache": "off" if root is None else str(root),
+        "cache_bytes": size,
+    }
+    for name, value in found.items():
+        _printer(arguments)(f"{name:<16} {'not installed' if value is None else value}")
+    _write_json(arguments, found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""The convolution benchmark in one figure: time over the rate, and layer by layer."""
+
+import textwrap
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from atrous.figures.style import GREY, HOLE, INK, WIDTH, WRONG, styled
+
+PASSES = {"forward": "forward", "dx": "gradient to the input", "dw": "gradient to the filter"}
+# Methods are neither input, taps nor output: they have looks of their own.
+LOOKS = {"im2col": (INK, "o"), "interlace": ("#3D9BD6", "s")}
+OTHERS = ((GREY, "^"), (WRONG, "D"), (GREY, "v"), (WRONG, "P"))
+
+
+@styled
+def figure_bench(results):
+    """Draw the measured times of the convolution benchmark, forward, dx and dw side by side.
+
+    Parameters
+    ----------
+    results : dict
+        The benchmark's results as read from its JSON: "environment", "limits", "rows", "verdict".
+
+    Returns
+    -------
+    Figure
+        A row of panels over the rate for each layer that was timed at several rates, and below them the layers that
+        were timed at one rate, relative to im2col, whose time is written out. Lines have their method as role.
+    """
+    layers = {}
+    for row in results["rows"]:
+        layers.setdefault(_layer(row), []).append(row)
+    sweeps = {name: rows for name, rows in layers.items() if len({row["rate"] for row in rows}) > 1}
+    singles = {name: rows for name, rows in layers.items() if name not in sweeps}
+    methods = list(dict.fromkeys(row["method"] for row in results["rows"]))
+    looks = dict(zip((m for m in methods if m not in LOOKS), OTHERS * len(methods), strict=False)) | LOOKS
+
+    heights = [1.6] * len(sweeps) + ([0.75 + 0.27 * len(singles)] if singles else [])
+    words = _words(results)
+    foot = 0.17 * (words.count("\n") + 1.8)
+    fig = Figure(figsize=(WIDTH, sum(heights) + 0.4 + foot), layout="constrained")
+    fig.get_layout_engine().set(rect=(0, foot / fig.get_figheight(), 1, 1 - foot / fig.get_figheight()))
+    axes = fig.subplots(len(heights), 3, squeeze=False, height_ratios=heights)
+    for line, (name, rows) in zip(axes, sweeps.items(), strict=False):
+        for ax, kind in zip(line, PASSES, strict=True):
+            _over_rates(ax, [row for row in rows if row["pass"] == kind], methods, looks)
+            ax.set_title(f"{name}, {PASSES[kind]}" if ax is line[0] else PASSES[kind], size=9)
+        line[0].set_ylabel("ms")
+    if singles:
+        for ax, kind in zip(axes[-1], PASSES, strict=True):
+            _by_layer(ax, [[row for row in rows if row["pass"] == kind] for rows in singles.values()], methods, looks)
+            ax.set_title(PASSES[kind], size=9)
+            names = [f"{name}, rate {rows[0]['rate']}" for name, rows in singles.items()]
+            ax.set_yticks(range(len(singles)), names if ax is axes[-1, 0] else [""] * len(singles))
+    marks = [line for line in axes[0, 0].get_lines() if line.get_gid() in methods][: len(methods)]
+    fig.legend(marks, methods, loc="outside upper left", ncols=len(methods), frameon=False)
+    fig.text(0.01, 0.04 / fig.get_figheight(), words, va="bottom", fontsize=9, in_layout=False)
+    return fig
+
+
+def _over_rates(ax, rows, methods, looks):
+    for method in methods:
+        points = sorted((row["rate"], 1e3 * row["seconds"]) for row in rows if row["method"] == method)
+        rates, times = np.reshape(points, (-1, 2)).T
+        color, marker = looks[method]
+        (mark,) = ax.plot(rates, times, color=color, marker=marker, ms=4)
+        mark.set_gid(method)
+    ax.set_ylim(0, 1.1 * max((1e3 * row["seconds"] for row in rows), default=1))
+    ax.set_xlim(0, 1.08 * max((row["rate"] for row in rows), default=1))
+    ax.set_xlabel("rate")
+
+
+def _by_layer(ax, layers, methods, looks):
+    base = "im2col" if "im2col" in methods else methods[0]
+    bases = [next((row["seconds"] for row in rows if row["method"] == base), np.nan) for rows in layers]
+    shares = np.array(
+        [[next((r["seconds"] for r in rows if r["method"] == m), np.nan) for m in methods] for rows in layers]
+    ) / np.reshape(bases, (-1, 1))
+    low, high = min(np.nanmin(shares, initial=1), 0.9), max(np.nanmax(shares, initial=1), 1.1)
+    edge = high + 0.6 * (high - low)
+    for place, seconds in enumerate(bases):
+        ax.plot([low, high], [place, place], color=HOLE, lw=0.8, zorder=1)
+        ax.text(edge, place, f"{1e3 * seconds:.3g} ms", ha="right", va="center", fontsize=9)
+    for method, share in zip(methods, shares.T, strict=True):
+        color, marker = looks[method]
+        (mark,) = ax.plot(share, range(len(layers)), color=color, marker=marker, ms=5, lw=0.8 if method == base else 0)
+        mark.set_gid(method)
+    ax.set(ylim=(len(layers) - 0.5, -0.5), xlim=(low - 0.05 * (high - low), edge), xlabel=f"time / {base}'s time")
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+
+
+def _layer(row):
+    """Return what the rows of one layer have in common, in a few characters."""
+    height, width = row["size"]
+    size = f"{height}²" if height == width else f"{height} × {width}"
+    batch = f"{row['n']} × " if row["n"] > 1 else ""
+    channels = f"depthwise {row['c']}" if row.get("groups", 1) > 1 else f"{row['c']}→{row['f']}"
+    kernel = f", {row['kernel']} taps" if row["kernel"] != 3 else ""
+    precise = ", float64" if row["dtype"] == "float64" else ""
+    return f"{batch}{channels}, {size}{kernel}{precise}"
+
+
+def _words(results):
+    where, limits = results["environment"], results["limits"]
+    facts = (
+        f"{where.get('cpu', 'unknown machine')}, {where.get('threads', '?')} threads, NumPy {where.get('numpy', '?')}"
+    )
+    rates = f"GEMM {limits['gemm_gflops']:.0f} GFLOP/s, copy {limits['copy_gbps']:.0f} GB/s"
+    return textwrap.fill(f"{facts}; {rates}. {results.get('verdict', '')}", 105)

@@ -1,0 +1,321 @@
+"""Compare backward passes with difference quotients, and linear maps with their adjoints."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import Array
+from atrous.errors import ParameterError, ShapeError
+from atrous.gradients.differences import is_kink, jacobian, slope
+from atrous.gradients.hints import diagnose
+from atrous.gradients.pair import Pair, is_float
+from atrous.gradients.report import GradcheckReport, InputReport
+
+MODES = ("full", "sample", "directional")
+METHODS = ("central", "complex", "ridders")
+# Entries examined for kinks, and the size of the Jacobian from which a hint is still worked out.
+FIRST_KINKS = 8
+MOST_KINKS = 256
+MOST_JACOBIAN = 20_000_000
+
+
+def gradcheck(
+    forward: Callable,
+    backward: Callable,
+    inputs: Sequence[Any] | Array,
+    *,
+    wrt: Sequence[int | str] | int | str | None = None,
+    mode: str = "full",
+    method: str = "central",
+    eps: float | None = None,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    n_samples: int = 64,
+    directions: int = 4,
+    rng: int | np.random.Generator = 0,
+    kink: str = "skip",
+    nondet_tol: float = 0.0,
+    allow_float32: bool = False,
+) -> GradcheckReport:
+    """Compare a backward pass with difference quotients of its forward pass.
+
+    Parameters
+    ----------
+    forward : callable
+        ``forward(*inputs)`` returns y or (y, cache); y is an array or a number.
+    backward : callable
+        ``backward(dy, cache)``, or ``backward(dy, *inputs)`` where forward returns no cache. Returns the gradients in
+        the order of the inputs (all inputs, or those that are arrays) as a tuple, NamedTuple, list or dict, or one
+        array where there is one input. Dict keys may be the inputs' names, plain or as ``dx``, ``grad_x``, ``x_grad``.
+    inputs : sequence
+        Float64 arrays are checked; anything else (None, integers, labels, option dicts) is passed on untouched.
+    wrt : sequence of int or str, optional
+        Which inputs to check, by position or by forward's parameter name. All float arrays by default.
+    mode : {"full", "sample", "directional"}
+        Every entry; `n_samples` random entries of each input; or `directions` random directions of each input.
+    method : {"central", "complex", "ridders"}
+        Centred differences; the complex step, exact to rounding but only for forwards that carry complex numbers; or
+        Ridders' extrapolation to step zero, for strongly curved functions.
+    eps : float, optional
+        Step, times max(1, |entry|): 1e-5 by default (1e-20 complex, 1e-2 Ridders' first).
+    rtol, atol : float
+        An entry passes if |a − n| ≤ atol·scale + rtol·max(|a|, |n|), with scale the larger of 1 and the largest |n|.
+    n_samples, directions : int
+        See `mode`.
+    rng : int or numpy.random.Generator
+        Seed of the upstream gradient, the samples and the directions.
+    kink : {"skip", "report", "fail"}
+        What to do with entries where the function has a corner within the step (ReLU at 0, a tie of a maximum): leave
+        them out, leave them out and say so among the problems, or count them as wrong.
+    nondet_tol : float
+        Largest allowed difference between two runs on the same inputs.
+    allow_float32 : bool
+        Accept float32 inputs, with eps 1e-2 and tolerances of at least 1e-2.
+
+    Returns
+    -------
+    GradcheckReport
+        True if all is well; for each input the largest errors, the worst index with analytic and numeric value at
+        several steps, and a hint at the likely mistake.
+
+    Raises
+    ------
+    DTypeError
+        An input is not float64 (a difference quotient in float32 has three digits).
+    ParameterError
+        An option or the number of gradients is wrong; nothing to check.
+
+    Notes
+    -----
+    Cost: "full" runs forward twice for each entry. Inputs are copied; the caller's arrays are never touched.
+
+    Examples
+    --------
+    >>> forward = lambda x, w: x @ w
+    >>> backward = lambda dy, x, w: (dy @ w.T, x.T @ dy)
+    >>> bool(gradcheck(forward, backward, [np.ones((2, 3)), np.eye(3)]))
+    True
+    """
+    _check.one_of("gradcheck", "mode", mode, MODES)
+    _check.one_of("gradcheck", "method", method, METHODS)
+    _check.one_of("gradcheck", "kink", kink, ("skip", "report", "fail"))
+    single = allow_float32 and any(is_float(a) and a.dtype == np.float32 for a in _as_list(inputs))
+    if eps is None:
+        eps = {"central": 1e-2 if single else 1e-5, "complex": 1e-20, "ridders": 1e-2}[method]
+    if not eps > 0:
+        raise ParameterError(f"gradcheck: eps must be positive, got {eps!r}.")
+    if single:
+        rtol, atol = max(rtol, 1e-2), max(atol, 1e-2)
+    pair = Pair(forward, backward, _as_list(inputs), wrt, rng, nondet_tol, allow_float32)
+    rule = _Rule(mode, method, eps, rtol, atol, n_samples, directions, kink)
+    results = _with_hints(pair, [_check_input(pair, i, rule) for i in pair.checked if pair.grads[i] is not None])
+    remarks = [f"{r.name} has {r.kinks} entries at a kink, left out." for r in results if r.kinks and kink == "report"]
+    ok = not pair.problems and all(result.ok for result in results)
+    seed = rng if isinstance(rng, int) else "the generator given"
+    return GradcheckReport(ok, tuple(results), (*pair.problems, *remarks), mode, method, eps, rtol, atol, seed)
+
+
+def assert_gradients(
+    forward: Callable, backward: Callable, inputs: Sequence[Any] | Array, **options: Any
+) -> GradcheckReport:
+    """Raise AssertionError with a full report unless backward computes the gradient of forward.
+
+    Parameters
+    ----------
+    forward, backward, inputs, **options
+        As for `gradcheck`.
+
+    Returns
+    -------
+    GradcheckReport
+        The report, if the check passed.
+
+    Examples
+    --------
+    >>> def forward(x):
+    ...     return np.maximum(x, 0), x
+    >>> def backward(dy, x):
+    ...     return dy * (x > 0)
+    >>> bool(assert_gradients(forward, backward, [np.array([-1.0, 2.0])]))
+    True
+    """
+    __tracebackhide__ = True
+    return gradcheck(forward, backward, inputs, **options).raise_if_failed()
+
+
+def adjoint_error(
+    apply: Callable[[Array], Array],
+    adjoint: Callable[[Array], Array],
+    x_shape: Sequence[int],
+    y_shape: Sequence[int] | None = None,
+    *,
+    rng: int | np.random.Generator = 0,
+) -> float:
+    """Return |⟨A x, y⟩ − ⟨x, Aᵀ y⟩| / (‖A x‖·‖y‖) for random x and y; rounding level if `adjoint` is the adjoint.
+
+    Parameters
+    ----------
+    apply, adjoint : callable
+        The linear map A and what claims to be its adjoint Aᵀ, each from one float64 array to one.
+    x_shape : tuple of int
+        Shape of what `apply` takes and `adjoint` returns.
+    y_shape : tuple of int, optional
+        Shape of what `apply` returns; found by calling it if left out.
+    rng : int or numpy.random.Generator
+        Seed of x and y.
+
+    Returns
+    -------
+    float
+        Some 1e-16 for a right adjoint, of order 0.1 for a wrong one. No step size, no truncation: the sharpest test
+        there is for linear maps.
+
+    Raises
+    ------
+    ShapeError
+        `apply` or `adjoint` returns another shape than named.
+
+    Examples
+    --------
+    >>> a = np.arange(6.0).reshape(2, 3)
+    >>> adjoint_error(lambda x: a @ x, lambda y: a.T @ y, (3,)) < 1e-15
+    True
+    """
+    rng = np.random.default_rng(rng)
+    x = rng.standard_normal(x_shape)
+    ax = np.asarray(apply(x.copy()))
+    y_shape = ax.shape if y_shape is None else tuple(y_shape)
+    if ax.shape != y_shape:
+        raise ShapeError(f"adjoint_error: apply returned shape {ax.shape}, y_shape is {y_shape}.")
+    y = rng.standard_normal(y_shape)
+    aty = np.asarray(adjoint(y.copy()))
+    if aty.shape != x.shape:
+        raise ShapeError(f"adjoint_error: adjoint returned shape {aty.shape}, x_shape is {x.shape}.")
+    size = np.linalg.norm(ax) * np.linalg.norm(y) or np.linalg.norm(x) * np.linalg.norm(aty) or 1.0
+    return float(abs(np.vdot(ax, y) - np.vdot(x, aty)) / size)
+
+
+def _as_list(inputs):
+    return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+
+
+class _Rule(NamedTuple):
+    """How to look and what to accept; the options of `gradcheck`."""
+
+    mode: str
+    method: str
+    eps: float
+    rtol: float
+    atol: float
+    n_samples: int
+    directions: int
+    kink: str
+
+
+class _Probe(NamedTuple):
+    """Where to take a slope of an input: along one entry, or along a direction; and with which step."""
+
+    index: tuple | None
+    direction: np.ndarray | None
+    step: float
+
+    def along(self, a):
+        """Return the direction as an array like `a`."""
+        if self.direction is not None:
+            return self.direction
+        unit = np.zeros_like(a)
+        unit[self.index] = 1
+        return unit
+
+
+def _probes(pair, a, rule):
+    """Return where the slopes of input `a` are taken."""
+    if rule.mode == "directional":
+        step = rule.eps * max(1.0, float(np.abs(a).max()))
+        return [_Probe(None, pair.rng.standard_normal(a.shape).astype(a.dtype), step) for _ in range(rule.directions)]
+    count = a.size if rule.mode == "full" else min(a.size, rule.n_samples)
+    flat = np.arange(a.size) if count == a.size else np.sort(pair.rng.choice(a.size, count, replace=False))
+    indices = [tuple(map(int, np.unravel_index(k, a.shape))) for k in flat]
+    return [_Probe(index, None, rule.eps * max(1.0, abs(float(a[index])))) for index in indices]
+
+
+def _check_input(pair, i, rule):
+    """Compare analytic and numeric slopes of one input."""
+    a, gradient = pair.inputs[i], pair.grads[i]
+    probes = _probes(pair, a, rule)
+    analytic = np.array(
+        [float(np.sum(gradient * p.along(a)) if p.index is None else gradient[p.index]) for p in probes]
+    )
+    numeric = np.array([slope(pair, i, p.along(a), p.step, rule.method) for p in probes])
+    scale = max(1.0, float(np.abs(numeric).max(initial=0)))
+    larger = np.maximum(np.abs(analytic), np.abs(numeric))
+    errors = np.abs(analytic - numeric)
+    wrong = ~(errors <= rule.atol * scale + rule.rtol * larger)
+    kinks = _kinks(pair, i, probes, wrong, analytic, numeric, scale, rule)
+    wrong &= ~kinks
+    kept = ~kinks
+    worst = int(np.argmax(np.where(wrong if wrong.any() else kept, errors, -1))) if len(probes) else None
+    found = {}
+    if worst is not None:
+        probe = probes[worst]
+        found = {
+            "worst_index": probe.index or (f"direction {worst}",) if a.ndim else (),
+            "analytic": float(analytic[worst]),
+            "numeric": float(numeric[worst]),
+        }
+        if wrong[worst]:
+            plain = "complex" if rule.method == "complex" else "central"
+            tried = (100 * probe.step, probe.step, probe.step / 100)
+            found["steps"] = tuple((h, slope(pair, i, probe.along(a), h, plain)) for h in tried)
+    return InputReport(
+        name=pair.names[i],
+        shape=a.shape,
+        ok=not wrong.any(),
+        checked=int(kept.sum()),
+        failed=int(wrong.sum()),
+        kinks=int(kinks.sum()),
+        max_abs_error=float(errors[kept].max(initial=0)),
+        max_rel_error=float((errors / np.maximum(larger, 1e-3 * scale))[kept].max(initial=0)),
+        errors=_error_map(a, probes, np.where(kept, errors, np.nan)),
+        **found,
+    )
+
+
+def _kinks(pair, i, probes, wrong, analytic, numeric, scale, rule):
+    """Return which of the wrong slopes are corners of the function rather than mistakes."""
+    kinks = np.zeros_like(wrong)
+    if rule.kink == "fail" or rule.method != "central":
+        return kinks
+    for tried, k in enumerate(np.flatnonzero(wrong)[:MOST_KINKS]):
+        # Where the first few wrong entries are plainly wrong, the gradient is: no need to examine the rest.
+        if tried == FIRST_KINKS and not kinks.any():
+            break
+        direction, close = probes[k].along(pair.inputs[i]), rule.atol * scale + rule.rtol * abs(numeric[k])
+        kinks[k] = is_kink(pair, i, direction, probes[k].step, analytic[k], close)
+    return kinks
+
+
+def _error_map(a, probes, errors):
+    """Return the errors in the shape of the input, NaN where nothing was compared; None for directions."""
+    if any(p.index is None for p in probes):
+        return None
+    found = np.full(a.shape, np.nan)
+    for probe, error in zip(probes, errors, strict=True):
+        found[probe.index] = error
+    return found
+
+
+def _with_hints(pair, results):
+    """Return the reports, those that failed with the likeliest mistake named."""
+    failing = [r for r in results if not r.ok]
+    hinted = []
+    for result in results:
+        i = pair.names.index(result.name)
+        if not result.ok and pair.inputs[i].size * pair.y.size <= MOST_JACOBIAN:
+            kind, hint = diagnose(pair, i, jacobian(pair, i), alone=len(failing) == 1 and len(results) > 1)
+            result = replace(result, hint_kind=kind, hint=hint)  # noqa: PLW2901
+        hinted.append(result)
+    return hinted

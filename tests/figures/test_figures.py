@@ -1,0 +1,341 @@
+"""Figures are checked on what they draw, counts, positions and the claim each one makes, never on pixels."""
+
+import io
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.text import Text
+from PIL import Image
+
+from atrous import Spatial, atrous_conv, figures
+from atrous.errors import ParameterError
+from atrous.figures import draw, style
+from atrous.figures.gradients import QUOTIENTS
+from atrous.figures.methods import columns
+
+BENCH = {
+    "schema": 1,
+    "environment": {"cpu": "a processor", "threads": 2, "numpy": "2.0"},
+    "limits": {"gemm_gflops": 80.0, "copy_gbps": 10.0},
+    "rows": [
+        {
+            "case": f"{c}→8, {h}×9, rate {rate}", "n": n, "c": c, "f": 8, "size": [h, 9], "kernel": 3, "rate": rate,
+            "dtype": "float32", "method": method, "pass": name, "seconds": rate / 1000, "extra_bytes": 0,
+            "padded_work": 1.0, "gflops": 1.0,
+        }
+        for n, c, h, rates in ((1, 4, 9, (1, 2, 6)), (4, 2, 7, (12,)))
+        for rate in rates for method in ("im2col", "interlace") for name in ("forward", "dx", "dw")
+    ],
+    "verdict": "They never cross.",
+}  # fmt: skip
+NAMES = sorted(name for name in figures.__all__ if name.startswith("figure_"))
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Return every figure, drawn with its defaults."""
+    return {name: getattr(figures, name)(*([BENCH] if name == "figure_bench" else [])) for name in NAMES}
+
+
+def offsets(fig, role):
+    return np.concatenate([np.asarray(artist.get_offsets()) for artist in figures.find(fig, role)])
+
+
+def squares(fig, role):
+    return sum(len(artist.get_paths()) for artist in figures.find(fig, role))
+
+
+def words(fig):
+    return [text.get_text() for text in fig.findobj(Text) if text.get_text()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_are_readable_and_deterministic(drawn, name):
+    fig = drawn[name]
+    assert fig.get_figwidth() == style.WIDTH
+    assert fig.get_figheight() < 9.5
+    assert all(text.get_fontsize() >= 9 for text in fig.findobj(Text) if text.get_text().strip())
+    again = getattr(figures, name)(*([BENCH] if name == "figure_bench" else []))
+    for kind in ("png", "svg"):
+        assert figures.image_bytes(fig, kind, dpi=60) == figures.image_bytes(again, kind, dpi=60)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_cut_off(drawn, name):
+    fig = drawn[name]
+    figures.image_bytes(fig, dpi=fig.dpi)
+    width, height = fig.get_size_inches() * fig.dpi
+    titles = [text for ax in fig.axes for text in (ax._left_title, ax.title, ax.xaxis.label, ax.yaxis.label)]
+    for text in [*fig.texts, *titles, *(text for ax in fig.axes for text in ax.texts)]:
+        if text.get_text():
+            box = text.get_window_extent()
+            assert -1 <= box.x0 < box.x1 <= width + 1, text
+            assert -1 <= box.y0 < box.y1 <= height + 1, text
+
+
+def test_every_name_is_documented_and_none_is_a_module():
+    text = figures.__doc__
+    for name in figures.__all__:
+        value = getattr(figures, name)
+        assert callable(value), name
+        assert value.__doc__, name
+        assert f"atrous.figures.{name}" not in sys.modules
+    assert all(name in text for name in NAMES)
+
+
+def test_files_carry_neither_date_nor_version(tmp_path):
+    fig = figures.figure_holes()
+    png, svg = (figures.save(fig, tmp_path / f"Größe 1.{kind}") for kind in ("png", "svg"))
+    assert Image.open(png).text == {}
+    assert "<dc:date>" not in svg.read_text()
+    assert matplotlib.__version__ not in svg.read_text()
+
+
+def test_the_users_settings_and_backend_stay_untouched():
+    code = (
+        "import sys, matplotlib; matplotlib.rcParams['lines.linewidth'] = 7;"
+        "from atrous import figures; figures.image_bytes(figures.figure_holes(), dpi=30);"
+        "assert matplotlib.rcParams['lines.linewidth'] == 7; assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_users_style_does_not_change_a_figure():
+    plain = figures.image_bytes(figures.figure_taps(), dpi=50)
+    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 20, "savefig.facecolor": "red"}):
+        assert figures.image_bytes(figures.figure_taps(), dpi=50) == plain
+
+
+def test_show_takes_the_smaller_form():
+    from_line, from_photo = figures.show(figures.figure_holes()), figures.show(figures.figure_sparse_dense_2d())
+    assert type(from_photo).__name__ == "Image"
+    assert len(from_photo.data) < 150_000
+    assert len(from_line.data) < 60_000
+
+
+# One-dimensional
+
+
+def test_sparse_outputs_are_dense_outputs(drawn):
+    fig = drawn["figure_sparse_dense"]
+    sparse, dense, rings = (offsets(fig, role) for role in ("sparse", "dense", "sparse in dense"))
+    assert (len(sparse), len(dense)) == (7, 13)
+    np.testing.assert_allclose(sparse[:, 0], dense[::2, 0])
+    np.testing.assert_allclose(rings, dense[::2], atol=1e-12)
+    assert len(figures.find(fig, "taps of sparse")) == 1
+    assert len(figures.find(fig, "taps of dense")) == 2
+    assert len(offsets(fig, "zeros")) == 2 + 4
+
+
+@pytest.mark.parametrize("n", [12, 13, 14])
+def test_sparse_and_dense_coincide_whatever_the_length(n, rng):
+    fig = figures.figure_sparse_dense(rng.standard_normal(n), rng.standard_normal(5), rate=3, outputs=(3,))
+    np.testing.assert_allclose(offsets(fig, "sparse in dense"), offsets(fig, "dense")[::3], atol=1e-12)
+
+
+def test_holes(drawn):
+    for rate in (1, 2, 3, 4):
+        assert squares(drawn["figure_holes"], f"filter at rate {rate}") == 2 * rate + 1
+    assert words(drawn["figure_holes"]).count("0") == 0 + 2 + 4 + 6
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3, 5])
+def test_matrix_is_the_convolution(rate, rng):
+    x, w = rng.standard_normal(12), rng.standard_normal(3)
+    matrix = np.append(w, 0)[figures.convolution_matrix(12, 3, rate)]
+    np.testing.assert_allclose(matrix @ x, figures.convolve(x, w, rate=rate), atol=1e-14)
+
+
+def test_toeplitz_spreads_the_taps_and_adds_none(drawn):
+    for rate in (1, 2, 3):
+        assert squares(drawn["figure_toeplitz"], f"taps at rate {rate}") == 3 * 12 - 2 * rate
+
+
+def test_stride_removal_keeps_the_outputs(drawn):
+    fig = drawn["figure_stride_removal"]
+    strided, planned, rings = (offsets(fig, role) for role in ("strided", "planned", "strided in planned"))
+    assert (len(strided), len(planned)) == (9, 17)
+    np.testing.assert_allclose(rings, planned[::2], atol=1e-12)
+    np.testing.assert_allclose(strided[:, 1], planned[::2, 1], atol=1e-12)
+    left, right = (sum(len(a.get_segments()) for a in figures.find(fig, "taps")[i : i + 3]) for i in (0, 3))
+    assert left == right
+
+
+def test_planes_add_up_to_the_signal(drawn):
+    signal = figures.noisy_signal()
+    smooth, detail = figures.wavelet_planes(signal)
+    assert smooth.shape == (5, 256)
+    np.testing.assert_allclose(detail.sum(axis=0) + smooth[-1], signal, atol=1e-14)
+    (line,) = figures.find(drawn["figure_wavelet_planes"], "sum")
+    np.testing.assert_allclose(line.get_ydata(), signal, atol=1e-14)
+    spans = [np.ptp([s[0][0] for s in a.get_segments()]) for a in figures.find(drawn["figure_wavelet_planes"], "taps")]
+    np.testing.assert_allclose(spans, [4, 8, 16, 32])
+
+
+# Two-dimensional
+
+
+def test_sparse_responses_fill_a_quarter(drawn):
+    sparse, dense = (figures.find(drawn["figure_sparse_dense_2d"], r)[0].get_array() for r in ("sparse", "dense"))
+    assert sparse.shape == dense.shape
+    assert np.ma.count(sparse) * 4 == dense.size
+    assert np.ma.count(dense) == dense.size
+    np.testing.assert_allclose(sparse[::2, ::2], dense[::2, ::2], atol=1e-14)
+
+
+def test_vertical_derivative_answers_to_horizontal_edges():
+    w = figures.vertical_derivative()
+    assert w.shape == (7, 7)
+    np.testing.assert_allclose(w, -w[::-1])
+    edge = np.where(np.arange(20)[:, None] < 10, 0.0, 1.0) * np.ones(20)
+    answer = atrous_conv(edge[None, None], w[None, None], padding="valid")[0, 0]
+    assert np.abs(answer).max() > 1
+    np.testing.assert_allclose(atrous_conv(edge.T.copy()[None, None], w[None, None], padding="valid"), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(20, 18), (9, 40), (500, 30), (81, 82)])
+def test_pictures_of_any_shape(shape):
+    figures.image_bytes(figures.figure_sparse_dense_2d(figures.drawn_scene(shape), rate=3), dpi=40)
+
+
+def test_photograph(tmp_path, monkeypatch):
+    photo = figures.photograph()
+    assert photo.shape == (600, 512)
+    assert photo.dtype == np.float64
+    Image.fromarray(np.full((4, 6, 3), (255, 0, 0), np.uint8)).save(tmp_path / "rot ä.png")
+    np.testing.assert_allclose(figures.photograph(tmp_path / "rot ä.png"), np.full((4, 6), 0.299))
+    with pytest.raises(ParameterError, match="there is no file"):
+        figures.photograph(tmp_path / "none.png")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(ParameterError, match="not a picture"):
+        figures.photograph(tmp_path / "text.png")
+    monkeypatch.setattr("matplotlib.cbook.get_sample_data", lambda name, asfileobj: tmp_path / "gone" / name)
+    np.testing.assert_array_equal(figures.photograph(), figures.drawn_scene())
+
+
+def test_drawn_scene_is_a_picture():
+    scene = figures.drawn_scene((120, 90), seed=3)
+    assert scene.shape == (120, 90)
+    assert 0 <= scene.min() < 0.2
+    assert 0.9 < scene.max() <= 1
+    np.testing.assert_array_equal(scene, figures.drawn_scene((120, 90), seed=3))
+
+
+def test_taps_stand_at_the_rate(drawn):
+    for rate in (1, 2, 3, 4):
+        (taps,) = figures.find(drawn["figure_taps"], f"taps at rate {rate}")
+        corners = np.array([path.vertices[0] for path in taps.get_paths()])
+        side = np.ptp(taps.get_paths()[0].vertices[:, 0])
+        assert len(corners) == 9
+        np.testing.assert_allclose(np.ptp(corners, axis=0), 2 * rate * side)
+
+
+def test_animation_shows_every_output_at_every_rate():
+    gif = figures.animation_taps((1, 2), size=3)
+    with Image.open(io.BytesIO(gif)) as film:
+        assert film.n_frames == 2 * 9
+    assert len(figures.animation_taps()) <= 60_000
+    assert gif == figures.animation_taps((1, 2), size=3)
+
+
+def test_fields_of_stacked_layers(drawn):
+    fig = drawn["figure_stacked"]
+    assert len(offsets(fig, "field, growing rates")) == 2 ** (4 + 1) - 1
+    assert len(offsets(fig, "field, rate 1")) == 2 * 4 + 1
+    for field in (3, 5, 7, 9, 15, 31):
+        assert f"sees {field}" in words(fig)
+
+
+def test_tap_tree_counts_strides():
+    tree = draw.tap_tree([Spatial(3), Spatial(3, 2), Spatial(3)], 4)
+    assert [o for o, _ in tree[-1]] == [8, 8, 8]
+    assert [i for _, i in tree[-1]] == [6, 8, 10]
+    assert (min(i for _, i in tree[0]), max(i for _, i in tree[0])) == (4, 12)
+
+
+def test_gridding(drawn):
+    assert "misses 120 of 169" in words(drawn["figure_gridding"])
+    assert "sees all 225" in words(drawn["figure_gridding"])
+    np.testing.assert_array_equal(figures.path_counts((1,)), np.ones((3, 3)))
+    assert figures.path_counts((1, 2, 4)).sum() == 9**3
+
+
+# Methods and gradients
+
+
+def test_im2col_shows_the_true_numbers(drawn):
+    image, w = figures.small_example()
+    y = atrous_conv(image[None, None], w[None, None], rate=2, padding="valid")[0, 0]
+    np.testing.assert_array_equal(w.ravel() @ columns(image, 2, 2), y.ravel())
+    numbers = [text for text in words(drawn["figure_im2col"]) if text.isdigit()]
+    assert len(numbers) == 25 + 4 + 9 + 4 + 4 * 9 + 9
+    assert [str(int(v)) for v in y.ravel()] == numbers[-9:]
+
+
+@pytest.mark.parametrize(("size", "rate"), [(6, 2), (7, 2), (7, 3)])
+def test_interlace_moves_every_square_once(size, rate):
+    fig = figures.figure_interlace(size, rate)
+    for role in ("input", "phases", "convolved phases", "output"):
+        assert squares(fig, role) == size**2
+    letters = [text for text in words(fig) if len(text) == 1]
+    assert len(letters) == 4 * size**2
+    assert len(set(letters)) == rate**2
+
+
+def test_bench_draws_every_time(drawn):
+    fig = drawn["figure_bench"]
+    assert len(fig.axes) == 2 * 3
+    for method in ("im2col", "interlace"):
+        lines = figures.find(fig, method)
+        assert [len(line.get_xdata()) for line in lines] == [3, 3, 3, 1, 1, 1]
+        np.testing.assert_allclose(lines[0].get_ydata(), [1, 2, 6])
+    assert any("They never cross." in text.replace("\n", " ") for text in words(fig))
+    assert any("a processor" in text for text in words(fig))
+    assert words(fig).count("12 ms") == 3
+
+
+def test_bench_relates_single_layers_to_im2col():
+    rows = [{**r, "seconds": 3.0 if r["method"] == "interlace" else 2.0} for r in BENCH["rows"] if r["rate"] == 12]
+    fig = figures.figure_bench({**BENCH, "rows": rows})
+    assert [float(line.get_xdata()[0]) for line in figures.find(fig, "interlace")] == [1.5] * 3
+
+
+def test_bench_with_passes_and_methods_missing():
+    rows = [row for row in BENCH["rows"] if row["pass"] == "forward" and row["method"] == "interlace"]
+    rows += [{**row, "method": "torch"} for row in rows if row["rate"] == 2]
+    fig = figures.figure_bench({**BENCH, "rows": rows})
+    figures.image_bytes(fig, dpi=40)
+    assert len(figures.find(fig, "interlace")) == 6
+
+
+def test_step_sizes(drawn):
+    steps = np.logspace(-1, -15, 57)
+    errors = figures.step_errors(steps)
+    best = {name: steps[np.argmin(values)] for name, values in errors.items()}
+    assert 1e-9 < best["forward difference"] < 1e-6
+    assert 1e-7 < best["central difference"] < 1e-4
+    assert errors["complex step"][steps < 1e-9].max() < 1e-14
+    for name in QUOTIENTS:
+        (line,) = figures.find(drawn["figure_step_sizes"], name)
+        assert len(line.get_xdata()) == 57
+
+
+def test_planted_fault_is_a_mirror_image(drawn):
+    analytic, numeric = figures.planted_fault()
+    np.testing.assert_allclose(analytic[::-1, ::-1], numeric, atol=1e-6)
+    fig = drawn["figure_planted_fault"]
+    (gap,) = figures.find(fig, "|analytic − numeric|")
+    np.testing.assert_allclose(gap.get_array(), np.abs(analytic - numeric))
+    assert gap.get_array()[2, 2] < 1e-6
+
+
+def test_links_have_ends():
+    fig, ax = style.canvas(2)
+    lines = draw.links(ax, [(0, 0), (1, 0)], (0.5, 1), style.TAPS, role="taps")
+    assert isinstance(lines, LineCollection)
+    np.testing.assert_array_equal(lines.get_segments()[1], [(1, 0), (0.5, 1)])
+    assert fig.axes == [ax]

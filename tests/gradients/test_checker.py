@@ -1,0 +1,258 @@
+"""The checker is checked: it must accept what is right, reject what is wrong, and say why."""
+
+import json
+
+import numpy as np
+import pytest
+from gradients import planted
+
+import atrous
+from atrous import adjoint_error, assert_gradients, gradcheck
+from atrous.errors import DTypeError, ParameterError, ShapeError
+
+OPERATORS = {op.name: op for op in planted.operators(np.random.default_rng(3))}
+
+
+def affine_forward(x, w, b):
+    return x.reshape(len(x), -1) @ w + b, (x, w, b)
+
+
+def affine_backward(dout, cache):
+    x, w, _ = cache
+    return (dout @ w.T).reshape(x.shape), x.reshape(len(x), -1).T @ dout, dout.sum(axis=0)
+
+
+@pytest.fixture
+def affine(rng):
+    return [rng.standard_normal(s) for s in ((4, 2, 3), (6, 5), (5,))]
+
+
+def relu_forward(x):
+    return np.maximum(x, 0), x
+
+
+def relu_backward(dy, x):
+    return dy * (x > 0)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_operator_passes(name):
+    op = OPERATORS[name]
+    report = assert_gradients(op.forward, op.backward, op.inputs)
+    assert max(r.max_rel_error for r in report.inputs) <= 1e-8
+
+
+@pytest.mark.slow
+def test_planted_faults_are_all_caught_and_nine_of_ten_named():
+    missed, total = [], 0
+    for op in OPERATORS.values():
+        faults = planted.faults(op)
+        assert len(faults) >= 12
+        for fault in faults:
+            report = gradcheck(op.forward, fault.backward, op.inputs)
+            failed = [r for r in report.inputs if not r.ok]
+            assert len(failed) == 1, f"{fault.name}: {report}"
+            total += 1
+            if failed[0].hint_kind not in fault.kinds:
+                missed.append(f"{fault.name}: {failed[0].hint}")
+    assert len(missed) <= 0.1 * total, missed
+
+
+@pytest.mark.parametrize("fault", planted.faults(OPERATORS["conv1d"]), ids=lambda f: f.name)
+def test_planted_faults_in_one_dimension(fault):
+    op = OPERATORS["conv1d"]
+    with pytest.raises(AssertionError, match=r"hint: .*") as error:
+        assert_gradients(op.forward, fault.backward, op.inputs)
+    assert "numeric by step" in str(error.value)
+
+
+@pytest.mark.parametrize("factor", [1.001, 1.00001])
+@pytest.mark.parametrize("mode", ["full", "sample", "directional"])
+def test_a_slightly_wrong_factor_is_rejected_in_every_mode(affine, factor, mode):
+    def backward(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        return dx, dw * factor, db
+
+    report = gradcheck(affine_forward, backward, affine, mode=mode)
+    assert [r.ok for r in report.inputs] == [True, False, True]
+    assert gradcheck(affine_forward, affine_backward, affine, mode=mode)
+
+
+def test_cs231n_style_code_works_unchanged(rng):
+    def conv_forward_naive(x, w, b, conv_param):
+        y, inner = atrous.conv_forward(x, w, b, stride=conv_param["stride"], padding=conv_param["pad"])
+        return y, (x, w, b, conv_param, inner)
+
+    def conv_backward_naive(dout, cache):
+        return tuple(atrous.conv_backward(dout, cache[-1]))
+
+    inputs = [rng.standard_normal(s) for s in ((2, 3, 5, 5), (2, 3, 3, 3), (2,))]
+    report = assert_gradients(conv_forward_naive, conv_backward_naive, [*inputs, {"stride": 2, "pad": 1}])
+    assert [r.name for r in report.inputs] == ["x", "w", "b"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda g: g,
+        list,
+        lambda g: atrous.ConvGrads(*g),
+        lambda g: {"x": g[0], "w": g[1], "b": g[2]},
+        lambda g: {"dw": g[1], "db": g[2], "dx": g[0]},
+        lambda g: {"first": g[0], "second": g[1], "third": g[2]},
+    ],
+)
+def test_gradients_in_every_form(affine, shape):
+    assert_gradients(affine_forward, lambda dy, cache: shape(affine_backward(dy, cache)), affine)
+
+
+def test_pairs_without_cache_scalar_outputs_and_single_arrays(rng):
+    assert_gradients(
+        lambda x, w: x @ w, lambda dy, x, w: (dy @ w.T, x.T @ dy), [rng.random((2, 3)), rng.random((3, 2))]
+    )
+    assert_gradients(lambda x: 0.5 * np.sum(x**2), lambda dy, x: dy * x, rng.standard_normal(5))
+    assert_gradients(lambda x: (float(np.sum(np.sin(x))), x), lambda dy, x: dy * np.cos(x), rng.standard_normal((2, 2)))
+
+
+def test_optional_and_integer_inputs_are_passed_on(rng):
+    def forward(x, labels, b=None):
+        return x[np.arange(len(x)), labels] + (0 if b is None else b), (x, labels)
+
+    def backward(dy, cache):
+        dx = np.zeros_like(cache[0])
+        dx[np.arange(len(dx)), cache[1]] = dy
+        return dx, None, None
+
+    assert_gradients(forward, backward, [rng.standard_normal((3, 4)), np.array([1, 0, 3]), None])
+
+
+@pytest.mark.parametrize("method", ["central", "complex", "ridders"])
+def test_difference_methods_agree(rng, method):
+    report = assert_gradients(
+        lambda x: np.exp(np.sin(3 * x)), lambda dy, x: dy * 3 * np.cos(3 * x) * np.exp(np.sin(3 * x)),
+        [rng.standard_normal(20)], method=method, rtol=1e-8,
+    )  # fmt: skip
+    assert report.inputs[0].max_rel_error < {"central": 1e-8, "complex": 1e-14, "ridders": 1e-9}[method]
+
+
+def test_complex_step_says_so_where_the_forward_drops_imaginary_parts(rng):
+    with pytest.raises(DTypeError, match="central"):
+        gradcheck(np.abs, lambda dy, x: dy * np.sign(x), [rng.standard_normal(3)], method="complex")
+
+
+def test_kinks_are_left_out_unless_asked(rng):
+    x = rng.standard_normal(9)
+    x[[2, 5]] = [0.0, 3e-6]
+    report = assert_gradients(relu_forward, relu_backward, [x])
+    assert report.inputs[0].kinks == 2
+    assert report.inputs[0].checked == 7
+    told = assert_gradients(relu_forward, relu_backward, [x], kink="report")
+    assert any("2 entries at a kink" in p for p in told.problems)
+    assert not gradcheck(relu_forward, relu_backward, [x], kink="fail")
+
+
+def test_a_wrong_gradient_is_no_kink(rng):
+    x = np.abs(rng.standard_normal(6)) + 0.1
+    x[3] = 0.0
+    report = gradcheck(relu_forward, lambda dy, x: dy * 0.5 * (x > 0), [x])
+    assert not report
+    assert report.inputs[0].failed >= 5
+    at_zero = gradcheck(relu_forward, lambda dy, x: dy * (x >= 0) * np.where(x == 0, 3.0, 1.0), [x])
+    assert at_zero.inputs[0].failed == 1
+
+
+def test_inputs_stay_untouched_and_mutation_is_reported(affine):
+    before = [a.copy() for a in affine]
+    assert_gradients(affine_forward, affine_backward, affine)
+    for a, b in zip(affine, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    def forward(x):
+        x *= 2
+        return x.copy(), None
+
+    report = gradcheck(forward, lambda dy, _: 2 * dy, [np.ones(3)])
+    assert any("forward changes its input x in place" in p for p in report.problems)
+
+    def backward(dy, _):
+        dy *= 2
+        return dy
+
+    report = gradcheck(lambda x: (2 * x, None), backward, [np.ones(3)])
+    assert any("backward changes dy in place" in p for p in report.problems)
+
+
+def test_randomness_is_found(rng):
+    report = gradcheck(lambda x: (x * rng.random(x.shape), x), lambda dy, x: dy, [np.ones(3)])
+    assert any("not deterministic" in p for p in report.problems)
+    report = gradcheck(lambda x: (2 * x, x), lambda dy, x: dy * 2 * rng.random(x.shape), [np.ones(3)])
+    assert any("run twice" in p for p in report.problems)
+
+
+def test_views_and_non_contiguous_arrays(rng):
+    x = rng.standard_normal((4, 6)).T[::2]
+    assert_gradients(lambda x: (x.T, None), lambda dy, _: dy.T, [x])
+    assert_gradients(lambda x: x, lambda dy, x: dy, [x])
+
+
+def test_badly_formed_gradients_are_problems(affine):
+    def wrong(change):
+        return gradcheck(affine_forward, lambda dy, c: change(*affine_backward(dy, c)), affine).problems
+
+    assert any("is it transposed?" in p for p in wrong(lambda dx, dw, db: (dx, dw.T, db)))
+    assert any("sum over a broadcast axis" in p for p in wrong(lambda dx, dw, db: (dx, dw, np.ones((4, 5)))))
+    assert any("no gradient for w" in p for p in wrong(lambda dx, dw, db: (dx, None, db)))
+    assert any("dtype float32" in p for p in wrong(lambda dx, dw, db: (dx, dw.astype(np.float32), db)))
+    assert any("NaN or inf" in p for p in wrong(lambda dx, dw, db: (dx, dw * np.nan, db)))
+    with pytest.raises(ParameterError, match="returned 2 gradients for 3 array inputs"):
+        wrong(lambda dx, dw, db: (dx, dw))
+
+
+def test_options_are_checked(affine):
+    with pytest.raises(DTypeError, match=r"x must be a float64 array, got float32.*astype"):
+        gradcheck(relu_forward, relu_backward, [np.ones(3, np.float32)])
+    with pytest.raises(ParameterError, match="nothing to check"):
+        gradcheck(relu_forward, relu_backward, [np.ones(3, int)])
+    with pytest.raises(ParameterError, match="wrt names 'z'; the inputs are x, w, b"):
+        gradcheck(affine_forward, affine_backward, affine, wrt=["z"])
+    with pytest.raises(ParameterError, match="mode must be one of 'full'"):
+        gradcheck(affine_forward, affine_backward, affine, mode="fast")
+    with pytest.raises(ParameterError, match="eps must be positive"):
+        gradcheck(affine_forward, affine_backward, affine, eps=0)
+    assert [r.name for r in gradcheck(affine_forward, affine_backward, affine, wrt="w").inputs] == ["w"]
+    assert [r.name for r in gradcheck(affine_forward, affine_backward, affine, wrt=[0, "b"]).inputs] == ["x", "b"]
+    single = [a.astype(np.float32) for a in affine]
+    assert gradcheck(affine_forward, affine_backward, single, allow_float32=True)
+
+
+def test_report_is_readable_in_text_json_and_html(affine):
+    def backward(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        return dx, -dw, db
+
+    report = gradcheck(affine_forward, backward, affine)
+    text = str(report)
+    assert "FAILED" in text
+    assert "wrong sign" in text
+    assert "worst at [" in text
+    found = json.loads(json.dumps(report.to_dict()))
+    assert found["inputs"][1]["hint_kind"] == "sign"
+    html = report._repr_html_()
+    assert "failed" in html
+    assert html.count("<table>") == 2
+
+
+def test_adjoint_error_is_tiny_for_adjoints_and_large_otherwise(rng):
+    a = rng.standard_normal((3, 5))
+    assert adjoint_error(lambda x: a @ x, lambda y: a.T @ y, (5,), (3,)) < 1e-15
+    assert adjoint_error(lambda x: a @ x, lambda y: 1.001 * a.T @ y, (5,)) > 1e-6
+    with pytest.raises(ShapeError, match="adjoint returned shape"):
+        adjoint_error(lambda x: a @ x, lambda y: y, (5,))
+    with pytest.raises(ShapeError, match="apply returned shape"):
+        adjoint_error(lambda x: a @ x, lambda y: a.T @ y, (5,), (4,))
+
+
+def test_the_fixture_checks(gradcheck, affine):
+    assert gradcheck(affine_forward, affine_backward, affine)
+    with pytest.raises(AssertionError, match="constant factor 2"):
+        gradcheck(affine_forward, lambda dy, c: tuple(2 * g for g in affine_backward(dy, c)), affine, wrt="b")

@@ -1,0 +1,319 @@
+"""The cache of compiled kernels: used when it can be, never stale, never in the way.
+
+A copy of the package with one tiny kernel runs in processes of its own, in a folder with blanks and umlauts.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numba
+import pytest
+
+import atrous
+from atrous import _jit
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}, reason="without a compiler there is nothing to keep"
+)
+
+FORMULA = """
+from numba import njit
+
+@njit
+def formula(x):
+    return {factor} * x
+"""
+KERNEL = """
+from atrous._jit import kernel
+from atrous.tiny_formula import formula
+
+@kernel()
+def scale(a, out):
+    for i in range(a.size):
+        out[i] = formula(a[i])
+"""
+USER = """
+import json
+import numpy as np
+import atrous
+from atrous import _jit, tiny
+
+out = np.empty(3)
+tiny.scale(np.arange(3.0), out)
+compiled = [name for name, dtype, seconds in _jit.compiled]
+print(json.dumps({"out": list(out), "compiled": compiled, "home": atrous.__file__}))
+"""
+LINE = "atrous: compiling tiny.scale for float64"
+DOUBLED, TRIPLED = [0.0, 2.0, 4.0], [0.0, 3.0, 6.0]
+
+
+class House:
+    """A copy of the package, and processes that use its kernel."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.package = folder / "atrous"
+        shutil.copytree(
+            Path(atrous.__file__).parent, self.package, ignore=shutil.ignore_patterns("__pycache__", "figures", "bench")
+        )
+        (self.package / "tiny.py").write_text(KERNEL, encoding="utf-8")
+        self.write_formula(2)
+
+    def write_formula(self, factor):
+        (self.package / "tiny_formula.py").write_text(FORMULA.format(factor=float(factor)), encoding="utf-8")
+
+    def start(self, cache, **environment):
+        # Bytecode is not kept: Python would take an edit within one second for none.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ATROUS_", "NUMBA_", "PYTHON"))}
+        variables = {
+            **inherited,
+            "PYTHONPATH": str(self.folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUTF8": "1",
+            "ATROUS_CACHE": str(cache),
+            **environment,
+        }
+        return subprocess.Popen(
+            [sys.executable, "-c", USER],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+    def finish(self, process):
+        """Return (result, whether it was compiled, what was said on standard error)."""
+        printed, said = process.communicate(timeout=100)
+        assert process.returncode == 0, said
+        found = json.loads(printed)
+        assert Path(found["home"]).parent == self.package
+        assert found["compiled"] in ([], ["tiny.scale"])
+        return found["out"], bool(found["compiled"]), said
+
+    def run(self, cache, **environment):
+        return self.finish(self.start(cache, **environment))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """Return the house, its cache after a first run, and what that run gave."""
+    folder = tmp_path_factory.mktemp("Käthes Häuschen à trous")
+    house = House(folder / "site packages")
+    cache = folder / "ein Keller für Kerne"
+    return house, cache, house.run(cache)
+
+
+@pytest.fixture
+def house(first):
+    return first[0]
+
+
+@pytest.fixture
+def cache(first, tmp_path):
+    """Return a copy of the cache as the first run left it."""
+    return shutil.copytree(first[1], tmp_path / "cache")
+
+
+def kernel_folders(cache):
+    return sorted(folder.name for folder in cache.iterdir() if folder.name.startswith("tiny-"))
+
+
+def kernel_files(cache, suffix):
+    return [file for file in cache.rglob(f"*{suffix}") if "scale" in file.name]
+
+
+def test_the_first_run_compiles_and_says_so_once(first):
+    house, cache, (out, compiled, said) = first
+    assert out == DOUBLED
+    assert compiled
+    assert said == f"{LINE} (once for this machine)\n"
+    assert len(kernel_folders(cache)) == 1
+    assert len(kernel_files(cache, ".nbi")) == len(kernel_files(cache, ".nbc")) == 1
+    assert not list(house.folder.rglob("*.nb?")), "nothing is written into the package"
+    assert not list(cache.rglob("lock"))
+
+
+def test_the_second_run_loads(house, cache):
+    assert house.run(cache) == (DOUBLED, False, "")
+
+
+def test_quiet_silences_the_line(house, tmp_path):
+    assert house.run(tmp_path / "new", ATROUS_QUIET="1") == (DOUBLED, True, "")
+
+
+def test_an_edit_of_the_formula_is_never_stale_and_going_back_is_free(house, cache):
+    before = kernel_folders(cache)
+    try:
+        house.write_formula(3)
+        out, compiled, _ = house.run(cache)
+        assert out == TRIPLED
+        assert compiled
+        assert len(kernel_folders(cache)) == 2
+    finally:
+        house.write_formula(2)
+    assert house.run(cache) == (DOUBLED, False, "")
+    assert set(before) < set(kernel_folders(cache))
+
+
+def test_the_digest_covers_formulas_of_formulas_and_versions(tmp_path, monkeypatch):
+    monkeypatch.setattr(_jit, "PACKAGE", tmp_path)
+    files = {
+        "kernels.py": "from atrous.a import f\n",
+        "a.py": "def f():\n    import atrous.sub.b\n",
+        "sub/b.py": "from atrous.sub import c\nimport numpy",
+        "sub/c.py": "from atrous.a import f  # a circle",
+        "other.py": "",
+    }
+    (tmp_path / "sub").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    def digest():
+        _jit.source_digest.cache_clear()
+        return _jit.source_digest(tmp_path / "kernels.py")
+
+    seen = {digest()}
+    for count, name in enumerate(["kernels.py", "a.py", "sub/b.py", "sub/c.py"], start=2):
+        (tmp_path / name).write_text(files[name] + "\n", encoding="utf-8")
+        seen.add(digest())
+        assert len(seen) == count, f"an edit of {name} goes unnoticed"
+    (tmp_path / "other.py").write_text("x = 1", encoding="utf-8")
+    assert digest() in seen
+    for package in (atrous, numba):
+        with monkeypatch.context() as patch:
+            patch.setattr(package, "__version__", "0.0.0")
+            assert digest() not in seen
+    _jit.source_digest.cache_clear()
+
+
+def test_the_cache_can_be_switched_off(house):
+    out, compiled, said = house.run("off")
+    assert (out, compiled) == (DOUBLED, True)
+    assert said.startswith(LINE)
+    assert "once for this machine" not in said
+
+
+def test_a_cache_folder_that_cannot_be_written(house, tmp_path):
+    in_the_way = tmp_path / "a file"
+    in_the_way.write_text("", encoding="utf-8")
+    out, compiled, said = house.run(in_the_way / "cache")
+    assert (out, compiled) == (DOUBLED, True)
+    assert said == f"{LINE} (for this process; no cache folder is writable)\n"
+
+
+INDEX = pytest.mark.xfail(strict=True, reason="a damaged index passes an UnpicklingError or EOFError on to the caller")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        pytest.param(".nbi", b"nonsense", id="index", marks=INDEX),
+        pytest.param(".nbc", b"nonsense", id="kernel"),
+    ],
+)
+def test_damaged_files_are_compiled_anew(house, cache, suffix, damage):
+    (file,) = kernel_files(cache, suffix)
+    file.write_bytes(damage)
+    assert house.run(cache)[:2] == (DOUBLED, True)
+    assert house.run(cache) == (DOUBLED, False, "")
+
+
+def test_a_package_that_cannot_be_written(house, tmp_path):
+    in_the_way = house.package / "__pycache__"
+    in_the_way.write_text("", encoding="utf-8")
+    house.package.chmod(0o555)
+    try:
+        assert house.run(tmp_path / "new")[:2] == (DOUBLED, True)
+    finally:
+        house.package.chmod(0o755)
+        in_the_way.unlink()
+    assert kernel_files(tmp_path / "new", ".nbc")
+
+
+def test_two_processes_that_compile_at_once(house, tmp_path):
+    processes = [house.start(tmp_path / "new") for _ in range(2)]
+    for process in processes:
+        assert house.finish(process)[0] == DOUBLED
+    assert house.run(tmp_path / "new") == (DOUBLED, False, "")
+
+
+@pytest.mark.parametrize(("age", "kept"), [(0, False), (2 * _jit.LOCK_SECONDS, True)], ids=["held", "stale"])
+def test_a_lock_left_behind_does_not_matter(house, cache, age, kept):
+    (index,) = kernel_files(cache, ".nbi")
+    lock = index.parent / "lock"
+    lock.write_text("", encoding="utf-8")
+    os.utime(lock, (time.time() - age,) * 2)
+    for file in (index, *kernel_files(cache, ".nbc")):
+        file.unlink()
+    assert house.run(cache)[:2] == (DOUBLED, True)
+    assert bool(kernel_files(cache, ".nbi")) == kept
+    assert lock.exists() != kept
+
+
+def strange_folders(cache):
+    """Make folders and files that the package has not made, and return them."""
+    made = [cache / "holidays-2024", cache / "tiny-photographs-in-spring", cache / "tiny-zzzzzzzzzzzzzzzzzzzz"]
+    for folder in made:
+        folder.mkdir()
+        (folder / "keep me").write_text("x", encoding="utf-8")
+    notes = cache / "tiny-notes.txt"
+    notes.write_text("a file", encoding="utf-8")
+    return [*made, notes]
+
+
+def test_old_folders_are_pruned(house, cache):
+    others = [f"tiny-{i:020x}" for i in range(4)]
+    for age, name in enumerate(others, start=1):
+        (cache / name).mkdir()
+        os.utime(cache / name, (time.time() - 1000 * age,) * 2)
+    neighbour = cache / f"conv.direct-{1:020x}"
+    neighbour.mkdir()
+    strange = strange_folders(cache)
+    (first,) = set(kernel_folders(cache)) - {*others, *(path.name for path in strange)}
+    try:
+        house.write_formula(5)
+        assert house.run(cache)[1]
+    finally:
+        house.write_formula(2)
+    left = set(kernel_folders(cache)) - {path.name for path in strange}
+    # The new one, the one compiled before, and the youngest of the others.
+    assert len(left) == _jit.KEPT_FOLDERS == 3
+    assert {first, others[0]} < left
+    assert neighbour.exists()
+    assert all(path.exists() for path in strange)
+
+
+def test_clearing_reports_bytes_and_leaves_the_rest(cache, monkeypatch):
+    monkeypatch.setenv("ATROUS_CACHE", str(cache))
+    strange = strange_folders(cache)
+    size = sum(file.stat().st_size for file in (*kernel_files(cache, ".nbi"), *kernel_files(cache, ".nbc")))
+    assert _jit.clear_cache() == size > 0
+    assert sorted(cache.iterdir()) == sorted(strange)
+    assert all(path.is_file() or (path / "keep me").exists() for path in strange)
+    assert _jit.clear_cache() == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "root"),
+    [
+        ({"ATROUS_CACHE": "here"}, Path("here")),
+        ({"ATROUS_CACHE": "~/here"}, Path.home() / "here"),
+        ({"ATROUS_CACHE": "Off"}, None),
+        ({"NUMBA_CACHE_DIR": "numba"}, Path("numba/atrous")),
+        ({"ATROUS_CACHE": "here", "NUMBA_CACHE_DIR": "numba"}, Path("here")),
+    ],
+)
+def test_where_the_cache_lies(variables, root, monkeypatch, tmp_path):
+    for name in ("ATROUS_CACHE", "NUMBA_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert _jit.cache_root().name == "atrous"
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert _jit.cache_root() == root
+    if root is None:
+        assert _jit.clear_cache() == 0

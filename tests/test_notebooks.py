@@ -1,0 +1,114 @@
+"""Notebooks are valid, small, complete and clean; one marked test runs them all and compares."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+# A home folder or a drive, in text or in a picture.
+ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:home|root|Users|usr|var|opt|mnt)/|\b[A-Z]:\\\\")
+
+pytestmark = pytest.mark.skipif(not PATHS, reason="the notebooks are not part of this installation")
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def tags(cell):
+    return cell["metadata"].get("tags", [])
+
+
+def test_small_and_without_places_on_a_disk(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.encode()) <= 400_000
+    assert not ABSOLUTE.search(text)
+    assert not [place for place in (FOLDER.parent, Path.home(), tempfile.gettempdir()) if f"{place}/" in text]
+
+
+def test_run_once_from_top_to_bottom(notebook):
+    cells = code_cells(notebook)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert outputs
+    assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+
+
+def test_every_figure_is_stored(notebook):
+    for cell in code_cells(notebook):
+        if "figures.show" in source(cell):
+            kinds = {kind for output in cell["outputs"] for kind in output.get("data", {})}
+            assert kinds & {"image/png", "image/svg+xml", "image/gif"}, source(cell)
+
+
+def test_nothing_volatile_is_stored(notebook):
+    assert set(notebook["metadata"]) == {"atrous", "kernelspec", "language_info"}
+    assert notebook["metadata"]["language_info"] == {"name": "python"}
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert all(set(cell["metadata"]) <= {"tags", "jupyter"} for cell in notebook["cells"])
+
+
+def test_title_names_the_paper(notebook, path):
+    title, *rest = source(notebook["cells"][0]).splitlines()
+    assert title.startswith(f"# {path.name[:2]} · ")
+    assert "DeepLab" in "".join(rest[:3])
+
+
+def test_exercises_have_solutions(notebook):
+    cells = notebook["cells"]
+    exercises = [i for i, cell in enumerate(cells) if "exercise" in tags(cell)]
+    assert len(exercises) >= 3
+    for i in exercises:
+        assert "solution" in tags(cells[i + 1])
+    assert sum("solution" in tags(cell) for cell in cells) == len(exercises)
+
+
+def test_cells_are_short_and_claims_are_asserted(notebook):
+    asserts = 0
+    for cell in code_cells(notebook):
+        tree = ast.parse(source(cell))
+        asserts += sum(isinstance(node, ast.Assert) for node in ast.walk(tree))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 5, source(cell)
+    assert asserts >= 10
+
+
+def test_every_notebook_is_in_the_reading_order(path):
+    assert path.name in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.notebooks
+def test_a_fresh_run_changes_nothing():
+    pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    run = subprocess.run(
+        [sys.executable, FOLDER / "execute.py", "--check"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
