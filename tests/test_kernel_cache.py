@@ -206,13 +206,10 @@ def test_a_cache_folder_that_cannot_be_written(house, tmp_path):
     assert said == f"{LINE} (for this process; no cache folder is writable)\n"
 
 
-INDEX = pytest.mark.xfail(strict=True, reason="a damaged index passes an UnpicklingError or EOFError on to the caller")
-
-
 @pytest.mark.parametrize(
     ("suffix", "damage"),
     [
-        pytest.param(".nbi", b"nonsense", id="index", marks=INDEX),
+        pytest.param(".nbi", b"nonsense", id="index"),
         pytest.param(".nbc", b"nonsense", id="kernel"),
     ],
 )

@@ -151,14 +151,7 @@ def test_docstring_begins_with_one_sentence(name):
     assert summary.endswith(".")
 
 
-UNTOLD = pytest.mark.xfail(strict=True, reason="these docstrings leave something out still")
-TOLD = [
-    pytest.param(name, marks=UNTOLD if name in {"conv_geometry", "output_size", "same_padding"} else ())
-    for name in FUNCTIONS
-]
-
-
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_docstring_tells_parameters_and_result(name):
     function = getattr(atrous, name)
     doc, found = inspect.getdoc(function), sections(function.__doc__)

@@ -1,5 +1,6 @@
 """Conversion and checking at the public edge; every message says what, wanted, received, and the mend."""
 
+import math
 import operator
 
 import numpy as np
@@ -13,7 +14,12 @@ LIMIT = 2**31 - 1
 
 def float_array(owner, name, value, *, like=None):
     """Return `value` as an ndarray of native float32 or float64; with `like`, of the same dtype as that array."""
-    array = np.asarray(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0.0).")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{owner}: {name} must be one rectangular array of numbers, got a ragged sequence.") from None
     if array.dtype.newbyteorder("=") not in FLOATS:
         mend = f"Convert it with {name}.astype(np.float32)."
         if array.dtype == object:
@@ -32,9 +38,7 @@ def float_array(owner, name, value, *, like=None):
 
 def small_enough(owner, name, shape):
     """Refuse shapes with more elements than 32-bit indices can count."""
-    count = 1
-    for size in shape:
-        count *= int(size)
+    count = math.prod(map(int, shape))
     if count > LIMIT:
         raise ShapeError(
             f"{owner}: {name} of shape {tuple(map(int, shape))} has {count:.3g} elements; at most 2^31 - 1 are "

@@ -183,6 +183,8 @@ class _Store:
             found = self.disk.load_overload(sig, target_context)
         except Exception:  # a damaged file costs a compilation, nothing else
             found = None
+            with contextlib.suppress(OSError):
+                self.disk.flush()
         if found is None:
             self._announce(sig)
             self._started[sig] = time.perf_counter()

@@ -25,8 +25,8 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
     from atrous.conv.geometry import conv_geometry
 
     started = time.perf_counter()
-    for dtype in dtypes:
-        name = np.dtype(dtype).name
+    for dtype in [dtypes] if isinstance(dtypes, str) else dtypes:
+        name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
         _check.one_of("warmup", "dtypes", name, ("float32", "float64"))
         x, w = np.ones((1, 1, 1, 1, 3), name), np.ones((1, 1, 1, 1, 1), name)
         g = conv_geometry(x.shape, w.shape)

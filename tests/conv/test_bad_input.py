@@ -89,7 +89,6 @@ def bad_methods():
     ]
 
 
-RAGGED = pytest.mark.xfail(strict=True, raises=ValueError, reason="NumPy's own error passes through float_array")
 NEEDS_NO_GPU = pytest.mark.skipif(_cuda.why_not() is None, reason="a CUDA device, or its simulator, is here")
 
 BAD = [
@@ -125,8 +124,8 @@ BAD = [
     bad("x text", conv("x"), DTypeError, "got <U1"),
     bad("x None", conv(None), DTypeError, "x must be float32 or float64, got object"),
     bad("x objects", conv(X.astype(object)), DTypeError, "got object.*rectangular"),
-    bad("x ragged", conv([[1.0, 2.0], [3.0]]), AtrousError, "x .*rectangular", RAGGED),
-    bad("w ragged", conv(w=[[1.0, 2.0], [3.0]]), AtrousError, "w .*rectangular", RAGGED),
+    bad("x ragged", conv([[1.0, 2.0], [3.0]]), AtrousError, "x .*rectangular"),
+    bad("w ragged", conv(w=[[1.0, 2.0], [3.0]]), AtrousError, "w .*rectangular"),
     bad("w integer", conv(w=W.astype(int)), DTypeError, "w must be float32 or float64, got int"),
     bad("w of another dtype", conv(w=W.astype(np.float32)), DTypeError, "other arrays, float64, got float32"),
     bad("x of another dtype", conv(X.astype(np.float32)), DTypeError, "other arrays, float32, got float64"),
@@ -183,7 +182,7 @@ BAD = [
     bad("transposed size", transpose(stride=2, size=(13, 14)), ShapeError, r"size \(13, 14\).*11 to 12, 13 to 14"),
     bad("transposed size=0", transpose(size=0), ParameterError, "size must be at least 1, got 0"),
     bad("transposed size of one axis", transpose(size=(6,)), ParameterError, r"size must be one integer or 2.*\(6,\)"),
-    bad("transposed padding", transpose(padding=9), ShapeError, r"does not give outputs \(6, 7\)"),
+    bad("transposed padding", transpose(padding=9), ShapeError, r"no input gives outputs \(6, 7\)"),
     bad("transposed result", transpose(stride=2**20), ShapeError, r"\(1, 4, 5242881, 6291457\) has 1.32e\+14 elements"),
 ]
 

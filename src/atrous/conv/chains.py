@@ -134,18 +134,18 @@ def resnet_chain(
     units: Sequence[int] = (3, 4, 23, 3),
     *,
     convention: str = "torchvision",
-    multi_grid: Sequence[int] = (1, 1, 1),
+    multi_grid: int | Sequence[int] = 1,
 ) -> list[Spatial]:
     """Return the main path of a ResNet as a chain of layers, before any stride is traded for a rate.
 
     Parameters
     ----------
-    units : tuple of 4 int
-        Bottleneck units of each stage; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
+    units : sequence of int
+        Bottleneck units of each stage; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101; more stages cascade.
     convention : {"caffe", "torchvision", "slim"}
         Where a stage's stride sits: on the first 1×1 of its first unit, on the 3×3 of its first unit, or on the 3×3 of
         its last unit (slim: stages 1 to 3, and none in stage 4). The three are different networks.
-    multi_grid : tuple of int
+    multi_grid : int or one int per unit
         Rates of the last stage's units, multiplied with the stage's own (DeepLab v3, Section 3.2.1).
 
     Returns
@@ -154,7 +154,12 @@ def resnet_chain(
         Named conv1, pool1, then ``stage.unit.layer``; the total stride is 32.
     """
     owner = "resnet_chain"
+    units = tuple(_check.integer(owner, f"units[{i}]", n, least=1) for i, n in enumerate(units))
+    if len(units) < 2:
+        raise ParameterError(f"{owner}: units must name the units of at least two stages, got {units}.")
     _check.one_of(owner, "convention", convention, tuple(STRIDE_PLACES))
+    multi_grid = (multi_grid,) * units[-1] if isinstance(multi_grid, int) else multi_grid
+    multi_grid = tuple(_check.integer(owner, f"multi_grid[{i}]", r, least=1) for i, r in enumerate(multi_grid))
     if len(multi_grid) != units[-1]:
         raise ParameterError(
             f"{owner}: multi_grid needs one rate for each of the {units[-1]} units of the last stage, got {multi_grid}."
@@ -173,7 +178,14 @@ def resnet_chain(
 
 
 def _spatial(layer):
-    layer = layer if isinstance(layer, Spatial) else Spatial(*layer)
+    try:
+        layer = layer if isinstance(layer, Spatial) else Spatial(*layer)
+    except TypeError:
+        raise ParameterError(
+            f"chain: a layer must be a Spatial or a tuple (kernel, stride, rate, padding), got {layer!r}."
+        ) from None
     for name in ("kernel", "stride", "rate"):
         _check.integer("chain", name, getattr(layer, name), least=1)
+    if layer.padding is not None:
+        _check.integer("chain", "padding", layer.padding, least=0)
     return layer

@@ -115,10 +115,13 @@ def conv_geometry(
         Zeros around the input.
     groups : int
         Channel groups that are convolved apart.
+    owner : str
+        The function named in error messages.
 
     Returns
     -------
     ConvGeometry
+        Three spatial axes; those that the shapes lack have length 1.
 
     Raises
     ------
@@ -138,8 +141,8 @@ def conv_geometry(
             f"{owner}: w must be (F, C/groups, *K) with {rank + 2} axes like x, got shape {tuple(w_shape)}; "
             f"x is {tuple(x_shape)}."
         )
-    n, c, *size = map(int, x_shape)
-    f, c_group, *kernel = map(int, w_shape)
+    n, c, *size = (_check.integer(owner, f"x_shape[{i}]", v, least=1) for i, v in enumerate(x_shape))
+    f, c_group, *kernel = (_check.integer(owner, f"w_shape[{i}]", v, least=1) for i, v in enumerate(w_shape))
     groups = _check.integer(owner, "groups", groups, least=1)
     if c % groups or f % groups:
         raise ParameterError(f"{owner}: groups must divide the {c} channels of x and the {f} filters, got {groups}.")
@@ -151,7 +154,7 @@ def conv_geometry(
     rate = _check.per_axis(owner, "rate", rate, rank, least=1)
     stride = _check.per_axis(owner, "stride", stride, rank, least=1)
     pads = resolve_padding(owner, padding, kernel, rate)
-    out = []
+    out, spans = [], []
     for axis, (length, k, r, s, pair) in enumerate(zip(size, kernel, rate, stride, pads, strict=True)):
         span, room = effective_kernel(k, r), length + sum(pair)
         if max(span, room) > _check.LIMIT:
@@ -165,7 +168,9 @@ def conv_geometry(
                 f'padded input has {room}. Lower the rate or use padding="same".'
             )
         out.append((room - span) // s + 1)
+        spans.append((out[-1] - 1) * s + span)
     _check.small_enough(owner, "the output", (n, f, *out))
+    _check.small_enough(owner, "the input with its zeros", (n, c, *spans))
     fill = (1,) * (3 - rank)
     return geometry(
         n, c, f, groups,
@@ -179,11 +184,26 @@ def output_size(
 ) -> int:
     """Return the output length along one axis: ⌊(size + zeros − k_e) / stride⌋ + 1.
 
+    Parameters
+    ----------
+    size, kernel : int
+        Samples of the input and taps of the filter.
+    rate, stride : int
+        Distance between taps, and between outputs, in input samples.
+    padding : "same", "valid", int or (before, after)
+        Zeros around the input.
+
+    Returns
+    -------
+    int
+
     Examples
     --------
     >>> output_size(321, 3, stride=2), output_size(33, 3, rate=6, padding="valid")
     (161, 21)
     """
+    size = _check.integer("output_size", "size", size, least=1)
+    kernel = _check.integer("output_size", "kernel", kernel, least=1)
     pair = (tuple(padding),) if isinstance(padding, (tuple, list)) else padding
     return conv_geometry((1, 1, size), (1, 1, kernel), rate=rate, stride=stride, padding=pair, owner="output_size").ow
 

@@ -248,6 +248,8 @@ def conv_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
     -----
     Cost: about twice the forward pass. dx is the exact adjoint of the forward map in x, dw that of the map in w.
     """
+    if not isinstance(cache, ConvCache):
+        raise ParameterError(f"conv_backward: cache must come from conv_forward, got {type(cache).__name__}.")
     x, w, has_bias, g, method = cache
     dy = _check.float_array("conv_backward", "dy", dy, like=x)
     rank = x.ndim - 2
@@ -296,6 +298,8 @@ def _transpose_geometry(owner, y, w, rate, stride, padding, groups, size):
         for o, s, k, r, pair in zip(y.shape[2:], strides, w.shape[2:], rates, pads, strict=True)
     )
     sizes = smallest if size is None else _check.per_axis(owner, "size", size, rank, least=1)
+    if min(low + s for low, s in zip(smallest, strides, strict=True)) <= 1:
+        raise ShapeError(f"{owner}: with this padding no input gives outputs {y.shape[2:]}. Lower padding.")
     fits = all(low <= n < low + s for n, low, s in zip(sizes, smallest, strides, strict=True))
     if min(sizes) < 1 or not fits:
         ranges = ", ".join(f"{max(1, low)} to {low + s - 1}" for low, s in zip(smallest, strides, strict=True))
@@ -379,6 +383,10 @@ def conv_transpose_backward(dx: FloatArray, cache: TransposeCache) -> TransposeG
     The adjoint of an adjoint is the map itself: dy is the convolution of dx, and dw pairs y with dx as `conv_backward`
     pairs dy with x.
     """
+    if not isinstance(cache, TransposeCache):
+        raise ParameterError(
+            f"conv_transpose_backward: cache must come from conv_transpose_forward, got {type(cache).__name__}."
+        )
     y, w, g, method = cache
     dx = _check.float_array("conv_transpose_backward", "dx", dx, like=y)
     rank = y.ndim - 2

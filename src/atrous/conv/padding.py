@@ -44,6 +44,18 @@ def same_padding(kernel: int, rate: int = 1) -> tuple[int, int]:
     k_e − 1 zeros in all; where that is odd, the odd one stands at the end. With a stride s the output is the
     stride-1 result ``[::s]``, whatever the input's length.
 
+    Parameters
+    ----------
+    kernel : int
+        Number of taps along one axis.
+    rate : int, default 1
+        Distance between neighbouring taps, in samples.
+
+    Returns
+    -------
+    (int, int)
+        Zeros before and after the samples.
+
     Examples
     --------
     >>> same_padding(3, rate=2), same_padding(4)
