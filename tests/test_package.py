@@ -324,3 +324,25 @@ def test_third_parties_are_imported_where_they_belong(name):
 def test_oracles_share_nothing_with_the_package(path):
     assert not own(imports_of(path)[1])
     assert "atrous" not in path.read_text(encoding="utf-8").replace("atrous convolution", "")
+
+
+SPAWN = """
+import multiprocessing
+import numpy as np
+from atrous import atrous_conv
+
+def work(method):
+    x = np.arange(48.0).reshape(1, 2, 4, 6)
+    return atrous_conv(x, np.ones((2, 1, 3, 3)), rate=2, groups=2, method=method)
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        results = pool.map(work, ["direct", "im2col", "direct", "interlace"])
+    assert all(np.array_equal(r, work("direct")) for r in results)
+"""
+
+
+def test_methods_work_in_spawned_processes(tmp_path):
+    script = tmp_path / "work.py"
+    script.write_text(SPAWN, encoding="utf-8")
+    subprocess.run([sys.executable, str(script)], check=True, timeout=120)
