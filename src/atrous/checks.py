@@ -41,5 +41,6 @@ def check_operators(progress=None):
     for done, (name, forward, backward, inputs) in enumerate(todo):
         if progress:
             progress(done, len(todo), name)
-        found.append((name, gradcheck(forward, backward, inputs)))
+        # Linear in each input, so that a long step has no truncation error and the least rounding.
+        found.append((name, gradcheck(forward, backward, inputs, eps=1e-3)))
     return found

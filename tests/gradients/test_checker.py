@@ -38,7 +38,8 @@ def relu_backward(dy, x):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_every_operator_passes(name):
     op = OPERATORS[name]
-    report = assert_gradients(op.forward, op.backward, op.inputs)
+    # Linear in each input, so that a long step has no truncation error and the least rounding.
+    report = assert_gradients(op.forward, op.backward, op.inputs, eps=1e-3)
     assert max(r.max_rel_error for r in report.inputs) <= 1e-8
 
 
@@ -99,7 +100,8 @@ def test_cs231n_style_code_works_unchanged(rng):
         lambda g: atrous.ConvGrads(*g),
         lambda g: {"x": g[0], "w": g[1], "b": g[2]},
         lambda g: {"dw": g[1], "db": g[2], "dx": g[0]},
-        lambda g: {"first": g[0], "second": g[1], "third": g[2]},
+        lambda g: {2: g[2], 0: g[0], 1: g[1]},
+        lambda g: {"B": g[2], "dX": g[0], "grad_W": g[1]},
     ],
 )
 def test_gradients_in_every_form(affine, shape):
@@ -217,7 +219,7 @@ def test_options_are_checked(affine):
         gradcheck(affine_forward, affine_backward, affine, wrt=["z"])
     with pytest.raises(ParameterError, match="mode must be one of 'full'"):
         gradcheck(affine_forward, affine_backward, affine, mode="fast")
-    with pytest.raises(ParameterError, match="eps must be positive"):
+    with pytest.raises(ParameterError, match="eps must be a positive number"):
         gradcheck(affine_forward, affine_backward, affine, eps=0)
     assert [r.name for r in gradcheck(affine_forward, affine_backward, affine, wrt="w").inputs] == ["w"]
     assert [r.name for r in gradcheck(affine_forward, affine_backward, affine, wrt=[0, "b"]).inputs] == ["x", "b"]
@@ -256,3 +258,160 @@ def test_the_fixture_checks(gradcheck, affine):
     assert gradcheck(affine_forward, affine_backward, affine)
     with pytest.raises(AssertionError, match="constant factor 2"):
         gradcheck(affine_forward, lambda dy, c: tuple(2 * g for g in affine_backward(dy, c)), affine, wrt="b")
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_a_large_constant_in_the_output_hides_no_wrong_gradient(rng, offset):
+    x = [rng.standard_normal((4, 6))]
+    assert gradcheck(lambda x: x + offset, lambda dy, x: dy, x)
+    assert not gradcheck(lambda x: x + offset, lambda dy, x: -dy, x)
+    assert not gradcheck(lambda x: x + offset, lambda dy, x: 1.2 * dy, x)
+
+
+def test_a_gradient_below_the_rounding_is_not_called_right():
+    report = gradcheck(lambda x: x + 1e12, lambda dy, x: -dy, [np.ones(3)])
+    assert any("cannot be judged" in p for p in report.problems)
+    assert not report
+
+
+def test_one_large_entry_hides_no_small_wrong_one(rng):
+    s = np.ones(9)
+    s[4] = 1e6
+    x = [rng.standard_normal(9)]
+    assert gradcheck(lambda x: x * s, lambda dy, x: dy * s, x)
+    wrong = s.copy()
+    wrong[2] = 1.005
+    assert gradcheck(lambda x: x * s, lambda dy, x: dy * wrong, x).inputs[0].worst_index == (2,)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-9, 1e-3, 1e6, 1e12])
+def test_the_verdict_does_not_depend_on_the_scale_of_the_loss(rng, scale):
+    x = [rng.standard_normal(5) + 3]
+    assert gradcheck(lambda x: scale * x**2, lambda dy, x: scale * 2 * x * dy, x)
+    assert not gradcheck(lambda x: scale * x**2, lambda dy, x: 0 * dy, x)
+    assert not gradcheck(lambda x: scale * x**2, lambda dy, x: -scale * 2 * x * dy, x)
+    assert gradcheck(
+        lambda x: scale * np.maximum(x - 3, 0), lambda dy, x: scale * dy * (x > 3), [np.array([3.0, 4, 2])]
+    )
+
+
+def test_a_gradient_that_is_zero_by_cancellation_passes(rng):
+    def forward(x, b):
+        y = x + b
+        return y - y.mean(axis=0), None
+
+    def backward(dy, _):
+        dx = dy - dy.mean(axis=0)
+        return dx, dx.sum(axis=0)
+
+    assert_gradients(forward, backward, [rng.standard_normal((6, 3)), rng.standard_normal(3)])
+
+
+def test_a_check_of_nothing_but_kinks_fails():
+    report = gradcheck(np.abs, lambda dy, x: 0.3 * dy, [np.zeros(4)])
+    assert any("lies at a kink" in p for p in report.problems)
+    assert not report
+
+
+def test_many_kinks_beside_smooth_entries_pass(rng):
+    x = np.zeros(600)
+    x[:20] = rng.standard_normal(20)
+    assert assert_gradients(relu_forward, relu_backward, [x]).inputs[0].kinks == 580
+
+
+def test_dy_is_not_the_stream_of_a_user_with_the_same_seed():
+    x = np.random.default_rng(0).standard_normal((4, 6))
+    assert not gradcheck(lambda x: 0.5 * x**2, lambda dy, x: dy * dy, [x])
+    assert not gradcheck(lambda x: 0.5 * x**2, lambda dy, x: x * x, [x])
+
+
+def test_scalar_losses_get_a_verdict_and_a_hint():
+    report = gradcheck(lambda x: (x**2).sum(), lambda dy, x: dy * np.sin(x), [np.arange(1.0, 4)])
+    assert not report
+    assert report.inputs[0].failed == 3
+    report = gradcheck(lambda x: (x**2).sum(), lambda dy, x: 2 * x, [np.arange(1.0, 4)])
+    assert report.inputs[0].hint_kind in ("dy", "factor")
+
+
+def test_usual_mistakes_of_other_layers_are_named(rng):
+    def kind(forward, backward, inputs):
+        return [r.hint_kind for r in gradcheck(forward, backward, inputs).inputs if not r.ok]
+
+    x, w = rng.standard_normal((5, 4)), rng.standard_normal((4, 4))
+    assert kind(lambda x, w: x @ w, lambda dy, x, w: (dy @ w, x.T @ dy), [x, w]) == ["transposed"]
+    assert kind(relu_forward, lambda dy, x: dy, [x]) == ["mask"]
+    assert kind(lambda x: np.tanh(x), lambda dy, x: 1 - np.tanh(x) ** 2, [x]) == ["dy"]
+    assert kind(lambda x: x - x.mean(axis=0), lambda dy, x: dy, [x]) == ["mean"]
+
+    def cross_entropy(x):
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+        return -np.log(p[:, 0]).mean(), p
+
+    def without_mean(dy, p):
+        dx = p.copy()
+        dx[:, 0] -= 1
+        return dx * dy
+
+    report = gradcheck(cross_entropy, without_mean, [x])
+    assert "division by the batch of 5 is missing" in report.inputs[0].hint
+
+
+def test_layers_with_state_and_reused_buffers(rng):
+    class Square:
+        def forward(self, x):
+            self.x = x
+            return x**2
+
+        def backward(self, dy):
+            return 2 * self.x * dy
+
+    layer = Square()
+    assert_gradients(layer.forward, layer.backward, [rng.standard_normal(4)])
+
+    buffer, calls = np.empty(4), []
+
+    def drifting(dy, x):
+        calls.append(0)
+        return np.multiply(dy, 2 * x * (1 + 0.1 * len(calls)), out=buffer)
+
+    report = gradcheck(lambda x: x**2, drifting, [rng.standard_normal(4)])
+    assert any("run twice" in p for p in report.problems)
+
+
+def test_edges_of_the_domain():
+    x = np.array([1e-6, 1.0, 2.0])
+    assert gradcheck(np.log, lambda dy, x: dy / x, [x], rtol=1e-5)
+    with pytest.raises(ParameterError, match="NaN or inf at these inputs"), np.errstate(invalid="ignore"):
+        gradcheck(np.log, lambda dy, x: dy / x, [np.array([-1.0])])
+
+
+def test_complex_step_through_abs_is_noticed(rng):
+    with pytest.raises(DTypeError, match="complex"):
+        gradcheck(lambda x: x * np.abs(x), lambda dy, x: dy * 2 * np.abs(x), [rng.standard_normal(5)], method="complex")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"n_samples": 0, "mode": "sample"}, "n_samples must be at least 1"),
+        ({"directions": 2.5}, "directions must be an integer"),
+        ({"eps": "1"}, "eps must be a positive number"),
+        ({"rtol": float("nan")}, "rtol must be a positive number"),
+        ({"wrt": True}, "wrt names True"),
+    ],
+)
+def test_odd_options_are_refused(affine, options, match):
+    with pytest.raises(ParameterError, match=match):
+        gradcheck(affine_forward, affine_backward, affine, **options)
+
+
+def test_odd_forms_are_refused_with_the_accepted_ones_named(affine, rng):
+    x = [rng.standard_normal(3)]
+    with pytest.raises(ParameterError, match=r"forward must return y or \(y, cache\), got 3 values"):
+        gradcheck(lambda x: (x, x, x), lambda dy, cache: dy, x)
+    with pytest.raises(ParameterError, match="keys 'first', 'second', 'third', the inputs are x, w, b"):
+        gradcheck(affine_forward, lambda dy, c: dict(zip(("first", "second", "third"), affine_backward(dy, c))), affine)
+    with pytest.raises(ParameterError, match="is empty"):
+        gradcheck(np.sin, lambda dy, x: dy * np.cos(x), [np.empty((0, 2))])
+    assert [r.name for r in gradcheck(affine_forward, affine_backward, affine, wrt=["w", np.int64(1)]).inputs] == ["w"]

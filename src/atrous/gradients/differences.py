@@ -1,51 +1,76 @@
-"""Difference quotients: slopes of φ = Σ dy·y along a direction, the Jacobian, and the test for kinks.
+"""Difference quotients: slopes of φ = Σ dy·y along a direction with their rounding noise, the Jacobian, kinks.
+
+A quotient divides the rounding of y by the step. How much that can be is known, and belongs to the answer: a gradient
+is judged against its numeric value up to the noise, neither sharper nor looser.
 
 References
 ----------
 Squire and Trapp, SIAM Review 40(1), 1998 (complex step); Ridders, Advances in Engineering Software 4(2), 1982.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from atrous.errors import DTypeError
 from atrous.gradients.pair import is_float
 
+# Roundings that a value of y may have gone through, as a multiple of half an ulp each.
+ROUNDINGS = 8
+
+
+class Slope(NamedTuple):
+    """A numeric slope and the size that rounding alone can give to its error."""
+
+    value: float
+    noise: float
+
 
 def slope(pair, i, direction, step, method):
     """Return dy · ∂y/∂(input i along direction) by difference quotients of the given step."""
-    dy = pair.dy.astype(np.float64)
     if method == "ridders":
         return _ridders(lambda h: slope(pair, i, direction, h, "central"), step)
-    inputs = list(pair.inputs)
     if method == "complex":
-        inputs = [a.astype(np.complex128) if is_float(a) else a for a in inputs]
-        inputs[i] = inputs[i] + 1j * step * direction
-        y = pair.value(inputs)
-        if y.dtype.kind != "c":
-            raise DTypeError('gradcheck: method="complex" needs a forward that carries complex numbers; use "central".')
-        return float(np.sum(dy * (y.imag / step)))
-    ends = []
+        return _complex(pair, i, direction, step)
+    dy = pair.dy.astype(np.float64)
+    inputs, ends = list(pair.inputs), []
     for sign in (1, -1):
         inputs[i] = (pair.inputs[i] + sign * step * direction).astype(pair.inputs[i].dtype)
-        ends.append(pair.value(inputs).astype(np.float64))
-    return float(np.sum(dy * ((ends[0] - ends[1]) / (2 * step))))
+        with np.errstate(all="ignore"):
+            ends.append(pair.value(inputs).astype(np.float64))
+    changed = ends[0] != ends[1]
+    value = float(np.sum(dy * ((ends[0] - ends[1]) / (2 * step))))
+    rounding = ROUNDINGS * float(np.finfo(pair.y.dtype).eps)
+    all_of_it = np.linalg.norm(dy * pair.y)
+    moved = np.linalg.norm((dy * pair.y)[changed]) if changed.any() else all_of_it
+    return Slope(value, rounding * float(moved / step + all_of_it))
 
 
-def _one_sided(pair, i, direction, step):
-    """Return the forward and the backward difference quotient."""
-    inputs, slopes = list(pair.inputs), []
-    for sign in (1, -1):
-        inputs[i] = pair.inputs[i] + sign * step * direction
-        slopes.append(float(np.sum(pair.dy * ((pair.value(inputs) - pair.y) / (sign * step)))))
-    return slopes
+def _complex(pair, i, direction, step):
+    """Return the slope as Im φ(x + i·h) / h: no difference, no cancellation."""
+    inputs = [a.astype(np.complex128) if is_float(a) else a for a in pair.inputs]
+    inputs[i] = inputs[i] + 1j * step * direction
+    y = pair.value(inputs)
+    if y.dtype.kind != "c":
+        raise DTypeError('gradcheck: method="complex" needs a forward that carries complex numbers; use "central".')
+    parts = pair.dy * (y.imag / step)
+    eps = ROUNDINGS * np.finfo(np.float64).eps
+    return Slope(float(np.sum(parts)), float(eps * (np.linalg.norm(parts) + np.linalg.norm(pair.dy * pair.y))))
+
+
+def carries_complex(pair, i, direction):
+    """Tell whether the complex step agrees with a central difference: abs, comparisons and conj break it silently."""
+    exact, near = _complex(pair, i, direction, 1e-20), slope(pair, i, direction, 1e-5, "central")
+    return abs(exact.value - near.value) <= 1e-4 * max(abs(near.value), abs(exact.value)) + 10 * near.noise
 
 
 def _ridders(slope_at, step, shrink=1.4, levels=10):
     """Extrapolate slope_at(h) to h = 0 (Ridders' method): a Neville table in h², stopped where its error grows."""
-    table, best, error = [slope_at(step)], None, np.inf
+    first = slope_at(step)
+    table, best, error = [first.value], first.value, np.inf
     for level in range(1, levels):
         step /= shrink
-        row, factor = [slope_at(step)], shrink * shrink
+        row, factor = [slope_at(step).value], shrink * shrink
         for previous in table:
             row.append((row[-1] * factor - previous) / (factor - 1))
             factor *= shrink * shrink
@@ -55,38 +80,51 @@ def _ridders(slope_at, step, shrink=1.4, levels=10):
         if level > 2 and abs(row[-1] - table[-1]) > 2 * error:
             break
         table = row
-    return best
+    return Slope(best, first.noise)
 
 
 def is_kink(pair, i, direction, step, analytic, close):
     """Tell whether a disagreement comes from a corner of the function rather than from a wrong gradient.
 
-    Either the corner lies within the step and a shorter step agrees with the gradient, or it lies at the point itself:
-    the two one-sided slopes then stay apart however short the step, and any value between them is a subgradient.
+    It takes evidence. Either the quotients of a long and a short step differ by more than rounding explains, and the
+    short one agrees with the gradient: the corner lies within the long step. Or the two one-sided slopes stay apart
+    however short the step: the corner lies at the point itself, and any value between them is a subgradient.
     """
+    long = slope(pair, i, direction, step, "central")
     for shorter in (step / 30, step / 1000):
-        nearer = slope(pair, i, direction, shorter, "central")
-        # Rounding grows as the step shrinks, and is allowed for.
-        if abs(nearer - analytic) <= close + 1e-15 * np.abs(pair.y).max(initial=1) / shorter:
+        near = slope(pair, i, direction, shorter, "central")
+        if (
+            abs(long.value - near.value) > close + long.noise + near.noise
+            and abs(near.value - analytic) <= close + near.noise
+        ):
             return True
-    gaps = []
-    for h in (step, step / 30):
-        low, high = sorted(_one_sided(pair, i, direction, h))
-        gaps.append(high - low)
-    apart = gaps[1] > 0.5 * gaps[0] and gaps[1] > 1e-4 * max(1.0, abs(low), abs(high))
-    return apart and low - close <= analytic <= high + close
+    (low, high), (low_near, high_near) = (_one_sided(pair, i, direction, h) for h in (step, step / 30))
+    gap, gap_near = high - low, high_near - low_near
+    apart = gap_near > 0.5 * gap and gap_near > 1e-3 * max(abs(low), abs(high)) + 60 * long.noise
+    return bool(apart and low_near - close <= analytic <= high_near + close)
 
 
-def jacobian(pair, i):
-    """Return ∂y/∂(input i) by centred differences, shape (*input, *y)."""
-    a, step = pair.inputs[i], 1e-5 if pair.inputs[i].dtype == np.float64 else 1e-2
+def _one_sided(pair, i, direction, step):
+    """Return the smaller and the larger of the forward and the backward difference quotient."""
+    inputs, slopes = list(pair.inputs), []
+    for sign in (1, -1):
+        inputs[i] = pair.inputs[i] + sign * step * direction
+        with np.errstate(all="ignore"):
+            slopes.append(float(np.sum(pair.dy * ((pair.value(inputs) - pair.y) / (sign * step)))))
+    return sorted(slopes)
+
+
+def jacobian(pair, i, inputs=None):
+    """Return ∂y/∂(input i) by centred differences, shape (*input, *y); `inputs` replaces the stored ones."""
+    inputs = list(pair.inputs if inputs is None else inputs)
+    a, step = inputs[i], 1e-5 if inputs[i].dtype == np.float64 else 1e-2
     rows = np.empty((a.size, *pair.y.shape))
-    inputs = list(pair.inputs)
     for k in range(a.size):
         ends = []
         for sign in (1, -1):
             inputs[i] = a.copy()
             inputs[i].flat[k] += sign * step
-            ends.append(pair.value(inputs).astype(np.float64))
+            with np.errstate(all="ignore"):
+                ends.append(pair.value(inputs).astype(np.float64))
         rows[k] = (ends[0] - ends[1]) / (2 * step)
     return rows.reshape(*a.shape, *pair.y.shape)

@@ -5,48 +5,50 @@ from math import prod
 
 import numpy as np
 
+from atrous.gradients.differences import jacobian
 
-def diagnose(pair, i, jacobian, *, alone):
-    """Return (kind, sentence) for input i of a gradient-checked pair, from its numeric Jacobian (*input, *y).
 
-    `alone` says that this is the only input whose gradient is wrong.
-    """
-    name, wrong = pair.names[i], pair.grads[i].astype(np.float64)
-    right = np.tensordot(jacobian, pair.dy.astype(np.float64), axes=pair.dy.ndim)
-    batch = pair.y.shape[0] if pair.y.ndim > 1 else 1
-    found = _whole(wrong, right, batch, max(1, prod(pair.y.shape[2:])), name)
+def diagnose(pair, i, *, alone):
+    """Return (kind, sentence) for input i of a gradient-checked pair; `alone` says that no other gradient is wrong."""
+    name, wrong, jac = pair.names[i], pair.grads[i].astype(np.float64), jacobian(pair, i)
+    dy = pair.dy.astype(np.float64)
+    right = np.tensordot(jac, dy, axes=dy.ndim)
+    found = _whole(pair, i, wrong, right, name)
+    if found is None and _equal(wrong, jac.reshape(*right.shape, -1).sum(axis=-1)):
+        found = "dy", f"the gradient of {name} ignores dy: it is the gradient of the plain sum of y."
     if found is None:
-        found = _probed(pair, i, jacobian, name) or _where(wrong, right, name)
+        found = _probed(pair, i, jac, name) or _turned(pair, i, wrong, dy, name) or _where(wrong, right, name)
     if wrong.ndim <= 1 and alone:
-        detail = f" ({found[1]})" if found else ""
-        return "bias", f"only {name} is wrong: it is the sum of dy over the batch and all positions{detail}."
+        detail = f" Here {found[1]}" if found else ""
+        return "bias", f"only {name} is wrong: a bias collects the sum of dy over the batch and all positions.{detail}"
     return found or ("unknown", "none of the usual patterns; start at the worst entry above.")
+
+
+def _turned(pair, i, wrong, dy, name):
+    """Return a hint where another input, a square matrix, was used transposed."""
+    for j, other in enumerate(pair.inputs):
+        if j != i and isinstance(other, np.ndarray) and other.ndim == 2 and other.shape[0] == other.shape[1]:
+            inputs = list(pair.inputs)
+            inputs[j] = np.ascontiguousarray(other.T)
+            if _equal(wrong, np.tensordot(jacobian(pair, i, inputs), dy, axes=dy.ndim)):
+                return "transposed", f"the gradient of {name} uses {pair.names[j]} transposed."
+    return None
 
 
 def _equal(a, b):
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-4, atol=1e-5 * max(1e-30, np.abs(b).max(initial=0))))
 
 
-def _whole(wrong, right, batch, positions, name):
+def _whole(pair, i, wrong, right, name):
     """Return a hint where the whole gradient is a simple transformation of the right one."""
     if not wrong.any():
         return "zero", f"the gradient of {name} is zero everywhere: it is never computed, or overwritten."
     factor = float(np.vdot(right, wrong) / max(np.vdot(right, right), 1e-300))
-    if factor and _equal(wrong, factor * right):
+    # The factor must explain the error, not merely leave the rest as it was.
+    if factor and np.linalg.norm(wrong - factor * right) <= 0.05 * np.linalg.norm(wrong - right):
         if abs(factor + 1) < 1e-4:
             return "sign", f"the gradient of {name} has the wrong sign."
-        reasons = (
-            (2, "a term is added twice"),
-            (1 / batch, f"the mean over the batch of {batch} is taken where the sum belongs"),
-            (0.5, "a factor 2 is missing"),
-            (float(batch), f"the batch of {batch} is counted twice"),
-            (1 / positions, "the mean over positions is taken where the sum belongs"),
-            (1 / (batch * positions), "the mean over batch and positions is taken where the sum belongs"),
-        )
-        near = [text for value, text in reasons if value != 1 and abs(factor - value) < 1e-4 * value][:1]
-        return "factor", f"the gradient of {name} is off by the constant factor {factor:.6g}" + (
-            f": {near[0]}." if near else "."
-        )
+        return "factor", f"the gradient of {name} is off by the constant factor {factor:.6g}{_reason(pair, factor)}."
     for a, b in itertools.combinations(range(right.ndim), 2):
         if right.shape[a] == right.shape[b] and _equal(wrong, right.swapaxes(a, b)):
             return "transposed", f"the gradient of {name} is transposed: axes {a} and {b} are swapped."
@@ -64,9 +66,24 @@ def _whole(wrong, right, batch, positions, name):
     return None
 
 
-def _probed(pair, i, jacobian, name):
+def _reason(pair, factor):
+    """Return what a constant factor suggests, with a colon before it, or nothing."""
+    shape = next((a.shape for a in (pair.y, *pair.inputs) if isinstance(a, np.ndarray) and a.ndim > 1), (1,))
+    batch, positions = shape[0], max(1, prod(pair.y.shape[2:]))
+    reasons = (
+        (2, "a term is added twice"),
+        (1 / batch, f"the mean over the batch of {batch} is taken where the sum belongs"),
+        (batch, f"the division by the batch of {batch} is missing, or the batch is counted twice"),
+        (0.5, "a factor 2 is missing"),
+        (1 / positions, "the mean over positions is taken where the sum belongs"),
+        (1 / (batch * positions), "the mean over batch and positions is taken where the sum belongs"),
+    )
+    return next((f": {text}" for value, text in reasons if value != 1 and abs(factor - value) < 1e-4 * value), "")
+
+
+def _probed(pair, i, jac, name):
     """Return a hint from the gradients of single outputs: where each pass looks."""
-    outputs, wrong, right = _single_outputs(pair, i, jacobian)
+    outputs, wrong, right = _single_outputs(pair, i, jac)
     agree = [_equal(a, n) for a, n in zip(wrong, right, strict=True)]
     for output, a, n, same in zip(outputs, wrong, right, agree, strict=True):
         found = None if same else _taps(pair, i, a, n, output, name)
@@ -76,9 +93,9 @@ def _probed(pair, i, jacobian, name):
         bad = [o for o, same in zip(outputs, agree, strict=True) if not same]
         rightly = [o for o, same in zip(outputs, agree, strict=True) if same]
         first, good = bad[0], rightly[0]
-        for axis, what in enumerate(("batch", "channel")):
+        for axis, what in enumerate(("batch", "channel")[: max(0, pair.y.ndim - 1)]):
             apart = not {o[axis] for o in bad} & {o[axis] for o in rightly}
-            if pair.y.ndim > axis + 1 and apart:
+            if apart and _right_without(pair, i, jac, axis, {o[axis] for o in bad}):
                 return what, (
                     f"outputs at index {first[axis]} of axis {axis} of y ({what}) reach {name} wrongly, those at "
                     f"{rightly[0][axis]} rightly: a sum over that axis or a broadcast is missing."
@@ -91,22 +108,30 @@ def _probed(pair, i, jacobian, name):
     return None
 
 
-def _single_outputs(pair, i, jacobian):
+def _right_without(pair, i, jac, axis, indices):
+    """Tell whether the gradient is right for all outputs but those at `indices` of an axis."""
+    dy = pair.dy.copy()
+    dy[(slice(None),) * axis + (sorted(indices),)] = 0
+    right = np.tensordot(jac, dy.astype(np.float64), axes=dy.ndim)
+    return bool(dy.any()) and _equal(pair.gradients(dy)[i].astype(np.float64), right)
+
+
+def _single_outputs(pair, i, jac):
     """Return outputs in the middle, at both ends of batch and channels and at a corner, with both their gradients."""
     shape = pair.y.shape
     middle = tuple(n // 2 for n in shape)
-    inner = middle[2:] if len(shape) > 2 else middle[len(shape) - 1 :]
-    ends = [(0, 0), (shape[0] - 1, shape[1] - 1), (0, shape[1] - 1)] if len(shape) > 2 else [(0,), (shape[0] - 1,)]
-    outputs = [middle, *(e + inner for e in ends)] if len(shape) > 1 else [middle]
+    lead, inner = (2, middle[2:]) if len(shape) > 2 else (1, middle[1:])
+    last = tuple(n - 1 for n in shape)
+    outputs = [middle, (0,) * min(lead, len(shape)) + inner, last[:lead] + inner]
     if len(shape) > 2:
-        outputs += [(*middle[:2], *(0 for _ in inner)), (*middle[:2], *(n - 1 for n in shape[2:]))]
+        outputs += [(0, last[1], *inner), (*middle[:2], *(0 for _ in inner)), (*middle[:2], *last[2:])]
     outputs = list(dict.fromkeys(outputs))
     wrong, right = [], []
     for output in outputs:
         dy = np.zeros_like(pair.dy)
         dy[output] = 1
         wrong.append(pair.gradients(dy)[i].astype(np.float64))
-        right.append(jacobian[(..., *output)])
+        right.append(jac[(..., *output)])
     return outputs, wrong, right
 
 
@@ -176,7 +201,17 @@ def _read_from(pair, i, wrong, right):
 
 
 def _where(wrong, right, name):
-    """Return a hint from where the wrong entries lie."""
+    """Return a hint from where the wrong entries lie, or from what they lack."""
+    zero = np.abs(right) <= 1e-6 * np.abs(right).max(initial=0)
+    if zero.any() and not zero.all() and _equal(np.where(zero, 0, wrong), right):
+        return "mask", f"the gradient of {name} is right where it is not 0, but must be 0 elsewhere: a mask is missing."
+    for axis in range(right.ndim):
+        lacking = wrong - right
+        if right.shape[axis] > 2 and _equal(lacking, np.broadcast_to(lacking.mean(axis, keepdims=True), right.shape)):
+            return "mean", (
+                f"the gradient of {name} is off by a constant along axis {axis}: the path through a mean or a sum over "
+                "that axis is missing."
+            )
     bad = np.abs(wrong - right) > 1e-5 * max(1e-30, np.abs(right).max(initial=0))
     if right.ndim > 2:
         for margin in range(1, max(2, max(right.shape[2:]) // 2)):

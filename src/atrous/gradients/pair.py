@@ -1,6 +1,6 @@
 """A forward and a backward pass as people write them, run on copies and held to their manners.
 
-Accepted: forward returns y or (y, cache); backward takes (dy, cache) or (dy, *inputs) and returns a tuple, a
+Accepted: forward returns y or (y, cache); backward takes (dy, cache), (dy, *inputs) or dy alone, and returns a tuple, a
 NamedTuple, a list, a dict or one array. Found: changed inputs, randomness, missing, mis-shaped or non-finite gradients.
 """
 
@@ -9,6 +9,16 @@ import inspect
 import numpy as np
 
 from atrous.errors import DTypeError, ParameterError
+
+# Set beside the seed, so that dy is not the stream from which a user with the same seed has drawn the inputs.
+STREAM = 0xA7205
+
+
+def generator(rng):
+    """Return a Generator from a seed or from a Generator."""
+    return (
+        np.random.default_rng([int(rng), STREAM]) if isinstance(rng, (int, np.integer)) else np.random.default_rng(rng)
+    )
 
 
 def is_float(a):
@@ -26,9 +36,24 @@ def _same(a, b):
 
 def _split(out):
     """Return (y, has_cache, cache) from what a forward pass returned."""
-    if isinstance(out, tuple) and len(out) == 2:
+    if isinstance(out, (tuple, list)) and not (isinstance(out, list) and np.ndim(out[0]) == 0):
+        if len(out) != 2:
+            raise ParameterError(
+                f"gradcheck: forward must return y or (y, cache), got {len(out)} values. Put all but y into one tuple."
+            )
         return np.asarray(out[0]), True, out[1]
     return np.asarray(out), False, None
+
+
+def _positional(function):
+    """Return the names of the positional parameters of a function, None where it does not tell or takes any number."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind == p.VAR_POSITIONAL for p in parameters):
+        return None
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 class Pair:
@@ -37,23 +62,28 @@ class Pair:
     def __init__(self, forward, backward, inputs, wrt, rng, nondet_tol, allow_float32):
         self.forward, self.backward = forward, backward
         self.inputs = [_copy(a) for a in inputs]
-        self.names = _names(forward, len(inputs))
+        names = _positional(forward) or []
+        self.names = (names + [f"input {i}" for i in range(len(names), len(inputs))])[: len(inputs)]
         self.checked = self._choose(wrt, allow_float32)
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self.problems = []
         given = [_copy(a) for a in self.inputs]
-        y, self.has_cache, cache = _split(forward(*given))
+        y, has_cache, cache = _split(forward(*given))
         self._untouched("forward", given)
         if y.dtype.kind != "f":
             raise DTypeError(f"gradcheck: forward must return a float array y, or (y, cache); y has dtype {y.dtype}.")
         self.y = y.copy()
+        if not np.all(np.isfinite(self.y)):
+            raise ParameterError(
+                "gradcheck: forward gives NaN or inf at these inputs; choose inputs inside its domain."
+            )
         again = self.value()
         if again.shape != self.y.shape or not np.all(np.abs(again - self.y) <= nondet_tol):
             self.problems.append("forward gives different results for the same inputs: it is not deterministic.")
         self.dy = np.asarray(self.rng.standard_normal(self.y.shape)).astype(y.dtype)
-        given = [_copy(a) for a in self.inputs] if not self.has_cache else given
         dy = self.dy.copy()
-        first = self._gradients(backward(dy, cache) if self.has_cache else backward(dy, *given))
+        given = given if has_cache else [_copy(a) for a in self.inputs]
+        first = self._gradients(self._run_backward(dy, has_cache, cache, given))
         if not _same(dy, self.dy):
             self.problems.append("backward changes dy in place.")
         self._untouched("backward", given)
@@ -62,24 +92,31 @@ class Pair:
 
     def value(self, inputs=None):
         """Return a fresh copy of y; `inputs` replaces the stored ones."""
-        given = self.inputs if inputs is None else inputs
+        given = [_copy(a) for a in (self.inputs if inputs is None else inputs)]
         return np.array(_split(self.forward(*given))[0])
 
     def gradients(self, dy):
         """Return the backward pass's gradients for an upstream gradient, by input, from a fresh forward pass."""
         given = [_copy(a) for a in self.inputs]
         _, has_cache, cache = _split(self.forward(*given))
-        return self._gradients(self.backward(dy.copy(), cache) if has_cache else self.backward(dy.copy(), *given))
+        return self._gradients(self._run_backward(dy.copy(), has_cache, cache, given))
+
+    def _run_backward(self, dy, has_cache, cache, given):
+        names = _positional(self.backward)
+        if names is not None and len(names) == 1:
+            return self.backward(dy)
+        return self.backward(dy, cache) if has_cache else self.backward(dy, *given)
 
     def _choose(self, wrt, allow_float32):
         if wrt is None:
             chosen = [i for i, a in enumerate(self.inputs) if is_float(a)]
         else:
-            wrt = [wrt] if isinstance(wrt, (int, str)) else list(wrt)
-            unknown = [w for w in wrt if w not in self.names and w not in range(len(self.inputs))]
+            wrt = [wrt] if isinstance(wrt, (int, str, np.integer)) else list(wrt)
+            places = {**dict(enumerate(range(len(self.inputs)))), **{name: i for i, name in enumerate(self.names)}}
+            unknown = [w for w in wrt if isinstance(w, bool) or w not in places]
             if unknown:
                 raise ParameterError(f"gradcheck: wrt names {unknown[0]!r}; the inputs are {', '.join(self.names)}.")
-            chosen = [self.names.index(w) if isinstance(w, str) else w for w in wrt]
+            chosen = list(dict.fromkeys(places[w] for w in wrt))
         if not chosen:
             raise ParameterError("gradcheck: no input is a float64 array; there is nothing to check.")
         for i in chosen:
@@ -90,6 +127,8 @@ class Pair:
                     f"gradcheck: input {self.names[i]} must be a float64 array, got {kind}. Convert it with "
                     "astype(np.float64); difference quotients in less precision prove little."
                 )
+            if a.size == 0:
+                raise ParameterError(f"gradcheck: input {self.names[i]} is empty, shape {a.shape}; nothing to check.")
         return chosen
 
     def _untouched(self, who, given):
@@ -100,30 +139,42 @@ class Pair:
     def _compare_runs(self, first, second, nondet_tol):
         for i, a in first.items():
             b = second.get(i)
-            if a is not None and (b is None or a.shape != b.shape or np.any(np.abs(a - b) > nondet_tol)):
+            differ = a is not None and (b is None or a.shape != b.shape or np.any(np.abs(a - b) > nondet_tol))
+            if differ:
                 self.problems.append(f"backward gives different results for {self.names[i]} when run twice.")
 
     def _gradients(self, returned):
         """Return {input index: gradient array or None} from any of the forms that backward may return."""
-        arrays = [i for i, a in enumerate(self.inputs) if isinstance(a, np.ndarray)]
         if isinstance(returned, dict):
-            by_name = {}
-            for i, name in enumerate(self.names):
-                for key in (name, f"d{name}", f"grad_{name}", f"{name}_grad", f"d_{name}"):
-                    if key in returned:
-                        by_name[i] = returned[key]
-            if len(by_name) == len(returned):
-                return {i: None if g is None else np.asarray(g) for i, g in by_name.items()}
-            returned = tuple(returned.values())
-        returned = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
-        places = {len(self.inputs): range(len(self.inputs)), len(arrays): arrays, len(self.checked): self.checked}
-        if len(returned) not in places:
+            places = self._places_of_keys(returned)
+            found = zip(places, returned.values(), strict=True)
+        else:
+            returned = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
+            arrays = [i for i, a in enumerate(self.inputs) if isinstance(a, np.ndarray)]
+            every = range(len(self.inputs))
+            places = {len(self.checked): self.checked, len(arrays): arrays, len(every): every}.get(len(returned))
+            if places is None:
+                raise ParameterError(
+                    f"gradcheck: backward returned {len(returned)} gradients for {len(arrays)} array inputs "
+                    f"({', '.join(self.names[i] for i in arrays)}). Return one for each, in the inputs' order."
+                )
+            found = zip(places, returned, strict=True)
+        # Copies: a backward pass may hand out the same buffers again.
+        return {i: None if g is None else np.array(g) for i, g in found}
+
+    def _places_of_keys(self, returned):
+        """Return the input that each key of a dict of gradients means."""
+        known = dict(enumerate(range(len(self.inputs))))
+        for i, name in enumerate(self.names):
+            name = name.casefold()  # noqa: PLW2901
+            known |= dict.fromkeys((name, f"d{name}", f"grad_{name}", f"{name}_grad", f"d_{name}"), i)
+        places = [known.get(key.casefold() if isinstance(key, str) else key) for key in returned]
+        if None in places or len(set(places)) < len(places):
             raise ParameterError(
-                f"gradcheck: backward returned {len(returned)} gradients for {len(arrays)} array inputs "
-                f"({', '.join(self.names[i] for i in arrays)}). Return one for each, in the inputs' order."
+                f"gradcheck: backward returned a dict with the keys {', '.join(map(repr, returned))}, the inputs are "
+                f"{', '.join(self.names)}. Name each gradient after its input, plain or with a d in front."
             )
-        pairs = zip(places[len(returned)], returned, strict=True)
-        return {i: None if g is None else np.asarray(g) for i, g in pairs}
+        return places
 
     def _well_formed(self, i, gradient):
         name, a = self.names[i], self.inputs[i]
@@ -142,13 +193,3 @@ class Pair:
         else:
             return gradient
         return None
-
-
-def _names(forward, count):
-    """Return the names of forward's first parameters, or numbers where it does not tell."""
-    try:
-        parameters = list(inspect.signature(forward).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return (plain + [f"input {i}" for i in range(len(plain), count)])[:count]

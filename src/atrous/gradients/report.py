@@ -36,9 +36,8 @@ class InputReport:
         if self.ok or self.worst_index is None:
             return line if self.ok or not self.hint else f"{line}\n       {self.hint}"
         at = ", ".join(map(str, self.worst_index))
-        line += (
-            f", {self.failed} wrong\n       worst at [{at}]: analytic {self.analytic:.10g}, numeric {self.numeric:.10g}"
-        )
+        analytic = self.analytic + 0.0  # no minus before a zero
+        line += f", {self.failed} wrong\n       worst at [{at}]: analytic {analytic:.10g}, numeric {self.numeric:.10g}"
         if self.steps:
             line += "\n       numeric by step: " + ", ".join(f"{h:.0e} → {value:.10g}" for h, value in self.steps)
         return line + (f"\n       hint: {self.hint}" if self.hint else "")
@@ -66,7 +65,9 @@ class GradcheckReport:
         lines += [f"  {line}" for result in self.inputs for line in str(result).splitlines()]
         lines += [f"  problem: {problem}" for problem in self.problems]
         if not self.ok:
-            lines.append(f"  tolerance |a − n| ≤ {self.atol:g}·scale + {self.rtol:g}·max(|a|, |n|); rng={self.seed!r}")
+            lines.append(
+                f"  tolerance |a − n| ≤ {self.rtol:g}·max(|a|, |n|) + {self.atol:g}·scale + noise; rng={self.seed!r}"
+            )
         return "\n".join(lines)
 
     def raise_if_failed(self):
