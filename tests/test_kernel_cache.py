@@ -174,7 +174,6 @@ def test_the_digest_covers_formulas_of_formulas_and_versions(tmp_path, monkeypat
         (tmp_path / name).write_text(text, encoding="utf-8")
 
     def digest():
-        _jit.source_digest.cache_clear()
         return _jit.source_digest(tmp_path / "kernels.py")
 
     seen = {digest()}
@@ -188,7 +187,6 @@ def test_the_digest_covers_formulas_of_formulas_and_versions(tmp_path, monkeypat
         with monkeypatch.context() as patch:
             patch.setattr(package, "__version__", "0.0.0")
             assert digest() not in seen
-    _jit.source_digest.cache_clear()
 
 
 def test_the_cache_can_be_switched_off(house):
@@ -252,6 +250,25 @@ def test_a_lock_left_behind_does_not_matter(house, cache, age, kept):
     assert lock.exists() != kept
 
 
+def test_an_edit_between_import_and_first_call_is_not_filed_as_what_was_imported(tmp_path, monkeypatch):
+    monkeypatch.setattr(_jit, "PACKAGE", tmp_path)
+    file = tmp_path / "kernels.py"
+    file.write_text("def f(x):\n    return x\n", encoding="utf-8")
+    namespace = {"__name__": "atrous.kernels"}
+    exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), namespace)
+    store = _jit._Store(namespace["f"])
+    before = _jit.source_digest(file)
+    file.write_text("def f(x):\n    return 2 * x\n", encoding="utf-8")
+    assert store.digest == before != _jit.source_digest(file)
+
+
+def test_relative_imports_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(_jit, "PACKAGE", tmp_path)
+    (tmp_path / "kernels.py").write_text("from . import formulas\n", encoding="utf-8")
+    with pytest.raises(ImportError, match="by full name"):
+        _jit.source_digest(tmp_path / "kernels.py")
+
+
 def strange_folders(cache):
     """Make folders and files that the package has not made, and return them."""
     made = [cache / "holidays-2024", cache / "tiny-photographs-in-spring", cache / "tiny-zzzzzzzzzzzzzzzzzzzz"]
@@ -301,6 +318,7 @@ def test_clearing_reports_bytes_and_leaves_the_rest(cache, monkeypatch):
         ({"ATROUS_CACHE": "here"}, Path("here")),
         ({"ATROUS_CACHE": "~/here"}, Path.home() / "here"),
         ({"ATROUS_CACHE": "Off"}, None),
+        ({"ATROUS_CACHE": "~nobody-of-this-name/here"}, Path("~nobody-of-this-name/here")),
         ({"NUMBA_CACHE_DIR": "numba"}, Path("numba/atrous")),
         ({"ATROUS_CACHE": "here", "NUMBA_CACHE_DIR": "numba"}, Path("here")),
     ],
@@ -311,6 +329,6 @@ def test_where_the_cache_lies(variables, root, monkeypatch, tmp_path):
     assert _jit.cache_root().name == "atrous"
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert _jit.cache_root() == root
+    assert _jit.cache_root() == (root and root.absolute())
     if root is None:
         assert _jit.clear_cache() == 0

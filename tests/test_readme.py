@@ -37,4 +37,4 @@ def test_ci_runs_the_test_command_of_the_readme():
     command = 'pip install -e ".[test]" && pytest'
     assert command in TEXT
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert 'pip install -q -e ".[test]" && pytest\n' in script
+    assert 'pip install -q -e ".[test]" && pytest || exit 1\n' in script

@@ -17,7 +17,6 @@ import sys
 import tempfile
 import threading
 import time
-from functools import cache
 from pathlib import Path
 
 import numba
@@ -50,11 +49,23 @@ def kernel(*, parallel=False, contract=True):
         flags = {"contract"} if contract else False
         dispatcher = numba.njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=flags)(function)
         if not numba.config.DISABLE_JIT:
-            label = f"{function.__module__.removeprefix('atrous.')}.{function.__name__.strip('_')}"
-            dispatcher._cache = _Store(function, label)
+            dispatcher._cache = _Store(function)
         return dispatcher
 
     return decorate
+
+
+_serial = threading.Lock()
+
+
+def launch(dispatcher, *arguments):
+    """Call a parallel kernel; one thread at a time where Numba's threading layer cannot take more (it would abort)."""
+    try:
+        alone = numba.threading_layer() == "workqueue"
+    except ValueError:  # chosen at the first parallel call, which this may be
+        alone = True
+    with _serial if alone else contextlib.nullcontext():
+        dispatcher(*arguments)
 
 
 def cache_root():
@@ -63,16 +74,17 @@ def cache_root():
     if chosen.lower() == "off":
         return None
     if chosen:
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen)).absolute()  # noqa: PTH111 (leaves "~nobody" alone, Path raises)
     if os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(os.environ["NUMBA_CACHE_DIR"]) / "atrous"
+        return Path(os.environ["NUMBA_CACHE_DIR"]).absolute() / "atrous"
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path.home raises for a user without one)
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
+        base = home / "Library" / "Caches"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "atrous"
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base.absolute() / "atrous"
 
 
 def clear_cache():
@@ -97,7 +109,9 @@ def _imports(path):
     """Return the files of this package that the file at `path` imports, wherever in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "atrous":
+        if isinstance(node, ast.ImportFrom) and (node.level or node.module.split(".")[0] == "atrous"):
+            if node.level:
+                raise ImportError(f"{path.name}: kernels and formulas import by full name, so that edits are noticed.")
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names if alias.name.split(".")[0] == "atrous"]
@@ -110,7 +124,6 @@ def _imports(path):
     return found
 
 
-@cache
 def source_digest(path):
     """Return 20 hex digits of a digest of the file, all package files it imports, and both versions."""
     seen, todo = set(), [Path(path)]
@@ -134,14 +147,14 @@ def _prune(root, stem, current):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _disk_cache(function):
+def _disk_cache(function, digest):
     """Return Numba's cache for `function` in the folder of its digest, or one that keeps nothing."""
     root = cache_root()
-    if root is None:
+    if root is None or digest is None:
         return NullCache()
     path = Path(function.__code__.co_filename)
     stem = ".".join(path.relative_to(PACKAGE).with_suffix("").parts) if path.is_relative_to(PACKAGE) else path.stem
-    folder = root / f"{stem}-{source_digest(path)}"
+    folder = root / f"{stem}-{digest}"
     try:
         fresh = not folder.is_dir()
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,15 +176,21 @@ def _disk_cache(function):
 class _Store:
     """What a dispatcher asks before it compiles and tells afterwards: disk cache, announcement, compile time."""
 
-    def __init__(self, function, label):
-        self.function, self.label = function, label
+    def __init__(self, function):
+        self.function = function
+        self.label = f"{function.__module__.removeprefix('atrous.')}.{function.__name__.strip('_')}"
+        # Taken now, while the files are those that Python has just loaded: a later edit must not be filed as this.
+        try:
+            self.digest = source_digest(function.__code__.co_filename)
+        except OSError:
+            self.digest = None
         self._disk = None
         self._started = {}
 
     @property
     def disk(self):
         if self._disk is None:
-            self._disk = _disk_cache(self.function)
+            self._disk = _disk_cache(self.function, self.digest)
         return self._disk
 
     @property
@@ -234,7 +253,8 @@ def _exclusive(folder):
         except FileExistsError:
             with contextlib.suppress(OSError):
                 if time.time() - lock.stat().st_mtime > LOCK_SECONDS:
-                    lock.unlink()
+                    # Renamed first: of several that find the stale lock, one gets it, and nobody's fresh one goes.
+                    lock.rename(lock.with_name(f"lock.{os.getpid()}")).unlink()
                     continue
             if time.monotonic() > deadline:
                 break

@@ -22,18 +22,40 @@ def main(argv=None):
         parser.print_help()
         return 2
     try:
+        _check_outputs(arguments)
         return arguments.run(arguments) or 0
-    except (AtrousError, OSError, MemoryError) as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader has gone, as `| head` does. Python would complain once more when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        message = str(error) or type(error).__name__
-        print(f"atrous: {message}", file=sys.stderr)
+    except BrokenPipeError:
+        # The reader has gone, as `| head` does. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("atrous: interrupted.", file=sys.stderr)
         return 1
+    except Exception as error:
+        if os.environ.get("ATROUS_DEBUG"):
+            raise
+        message = str(error).strip() or type(error).__name__
+        if not isinstance(error, (AtrousError, OSError, MemoryError)):
+            message = f"{type(error).__name__}: {message.splitlines()[0]} (ATROUS_DEBUG=1 shows where)"
+        print(f"atrous: {message}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+
+
+class UsageError(AtrousError):
+    """The command line asks for something that does not exist; exit code 2."""
+
+
+def _check_outputs(arguments):
+    """Refuse files that cannot or should not be written before any work is done."""
+    for option, endings in (("json", (".json",)), ("plot", (".png", ".svg", ".pdf"))):
+        name = getattr(arguments, option, None)
+        if name in (None, "-"):
+            continue
+        if not name.lower().endswith(endings):
+            raise UsageError(f"--{option} writes a file that ends in {' or '.join(endings)}, got {name!r}.")
+        folder = Path(name).parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise UsageError(f"--{option} {name}: there is no folder {str(folder)!r} that can be written to.")
 
 
 def _parser():
@@ -43,14 +65,14 @@ def _parser():
         prog="atrous", description="DeepLab from scratch: atrous convolution, its gradients and its pictures."
     )
     parser.add_argument("--version", action="version", version=f"atrous {atrous.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
 
     demo = _command(commands, "demo", _demo, "draw the papers' figures, compare the methods, check the gradients")
     demo.add_argument("image", nargs="?", help="your own picture instead of Matplotlib's portrait of Grace Hopper")
     demo.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="where the pictures go (default: demo)")
 
     bench = _command(commands, "bench", None, "measure on this machine", json_option=False)
-    subjects = bench.add_subparsers(title="subjects", metavar="", required=True)
+    subjects = bench.add_subparsers(title="subjects", dest="subject", metavar="SUBJECT", required=True)
     conv = _command(subjects, "conv", _bench_conv, "im2col against interlace, forward, dx and dw")
     conv.add_argument("--methods", default="im2col,interlace", help="comma-separated (default: im2col,interlace)")
     conv.add_argument(
@@ -89,7 +111,7 @@ def _command(commands, name, run, text, *, json_option=True):
             nargs="?",
             const="-",
             metavar="FILE",
-            help="write the results as JSON to FILE, or to standard output",
+            help="write the results as JSON to FILE.json, or to standard output",
         )
     return parser
 
@@ -139,9 +161,12 @@ def _demo(arguments):
 
 def _integers(option, text):
     try:
-        return [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise AtrousError(f"{option} takes integers with commas between them, got {text!r}.") from None
+        numbers = [0]
+    if min(numbers) < 1:
+        raise UsageError(f"{option} takes positive integers with commas between them, got {text!r}.")
+    return numbers
 
 
 def _bench_conv(arguments):
@@ -149,24 +174,31 @@ def _bench_conv(arguments):
     from atrous.conv.operators import method_named
 
     methods = [m.strip() for m in arguments.methods.split(",")]
-    if arguments.peers:
+    if arguments.peers or "torch" in methods:
         if importlib.util.find_spec("torch") is None:
-            raise AtrousError("--peers needs PyTorch, which is not installed; install PyTorch's CPU build first.")
-        methods.append("torch")
+            raise UsageError("--peers needs PyTorch, which is not installed; install PyTorch's CPU build first.")
+        methods += ["torch"] * ("torch" not in methods)
     rates = _integers("--rates", arguments.rates) if arguments.rates else None
     chosen = cases.SHORT if arguments.cases == "short" else cases.ALL
     if arguments.shape:
         shape = _integers("--shape", arguments.shape)
         if len(shape) not in (3, 4):
-            raise AtrousError(f"--shape takes C,F,SIZE or C,F,SIZE,N, got {arguments.shape!r}.")
+            raise UsageError(f"--shape takes C,F,SIZE or C,F,SIZE,N, got {arguments.shape!r}.")
         c, f, size, *n = shape
         chosen = [cases.ConvCase(c, f, size, rate, *n, groups=arguments.groups) for rate in rates or cases.RATES]
     elif rates:
         chosen = [case._replace(rate=rate) for case in cases.SWEEP[:1] for rate in rates]
     chosen = [case._replace(dtype=arguments.dtype) for case in chosen]
-    for method in methods:
-        if method != "torch":
-            method_named("bench", method, chosen[0].geometry)
+    if arguments.groups > 1 and not arguments.shape:
+        raise UsageError("--groups belongs to --shape.")
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UsageError(f"--threads takes a positive number, got {arguments.threads}.")
+    try:
+        for method in methods:
+            if method != "torch":
+                method_named("bench", method, chosen[0].geometry)
+    except AtrousError as error:
+        raise UsageError(str(error)) from None
     say = _printer(arguments)
     with _progress("bench conv") as progress:
         found = conv.run(chosen, methods, threads=arguments.threads, progress=progress)
@@ -194,6 +226,8 @@ def _bench_compile(arguments):
 
 
 def _gradcheck(arguments):
+    if arguments.shapes and not arguments.file:
+        raise UsageError("--shapes belongs to a file: atrous gradcheck FILE.py --shapes 4,6 6,3.")
     if arguments.file:
         reports = [(arguments.file, _check_file(arguments))]
     else:
@@ -217,7 +251,7 @@ def _check_file(arguments):
     from atrous.gradients import gradcheck
 
     if not arguments.shapes:
-        raise AtrousError("gradcheck of a file needs --shapes, one for each input, for example --shapes 4,6 6,3 3.")
+        raise UsageError("gradcheck of a file needs --shapes, one for each input, for example --shapes 4,6 6,3 3.")
     path = Path(arguments.file)
     if not path.is_file():
         raise AtrousError(f"no file {arguments.file!r}.")
@@ -225,22 +259,25 @@ def _check_file(arguments):
     if spec is None:
         raise AtrousError(f"{arguments.file!r} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
+    # As if Python had started it: it may import its neighbours, and dataclasses look their module up.
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.parent.absolute()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AtrousError(f"{arguments.file} does not load: {type(error).__name__}: {error}") from error
     pair = []
     for name in (arguments.forward, arguments.backward):
         if not callable(getattr(module, name, None)):
             raise AtrousError(f"{arguments.file} defines no function {name!r}; name it with --forward or --backward.")
         pair.append(getattr(module, name))
-    draw = np.random.default_rng(0).standard_normal
+    draw = np.random.default_rng(1).standard_normal
     inputs = [draw(_integers("--shapes", shape)) for shape in arguments.shapes]
     try:
         return gradcheck(*pair, inputs, mode=arguments.mode)
     except AtrousError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AtrousError(f"{arguments.file} stopped with {type(error).__name__}: {error}") from error
 
 

@@ -7,13 +7,15 @@ vector instructions.
 
 Role: loops; index formulas from `taps`, the same as in `cuda`. NaN and inf reach exactly the outputs whose taps read
 them.
+Zeros around x are skipped, not multiplied. After a parallel call a *forked* process must not call again (the OpenMP
+runtime ends it): use spawn.
 Cost: 2·macs flops less those on zeros; extra memory none (dw: one line a thread).
 """
 
 import numpy as np
 from numba import njit, prange
 
-from atrous._jit import kernel
+from atrous._jit import kernel, launch
 from atrous.conv.taps import end_output, first_output, is_inside, output_reading, tap_position
 
 
@@ -112,19 +114,19 @@ def plain(a):
 def forward(x, w, g):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW)."""
     y = np.empty((g.n, g.f, *g.out), x.dtype)
-    _forward(plain(x), plain(w), y, g)
+    launch(_forward, plain(x), plain(w), y, g)
     return y
 
 
 def backward_input(dy, w, g):
     """Return dx (N, C, D, H, W)."""
     dx = np.empty((g.n, g.c, *g.size), dy.dtype)
-    _backward_input(plain(dy), plain(w), dx, g)
+    launch(_backward_input, plain(dy), plain(w), dx, g)
     return dx
 
 
 def backward_weight(dy, x, g):
     """Return dw (F, C/groups, KD, KH, KW)."""
     dw = np.empty((g.f, g.c // g.groups, *g.kernel), dy.dtype)
-    _backward_weight(plain(dy), plain(x), dw, g)
+    launch(_backward_weight, plain(dy), plain(x), dw, g)
     return dw

@@ -32,7 +32,11 @@ def photograph(path=None):
             return drawn_scene()
     try:
         with Image.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"), float) @ LUMA / 255
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith(("I", "F")):  # 16 bits and more, which Pillow would clip to 255
+                grey = np.asarray(upright, float)
+                return grey / max(65535.0 if upright.mode.startswith("I") else 0.0, grey.max(), 1e-300)
+            return np.asarray(upright.convert("RGB"), float) @ LUMA / 255
     except FileNotFoundError:
         raise ParameterError(f"photograph: there is no file {str(path)!r}.") from None
     except (OSError, SyntaxError, Image.DecompressionBombError):
@@ -103,6 +107,10 @@ def figure_sparse_dense_2d(image=None, sigma=1.5, rate=2, crop=None):
     image = photograph() if image is None else np.asarray(image, float)
     while max(image.shape) > MOST_PIXELS:
         image = _halved(image)
+    if min(image.shape) < 8:
+        raise ParameterError(
+            f"figure_sparse_dense_2d: the picture must keep 8 pixels a side when it is made smaller, got {image.shape}."
+        )
     sparse, dense = sparse_dense_responses(image, sigma, rate)
     reach = np.percentile(np.abs(dense), 99.5)
     row, column, size = crop or _liveliest(np.clip(dense, -reach, reach), 20, rate)
