@@ -142,5 +142,5 @@ def verdict(rows):
     listed = ", ".join(sorted({f"{which} at rate {rates[case]}" for case, which in wins}))
     return (
         f"im2col is quicker in {len(losses)} of {len(found)} comparisons, interlace in {len(wins)} ({listed}), the "
-        f"rest are within {LEAD - 1:.0%} {spread}: {why}; interlace gains where its phases give longer runs to copy."
+        f"rest are within {LEAD - 1:.0%} {spread}: {why}."
     )

@@ -7,7 +7,7 @@ axis of the output s samples. Copying that view is im2col; adding dcol back thro
 exact adjoint. Columns are made for a block of output positions at a time, so that memory stays bounded.
 
 Role: transformation. NaN and inf reach exactly the outputs whose taps read them.
-Cost: 2·macs flops in BLAS; extra memory one padded copy and one block of columns: 4 MiB, or up to 64 MiB where 512
+Cost: 2·macs flops in BLAS; extra memory one padded copy and one block of columns: 4 MiB, or up to 64 MiB where 1024
 columns need more.
 
 References
@@ -17,6 +17,7 @@ through the introduction of holes", realised by sampling the feature map sparsel
 """
 
 import itertools
+import math
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -25,7 +26,7 @@ from atrous.conv.padding import batch_last, padded, padded_adjoint, zeros
 
 # A block stays near the caches, but BLAS wants some columns at a time to run at its rate.
 BLOCK_BYTES = 4 * 2**20
-BLOCK_COLUMNS = 512
+BLOCK_COLUMNS = 1024
 MOST_BYTES = 64 * 2**20
 
 
@@ -55,11 +56,25 @@ def blocks(positions, column_bytes):
     room = max(1, BLOCK_BYTES // column_bytes, min(BLOCK_COLUMNS, MOST_BYTES // column_bytes))
     steps = []
     for size in reversed(positions):
-        steps.insert(0, max(1, min(size, room)))
+        most = max(1, min(size, room))
+        # Blocks of like size: a small rest would run at a fraction of BLAS's rate.
+        steps.insert(0, math.ceil(size / math.ceil(size / most)))
         room //= size
     starts = [range(0, size, step) for size, step in zip(positions, steps, strict=True)]
     for corner in itertools.product(*starts):
         yield tuple(slice(a, min(a + step, n)) for a, step, n in zip(corner, steps, positions, strict=True))
+
+
+def column_blocks(samples, groups):
+    """Yield each block of output positions with its columns (groups, rows, positions), all in one buffer."""
+    rows, buffer = math.prod(samples.shape[:4]) // groups, None
+    for block in blocks(samples.shape[4:], rows * groups * samples.itemsize):
+        part = samples[:, :, :, :, *block]
+        # Memory that is new to the process costs more than the copy; the first block is the largest.
+        buffer = np.empty(part.size, part.dtype) if buffer is None else buffer
+        col = buffer[: part.size].reshape(part.shape)
+        np.copyto(col, part)
+        yield block, col.reshape(groups, rows, -1)
 
 
 def is_pointwise(g):
@@ -72,11 +87,9 @@ def forward(x, w, g):
     w = w.reshape(g.groups, g.f // g.groups, -1)
     if is_pointwise(g):
         return (w @ x.reshape(g.n, g.groups, g.c // g.groups, -1)).reshape(g.n, g.f, *g.out)
-    samples = sparse_samples(x, g)
     last = batch_last(x)
     y = zeros(g.n, g.f, g.out, x.dtype, innermost=last)
-    for block in blocks(samples.shape[4:], w.shape[2] * g.groups * x.itemsize):
-        col = samples[:, :, :, :, *block].reshape(g.groups, w.shape[2], -1)
+    for block, col in column_blocks(sparse_samples(x, g), g.groups):
         target = by_position(y, last)[:, *block]
         target[...] = (w @ col).reshape(target.shape)
     return y
@@ -105,11 +118,9 @@ def backward_input(dy, w, g):
 
 def backward_weight(dy, x, g):
     """Return dw (F, C/groups, KD, KH, KW), the columns' product with dy, summed over blocks in order."""
-    samples, last = sparse_samples(x, g), batch_last(x)
-    rows = g.c // g.groups * g.kd * g.kh * g.kw
-    dw = np.zeros((g.groups, g.f // g.groups, rows), dy.dtype)
-    for block in blocks(samples.shape[4:], rows * g.groups * x.itemsize):
-        col = samples[:, :, :, :, *block].reshape(g.groups, rows, -1)
+    last = batch_last(x)
+    dw = np.zeros((g.groups, g.f // g.groups, g.c // g.groups * math.prod(g.kernel)), dy.dtype)
+    for block, col in column_blocks(sparse_samples(x, g), g.groups):
         part = by_position(dy, last)[:, *block].reshape(g.groups, g.f // g.groups, -1)
         dw += part @ col.transpose(0, 2, 1)
     return dw.reshape(g.f, g.c // g.groups, *g.kernel)

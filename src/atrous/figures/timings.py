@@ -108,4 +108,4 @@ def _words(results):
         f"{where.get('cpu', 'unknown machine')}, {where.get('threads', '?')} threads, NumPy {where.get('numpy', '?')}"
     )
     rates = f"GEMM {limits['gemm_gflops']:.0f} GFLOP/s, copy {limits['copy_gbps']:.0f} GB/s"
-    return textwrap.fill(f"{facts}; {rates}. {results.get('verdict', '')}", 105)
+    return textwrap.fill(f"{facts}; {rates}. {results.get('verdict', '')}", 96)
