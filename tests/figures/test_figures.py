@@ -110,6 +110,7 @@ def test_a_users_style_does_not_change_a_figure():
         assert figures.image_bytes(figures.figure_taps(), dpi=50) == plain
 
 
+@pytest.mark.notebooks
 def test_show_takes_the_smaller_form():
     from_line, from_photo = figures.show(figures.figure_holes()), figures.show(figures.figure_sparse_dense_2d())
     assert type(from_photo).__name__ == "Image"
