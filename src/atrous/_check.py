@@ -21,7 +21,9 @@ def float_array(owner, name, value, *, like=None):
     except ValueError:
         raise ShapeError(f"{owner}: {name} must be one rectangular array of numbers, got a ragged sequence.") from None
     if array.dtype.newbyteorder("=") not in FLOATS:
-        mend = f"Convert it with {name}.astype(np.float32)."
+        mend = f"Convert it with {name}.astype(np.{'float32' if like is None else like.dtype})."
+        if array.ndim == 0 and name == "b":
+            mend = "The third argument is the bias; name the others, as in rate=2."
         if array.dtype == object:
             mend = "Pass one rectangular array of numbers."
         raise DTypeError(f"{owner}: {name} must be float32 or float64, got {array.dtype}. {mend}")

@@ -69,14 +69,14 @@ def run(image=None, folder="demo", *, say=print, progress=None):
     from atrous import figures
 
     grey = figures.photograph(image)
-    say("DeepLab's Fig. 2 and 3: dense features without more weights.")
+    say("DeepLab v2, Fig. 2 and 3: dense features without more weights.")
     paths = pictures(grey, folder, progress)
 
     say("")
     size = f"{LAYER['size']} x {LAYER['size']}"
     say(f"One layer, {LAYER['c']} to {LAYER['f']} channels on {size}, rate {LAYER['rate']}, float32:")
     rows = method_table(progress)
-    say(f"  {'method':<11}{'time':>11}{'extra memory':>15}{'largest difference':>21}")
+    say(f"  {'method':<11}{'time':>11}{'extra memory':>15}{'from the reference':>21}")
     for r in rows:
         numbers = f"{r['seconds'] * 1e3:>8.1f} ms{r['extra_bytes'] / 1e6:>12.1f} MB{r['difference']:>21.1e}"
         say(f"  {r['method']:<11}{numbers}")

@@ -1,5 +1,7 @@
 """All compiled kernels of the package, called once on tiny arrays so that later calls do not wait for a compiler."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Sequence
 

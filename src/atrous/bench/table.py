@@ -18,6 +18,11 @@ def conv_table(found):
         lines.append(
             f"{case:<34}{which:<9}{times}{first['gemm_seconds'] / first['seconds']:>14.2f}{padded:>13.2f}{extra:>18}"
         )
+    lines.append(
+        "of GEMM rate: the bare matrix product's time over the first method's; extra MB: NumPy's peak beyond the result"
+    )
+    if any(row["gemm_seconds"] > 1.3 * row["seconds"] for row in found["rows"]):
+        lines.append("Some shares of the GEMM rate exceed 1: the machine was busy with other work, run again.")
     return lines
 
 

@@ -18,6 +18,8 @@ DeepLab v2, arXiv:1606.00915, Section 3.1; DeepLab v3, arXiv:1706.05587, Section
 TensorFlow's DeepLab, ``stack_blocks_dense``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 

@@ -12,6 +12,8 @@ References
 Chen et al., DeepLab v1, arXiv:1412.7062, and DeepLab v2, arXiv:1606.00915, Section 3.1.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from atrous._types import Array

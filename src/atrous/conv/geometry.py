@@ -6,6 +6,8 @@ A tuple of ints is a legal argument of NumPy code, of Numba loops and of CUDA ke
 Role: geometry.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -136,6 +138,11 @@ def conv_geometry(
             f"{owner}: x must be (N, C, *S) with 1, 2 or 3 spatial axes, got shape {tuple(x_shape)}. "
             "For one grey image use x[None, None]."
         )
+    if len(w_shape) == rank + 3:
+        raise ShapeError(
+            f"{owner}: x has no batch axis: it must be (N, C, *S) with {len(w_shape)} axes for w of shape "
+            f"{tuple(w_shape)}, got shape {tuple(x_shape)}. For one image use x[None]."
+        )
     if len(w_shape) != rank + 2:
         raise ShapeError(
             f"{owner}: w must be (F, C/groups, *K) with {rank + 2} axes like x, got shape {tuple(w_shape)}; "
@@ -147,9 +154,10 @@ def conv_geometry(
     if c % groups or f % groups:
         raise ParameterError(f"{owner}: groups must divide the {c} channels of x and the {f} filters, got {groups}.")
     if c_group * groups != c:
+        last = " Are the channels last? Use np.moveaxis(x, -1, 1)." if size[-1] == c_group * groups else ""
         raise ShapeError(
             f"{owner}: w has {c_group} channels in each of {groups} group(s), so x needs {c_group * groups}, but x "
-            f"has {c}; x is {tuple(x_shape)}, w is {tuple(w_shape)}."
+            f"has {c}; x is {tuple(x_shape)}, w is {tuple(w_shape)}.{last}"
         )
     rate = _check.per_axis(owner, "rate", rate, rank, least=1)
     stride = _check.per_axis(owner, "stride", stride, rank, least=1)

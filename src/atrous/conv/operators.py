@@ -4,6 +4,8 @@ Role: public edge. Forward and backward stand side by side; bias, padding and th
 and nowhere else.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -132,7 +134,8 @@ def atrous_conv(
     b : ndarray of shape (F,), optional
         Bias.
     rate : int or one int per axis, default 1
-        Distance between taps, in input samples; 1 is ordinary convolution.
+        Distance between taps, in input samples; 1 is ordinary convolution. PyTorch calls it dilation. A filter of K
+        taps spans k_e = rate·(K − 1) + 1 samples.
     stride : int or one int per axis, default 1
         Distance between outputs, in input samples.
     padding : {"same", "valid"}, int, one int per axis, or one pair (before, after) per axis
@@ -148,7 +151,7 @@ def atrous_conv(
     Returns
     -------
     ndarray of shape (N, F, *O)
-        O = ⌊(S + zeros − k_e) / stride⌋ + 1 with k_e = rate·(K − 1) + 1; dtype of `x`, C-contiguous.
+        O = ⌊(S + zeros − k_e) / stride⌋ + 1; dtype of `x`, C-contiguous.
 
     Raises
     ------

@@ -12,6 +12,8 @@ References
 Chen et al., DeepLab v3+, arXiv:1802.02611, Section 3.1 and Figure 3.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from atrous import _check

@@ -1,5 +1,7 @@
 """Compare backward passes with difference quotients, and linear maps with their adjoints."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple

@@ -13,9 +13,10 @@ def diagnose(pair, i, *, alone):
     name, wrong, jac = pair.names[i], pair.grads[i].astype(np.float64), jacobian(pair, i)
     dy = pair.dy.astype(np.float64)
     right = np.tensordot(jac, dy, axes=dy.ndim)
-    found = _whole(pair, i, wrong, right, name)
-    if found is None and _equal(wrong, jac.reshape(*right.shape, -1).sum(axis=-1)):
-        found = "dy", f"the gradient of {name} ignores dy: it is the gradient of the plain sum of y."
+    found = None
+    if wrong.any() and _equal(pair.gradients(-2 * pair.dy)[i].astype(np.float64), wrong):
+        found = "dy", f"the gradient of {name} ignores dy: it stays the same whatever dy is."
+    found = found or _whole(pair, i, wrong, right, name)
     if found is None:
         found = _probed(pair, i, jac, name) or _turned(pair, i, wrong, dy, name) or _where(wrong, right, name)
     if wrong.ndim <= 1 and alone:
@@ -205,6 +206,11 @@ def _where(wrong, right, name):
     zero = np.abs(right) <= 1e-6 * np.abs(right).max(initial=0)
     if zero.any() and not zero.all() and _equal(np.where(zero, 0, wrong), right):
         return "mask", f"the gradient of {name} is right where it is not 0, but must be 0 elsewhere: a mask is missing."
+    if zero.any() and np.any(np.abs(wrong[zero]) > 1e-3 * np.abs(right).max(initial=0)) and wrong.shape == right.shape:
+        return "spread", (
+            f"the gradient of {name} is not 0 at {int((zero & (wrong != 0)).sum())} entries where it must be: it goes to "
+            "entries that y does not depend on here (a mask or a selection is missing or wrong)."
+        )
     for axis in range(right.ndim):
         lacking = wrong - right
         if right.shape[axis] > 2 and _equal(lacking, np.broadcast_to(lacking.mean(axis, keepdims=True), right.shape)):
@@ -224,7 +230,7 @@ def _where(wrong, right, name):
                 )
     for axis in range(right.ndim):
         lines = bad.any(axis=tuple(a for a in range(right.ndim) if a != axis))
-        if lines.any() and not lines.all():
+        if 0 < 2 * lines.sum() <= lines.size:
             listed = np.flatnonzero(lines)
             return "part", f"only indices {_listed(listed)} of axis {axis} of {name}'s gradient are wrong."
     return None

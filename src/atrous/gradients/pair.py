@@ -118,7 +118,9 @@ class Pair:
                 raise ParameterError(f"gradcheck: wrt names {unknown[0]!r}; the inputs are {', '.join(self.names)}.")
             chosen = list(dict.fromkeys(places[w] for w in wrt))
         if not chosen:
-            raise ParameterError("gradcheck: no input is a float64 array; there is nothing to check.")
+            raise ParameterError(
+                "gradcheck: no input is a float64 array; there is nothing to check. Convert one with astype(float)."
+            )
         for i in chosen:
             a, wanted = self.inputs[i], (np.float32, np.float64) if allow_float32 else (np.float64,)
             if not is_float(a) or a.dtype not in wanted:
