@@ -94,6 +94,11 @@ NEEDS_NO_GPU = pytest.mark.skipif(_cuda.why_not() is None, reason="a CUDA device
 BAD = [
     # shapes
     bad("x without axes", conv(np.float64(1)), ShapeError, r"x must be \(N, C, \*S\).*got shape \(\)"),
+    bad(
+        "x without a batch axis", lambda: atrous.atrous_conv(ones(4, 6, 7), ones(2, 4, 3, 3)), ShapeError, r"x\[None\]"
+    ),
+    bad("channels last", lambda: atrous.atrous_conv(ones(1, 6, 7, 4), ones(2, 4, 3, 3)), ShapeError, r"moveaxis"),
+    bad("rate in place of b", lambda: atrous.atrous_conv(ones(1, 4, 6, 7), ones(2, 4, 3, 3), 2), DTypeError, r"rate=2"),
     bad("x of two axes", conv(ones(6, 7)), ShapeError, r"1, 2 or 3 spatial axes, got shape \(6, 7\)"),
     bad("x of six axes", conv(ones(1, 1, 2, 2, 2, 2), ones(1, 1, 1, 1, 1, 1)), ShapeError, r"\(1, 1, 2, 2, 2, 2\)"),
     bad("w of another rank", conv(w=ones(6, 4, 3)), ShapeError, r"w must be .* 4 axes like x, got shape \(6, 4, 3\)"),

@@ -344,6 +344,11 @@ def test_usual_mistakes_of_other_layers_are_named(rng):
     assert kind(np.tanh, lambda dy, x: 1 - np.tanh(x) ** 2, [x]) == ["dy"]
     assert kind(lambda x: x - x.mean(axis=0), lambda dy, x: dy, [x]) == ["mean"]
 
+    def spread(dy, x):
+        return np.broadcast_to(dy[:, None] / x.shape[1], x.shape).copy()
+
+    assert kind(lambda x: x.max(axis=1), spread, [x]) == ["spread"]
+
     def cross_entropy(x):
         e = np.exp(x - x.max(axis=1, keepdims=True))
         p = e / e.sum(axis=1, keepdims=True)

@@ -207,9 +207,10 @@ def _where(wrong, right, name):
     if zero.any() and not zero.all() and _equal(np.where(zero, 0, wrong), right):
         return "mask", f"the gradient of {name} is right where it is not 0, but must be 0 elsewhere: a mask is missing."
     if zero.any() and np.any(np.abs(wrong[zero]) > 1e-3 * np.abs(right).max(initial=0)) and wrong.shape == right.shape:
+        count = int((zero & (wrong != 0)).sum())
         return "spread", (
-            f"the gradient of {name} is not 0 at {int((zero & (wrong != 0)).sum())} entries where it must be: it goes to "
-            "entries that y does not depend on here (a mask or a selection is missing or wrong)."
+            f"the gradient of {name} is not 0 at {count} entries where it must be, which y does not depend on here: a "
+            "mask or a selection is missing or wrong."
         )
     for axis in range(right.ndim):
         lacking = wrong - right
