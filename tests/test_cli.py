@@ -90,6 +90,7 @@ def test_gradcheck_of_a_file(tmp_path):
     assert "no file" in atrous("gradcheck", tmp_path / "missing.py", *shapes, expect=1)
 
 
+@pytest.mark.slow
 def test_bench_conv_of_one_shape(tmp_path):
     file, plot = tmp_path / "conv.json", tmp_path / "conv.png"
     text = atrous(*FAST_BENCH, "--methods", "im2col,interlace", "--json", file, "--plot", plot)

@@ -206,7 +206,7 @@ def _where(wrong, right, name):
     zero = np.abs(right) <= 1e-6 * np.abs(right).max(initial=0)
     if zero.any() and not zero.all() and _equal(np.where(zero, 0, wrong), right):
         return "mask", f"the gradient of {name} is right where it is not 0, but must be 0 elsewhere: a mask is missing."
-    if zero.any() and np.any(np.abs(wrong[zero]) > 1e-3 * np.abs(right).max(initial=0)) and wrong.shape == right.shape:
+    if zero.any() and np.any(np.abs(wrong[zero]) > 1e-3 * np.abs(right).max(initial=0)):
         count = int((zero & (wrong != 0)).sum())
         return "spread", (
             f"the gradient of {name} is not 0 at {count} entries where it must be, which y does not depend on here: a "
