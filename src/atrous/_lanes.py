@@ -1,0 +1,163 @@
+"""Eight numbers at once: the few vector operations that compiled loops over labels or channels are made of.
+
+Numba turns a simple loop over an array into vector instructions, but not a short loop that should keep its sums in
+registers while it wanders over rows of another array, which is what gathering a message from a lattice does. Here a
+`lanes` value is eight neighbouring elements of an array; LLVM keeps it in one or two registers on any processor.
+With the compiler off (NUMBA_DISABLE_JIT=1) the same names work on small arrays.
+
+Indices are unsigned and count elements of a C-contiguous array from its start; nothing is checked.
+"""
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, models, register_model
+
+WIDTH = 8
+CONTRACT = ("contract",)
+
+
+class Lanes(types.Type):
+    """Numba's type of eight numbers of one dtype."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"Lanes({dtype})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager, lanes):
+        element = manager.lookup(lanes.dtype).get_value_type()
+        super().__init__(manager, lanes, ir.VectorType(element, WIDTH))
+
+
+def _address(context, builder, array_type, array, index):
+    data = context.make_array(array_type)(context, builder, array).data
+    lanes = ir.VectorType(data.type.pointee, WIDTH)
+    return builder.bitcast(builder.gep(data, [index]), lanes.as_pointer()), array_type.dtype.bitwidth // 8
+
+
+def _repeat(builder, number):
+    lanes = ir.VectorType(number.type, WIDTH)
+    undefined = ir.Constant(lanes, ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
+
+
+@intrinsic
+def load(typing, array, index):  # noqa: ARG001
+    """Return the eight elements of `array` from `index` on."""
+
+    def generate(context, builder, signature, arguments):
+        address, alignment = _address(context, builder, signature.args[0], *arguments)
+        value = builder.load(address)
+        value.align = alignment
+        return value
+
+    return Lanes(array.dtype)(array, types.uintp), generate
+
+
+@intrinsic
+def store(typing, array, index, value):  # noqa: ARG001
+    """Write eight elements of `array` from `index` on."""
+
+    def generate(context, builder, signature, arguments):
+        address, alignment = _address(context, builder, signature.args[0], *arguments[:2])
+        builder.store(arguments[2], address).align = alignment
+        return context.get_dummy_value()
+
+    return types.none(array, types.uintp, value), generate
+
+
+@intrinsic
+def repeat(typing, number):
+    """Return eight times the same number."""
+
+    def generate(context, builder, signature, arguments):
+        return _repeat(builder, arguments[0])
+
+    return Lanes(number)(number), generate
+
+
+@intrinsic
+def add_scaled(typing, total, weight, value):
+    """Return total + weight·value, rounded once where the processor can."""
+
+    def generate(context, builder, signature, arguments):
+        product = builder.fmul(_repeat(builder, arguments[1]), arguments[2], flags=CONTRACT)
+        return builder.fadd(product, arguments[0], flags=CONTRACT)
+
+    return total(total, total.dtype, value), generate
+
+
+def _binary(name, emit):
+    def typed(typing, a, b):
+        def generate(context, builder, signature, arguments):
+            return emit(builder, *arguments)
+
+        return a(a, b), generate
+
+    typed.__name__ = typed.__qualname__ = name
+    return intrinsic(typed)
+
+
+add = _binary("add", lambda builder, a, b: builder.fadd(a, b))
+multiply = _binary("multiply", lambda builder, a, b: builder.fmul(a, b))
+# The second operand where the comparison fails, so that a NaN in b wins and one in a loses.
+larger = _binary("larger", lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+
+def _halved(builder, value, combine):
+    """Reduce eight lanes to one number, halves against halves."""
+    width = WIDTH
+    while width > 1:
+        width //= 2
+        pick = [
+            ir.Constant(ir.VectorType(ir.IntType(32), width), [i + start for i in range(width)]) for start in (0, width)
+        ]
+        value = combine(builder, *(builder.shuffle_vector(value, value, p) for p in pick))
+    return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+
+def _reduction(name, combine):
+    def typed(typing, value):
+        def generate(context, builder, signature, arguments):
+            return _halved(builder, arguments[0], combine)
+
+        return value.dtype(value), generate
+
+    typed.__name__ = typed.__qualname__ = name
+    return intrinsic(typed)
+
+
+total = _reduction("total", lambda builder, a, b: builder.fadd(a, b))
+largest = _reduction("largest", lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+
+if numba.config.DISABLE_JIT:
+
+    def load(array, index):
+        """Return the eight elements of `array` from `index` on."""
+        return array.reshape(-1)[int(index) : int(index) + WIDTH].copy()
+
+    def store(array, index, value):
+        """Write eight elements of `array` from `index` on."""
+        array.reshape(-1)[int(index) : int(index) + WIDTH] = value
+
+    def repeat(number):
+        """Return eight times the same number."""
+        return np.full(WIDTH, number)
+
+    def add_scaled(total, weight, value):
+        """Return total + weight·value."""
+        return total + weight * value
+
+    def total(value):
+        """Return the sum of the eight lanes, halves against halves."""
+        while value.size > 1:
+            value = value[: value.size // 2] + value[value.size // 2 :]
+        return value[0]
+
+    add, multiply, larger, largest = np.add, np.multiply, np.maximum, np.max

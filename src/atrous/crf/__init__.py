@@ -1,0 +1,1 @@
+"""Conditional random fields on the labels of an image: pairs of pixels prefer to agree."""

@@ -1,0 +1,158 @@
+"""`dense_crf`: probabilities and a photograph in, sharper probabilities out; the everyday call.
+
+Role: public function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import Array, FloatArray
+from atrous.crf.kernels import NORMALIZATIONS, _sigmas, bilateral_kernel, spatial_kernel
+from atrous.crf.meanfield import mean_field
+from atrous.crf.memory import mean_field_bytes, refuse_too_large
+from atrous.crf.params import CRF_PRESETS, CRFParams
+from atrous.crf.unary import unary_from_probabilities
+from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.progress import ProgressLine
+
+
+def _params(owner, params, iterations, normalization):
+    if isinstance(params, str):
+        _check.one_of(owner, "params", params, tuple(CRF_PRESETS))
+        params = CRF_PRESETS[params]
+    if not isinstance(params, CRFParams):
+        raise DTypeError(f"{owner}: params must be a CRFParams or the name of a preset, got {type(params).__name__}.")
+    changed = {"iterations": iterations, "normalization": normalization}
+    params = params._replace(**{k: v for k, v in changed.items() if v is not None})
+    _check.one_of(owner, "normalization", params.normalization, NORMALIZATIONS)
+    _check.integer(owner, "iterations", params.iterations, least=0)
+    for name in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
+        _sigmas(owner, name, getattr(params, name), 1)
+    for name in ("bilateral_weight", "spatial_weight"):
+        weight = getattr(params, name)
+        if np.ndim(weight) or not np.isfinite(weight):
+            raise ParameterError(f"{owner}: {name} must be a finite number, got {weight!r}.")
+    return params
+
+
+def _image(owner, image, size, intensity_scale):
+    """Return the image as (H, W, C) of real numbers in levels 0–255."""
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[:2] != size or image.shape[2] == 0:
+        raise ShapeError(
+            f"{owner}: image must be {size} + (channels,) like the probabilities (L, H, W), got shape {image.shape}. "
+            "Resize one to the other; the order is (height, width)."
+        )
+    if image.dtype.kind not in "buif":
+        raise DTypeError(f"{owner}: image must hold real numbers, got {image.dtype}.")
+    if intensity_scale is not None:
+        if not np.ndim(intensity_scale) == 0 or not np.isfinite(intensity_scale) or intensity_scale <= 0:
+            raise ParameterError(f"{owner}: intensity_scale must be a positive number, got {intensity_scale!r}.")
+        return image * (np.float32(intensity_scale) if image.dtype != np.float64 else float(intensity_scale))
+    if image.dtype.kind == "f" and image.max() <= 1:
+        raise ParameterError(
+            f"{owner}: image is {image.dtype} with a maximum of {image.max():.3g}, and sigma_beta counts levels from 0 "
+            "to 255. Pass intensity_scale=255 for an image in [0, 1], or 1 if these are its levels."
+        )
+    return image
+
+
+def dense_crf(
+    probabilities: Array,
+    image: Array,
+    params: CRFParams | str = CRFParams(),
+    *,
+    iterations: int | None = None,
+    normalization: str | None = None,
+    method: str = "auto",
+    intensity_scale: float | None = None,
+    ignore: Array | None = None,
+    fixed: Array | None = None,
+    callback: Callable[[int, FloatArray], object] | None = None,
+    progress: bool = False,
+) -> FloatArray:
+    """Refine label probabilities with DeepLab's fully connected CRF.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (L, H, W), any real dtype
+        Of each label at each pixel, summing to 1; values below 1e-5 are raised to that.
+    image : ndarray of shape (H, W, 3), any real dtype
+        In levels 0–255; grey (H, W) and any number of channels are taken too.
+    params : CRFParams or str
+        Weights, standard deviations, iterations and normalisation, or a key of `CRF_PRESETS`.
+    iterations, normalization : optional
+        Instead of those in `params`.
+    method : {"auto", "lattice", "exact", "cuda"}
+        As in `mean_field`.
+    intensity_scale : float, optional
+        What the image is multiplied with to count in levels: 255 for one in [0, 1].
+    ignore, fixed, callback
+        As in `mean_field`.
+    progress : bool
+        Show a line on standard error.
+
+    Returns
+    -------
+    ndarray of shape (L, H, W)
+        Marginals; float64 if `probabilities` are, otherwise float32. `argmax(0)` is the segmentation.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        An argument does not fit, or the run would need more memory than there is; see `dense_crf_tiled`.
+
+    Notes
+    -----
+    Cost: 500 × 375 pixels, 21 labels, 10 iterations take about a tenth of a second on two cores. Memory: see
+    `mean_field_bytes`. The result is what pydensecrf's DenseCRF2D gives, within 1e-5; equal bits for any number of
+    threads.
+
+    References
+    ----------
+    .. [1] Krähenbühl, Koltun, arXiv:1210.5644. Chen et al., arXiv:1412.7062, Sec. 4.2; arXiv:1606.00915, Sec. 3.3.
+
+    Examples
+    --------
+    >>> image = np.zeros((6, 8, 3), np.uint8)
+    >>> image[:, 4:] = 200
+    >>> p = np.full((2, 6, 8), 0.5)
+    >>> p[0, :, 0], p[1, :, 0], p[0, :, 7], p[1, :, 7] = 0.9, 0.1, 0.1, 0.9
+    >>> dense_crf(p, image, iterations=5).argmax(0)[3].tolist()
+    [0, 0, 0, 0, 1, 1, 1, 1]
+    """
+    owner = "dense_crf"
+    shape = np.shape(probabilities)
+    if len(shape) != 3:
+        raise ShapeError(
+            f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
+            "One foreground map p: np.stack([1 - p, p])."
+        )
+    params = _params(owner, params, iterations, normalization)
+    itemsize = 8 if getattr(probabilities, "dtype", None) == np.float64 else 4
+    if method != "exact":
+        channels = np.shape(image)[2] if np.ndim(image) == 3 else 1
+        needed = mean_field_bytes(shape[1] * shape[2], shape[0], (2, 2 + channels), itemsize)
+        refuse_too_large(owner, needed, "Use dense_crf_tiled, fewer labels or a smaller image.")
+    image = _image(owner, image, shape[1:], intensity_scale)
+    unary = unary_from_probabilities(probabilities, owner=owner)
+    kernels = []
+    options = {"normalization": params.normalization, "dtype": unary.dtype}
+    if params.spatial_weight:
+        kernels.append(spatial_kernel(shape[1:], params.sigma_gamma, params.spatial_weight, **options))
+    if params.bilateral_weight:
+        kernels.append(
+            bilateral_kernel(image, params.sigma_alpha, params.sigma_beta, params.bilateral_weight, **options)
+        )
+    with contextlib.closing(ProgressLine("dense_crf")) if progress else contextlib.nullcontext() as line:
+        return mean_field(
+            unary, kernels, iterations=params.iterations, method=method, ignore=ignore, fixed=fixed, callback=callback,
+            progress=line,
+        )  # fmt: skip

@@ -1,0 +1,215 @@
+"""Pairwise terms: a Gaussian over features, and what labels cost each other where it is large.
+
+Role: definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import Array, FloatArray
+from atrous.errors import DTypeError, ParameterError, ShapeError
+
+NORMALIZATIONS = ("none", "before", "after", "symmetric")
+
+
+class Kernel(NamedTuple):
+    """One pairwise term of a fully connected CRF over P points."""
+
+    features: FloatArray
+    """(P, D), in units of standard deviations; points in the order of the raveled grid."""
+    compatibility: float | Array
+    """A number w (Potts) or a vector (L,) rewards equal labels; a matrix (L, L) holds costs, see `mean_field`."""
+    normalization: str = "symmetric"
+    """What the sum of a point's kernel row does: "none", "before", "after" or "symmetric"."""
+
+
+def _sigmas(owner, name, sigma, count):
+    """Return `count` positive finite numbers from one number or a sequence."""
+    try:
+        values = np.asarray(sigma, np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{owner}: {name} must be a number or {count} of them, got {sigma!r}.") from None
+    if values.ndim > 1 or (values.ndim == 1 and values.size != count):
+        raise ParameterError(f"{owner}: {name} must be one number or {count}, one for each axis, got {sigma!r}.")
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise ParameterError(
+            f"{owner}: {name} must be positive and finite, got {sigma!r}. To leave a term out, set its weight to 0."
+        )
+    return np.broadcast_to(values, (count,))
+
+
+def _positions(shape, sigmas, dtype):
+    """Yield position/σ of every grid point, raveled, for the last axis first: x, then y."""
+    for axis in reversed(range(len(shape))):
+        line = np.arange(shape[axis], dtype=dtype) / dtype.type(sigmas[axis])
+        view = line.reshape((-1,) + (1,) * (len(shape) - 1 - axis))
+        yield np.broadcast_to(view, shape).reshape(-1)
+
+
+def _dtype(owner, dtype):
+    dtype = np.dtype(dtype)
+    if dtype not in _check.FLOATS:
+        raise DTypeError(f"{owner}: dtype must be float32 or float64, got {dtype}.")
+    return dtype
+
+
+def spatial_kernel(
+    shape: Sequence[int],
+    sigma: float | Sequence[float],
+    compatibility: float | Array,
+    *,
+    spacing: float | Sequence[float] = 1.0,
+    normalization: str = "symmetric",
+    dtype: object = np.float32,
+) -> Kernel:
+    """Return the smoothness kernel exp(−|pᵢ − pⱼ|²/2σ²) of a grid.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the grid: (H, W), (D, H, W), …
+    sigma : float or sequence of float
+        In the unit of `spacing`, one for all axes or one for each in the order of `shape`.
+    compatibility : float, (L,) or (L, L) array
+        See `mean_field`.
+    spacing : float or sequence of float
+        Distance of grid points along each axis: 1 for pixels, millimetres for a scan.
+    normalization : {"symmetric", "none", "before", "after"}
+        See `mean_field`.
+    dtype : float32 or float64
+        Of the features.
+
+    Returns
+    -------
+    Kernel
+        Features in the order x, y, z: the last axis of the grid first, as in pydensecrf's DenseCRF2D.
+
+    Raises
+    ------
+    ParameterError
+        A sigma or a spacing is not positive.
+
+    References
+    ----------
+    .. [1] Krähenbühl, Koltun, arXiv:1210.5644, Eq. (3).
+
+    Examples
+    --------
+    >>> spatial_kernel((2, 2), 2.0, 3.0).features.tolist()
+    [[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [0.5, 0.5]]
+    """
+    owner = "spatial_kernel"
+    shape = tuple(_check.integer(owner, f"shape[{i}]", n, least=1) for i, n in enumerate(shape))
+    _check.one_of(owner, "normalization", normalization, NORMALIZATIONS)
+    dtype = _dtype(owner, dtype)
+    sigmas = _sigmas(owner, "sigma", sigma, len(shape)) / _sigmas(owner, "spacing", spacing, len(shape))
+    return Kernel(np.stack(list(_positions(shape, sigmas, dtype)), axis=1), compatibility, normalization)
+
+
+def bilateral_kernel(
+    image: Array,
+    sigma_space: float | Sequence[float],
+    sigma_color: float | Sequence[float],
+    compatibility: float | Array,
+    *,
+    spacing: float | Sequence[float] = 1.0,
+    normalization: str = "symmetric",
+    dtype: object = np.float32,
+) -> Kernel:
+    """Return the appearance kernel exp(−|pᵢ − pⱼ|²/2σ_α² − |Iᵢ − Iⱼ|²/2σ_β²) of an image or a volume.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, C) or (D, H, W, C), any real dtype
+        Channels last; a grey image has a last axis of 1.
+    sigma_space : float or sequence of float
+        In the unit of `spacing`, one for all axes or one for each in the order of the image's.
+    sigma_color : float or sequence of float
+        In the unit of the image's values, one for all channels or one for each.
+    compatibility, spacing, normalization, dtype
+        As in `spatial_kernel`.
+
+    Returns
+    -------
+    Kernel
+        Features in the order x, y, then channels.
+
+    Raises
+    ------
+    ShapeError
+        The image has no channel axis.
+    DTypeError
+        The image is complex or not numeric.
+    ParameterError
+        A sigma is not positive, or the image holds NaN or inf.
+
+    References
+    ----------
+    .. [1] Krähenbühl, Koltun, arXiv:1210.5644, Eq. (3); Chen et al., arXiv:1606.00915, Sec. 3.3, Eq. (3).
+
+    Examples
+    --------
+    >>> bilateral_kernel(np.full((1, 2, 1), 26), 80, 13, 10.0).features.tolist()
+    [[0.0, 0.0, 2.0], [0.012500000186264515, 0.0, 2.0]]
+    """
+    owner = "bilateral_kernel"
+    image = np.asarray(image)
+    if image.ndim < 2 or image.size == 0:
+        raise ShapeError(
+            f"{owner}: image must be (H, W, C) or (D, H, W, C), got shape {image.shape}. A grey image: image[..., None]."
+        )
+    if image.dtype.kind not in "buif":
+        raise DTypeError(f"{owner}: image must hold real numbers, got {image.dtype}.")
+    _check.one_of(owner, "normalization", normalization, NORMALIZATIONS)
+    dtype = _dtype(owner, dtype)
+    shape = image.shape[:-1]
+    sigmas = _sigmas(owner, "sigma_space", sigma_space, len(shape)) / _sigmas(owner, "spacing", spacing, len(shape))
+    colors = _sigmas(owner, "sigma_color", sigma_color, image.shape[-1])
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise ParameterError(f"{owner}: image holds NaN or inf. Fill or mask these pixels first (see `ignore`).")
+    features = np.empty((int(np.prod(shape)), len(shape) + image.shape[-1]), dtype)
+    for axis, column in enumerate(_positions(shape, sigmas, dtype)):
+        features[:, axis] = column
+    channels = image.reshape(-1, image.shape[-1])
+    for c, sigma in enumerate(colors):
+        features[:, len(shape) + c] = channels[:, c].astype(dtype) / dtype.type(sigma)
+    return Kernel(features, compatibility, normalization)
+
+
+def check_kernels(owner, kernels, points, labels, dtype):
+    """Return a list of Kernel with arrays of one dtype, shapes that fit, and compatibilities as arrays."""
+    kernels = [kernels] if isinstance(kernels, Kernel) else list(kernels)
+    checked = []
+    for i, k in enumerate(kernels):
+        if not isinstance(k, Kernel):
+            raise DTypeError(f"{owner}: kernels[{i}] must be a Kernel, got {type(k).__name__}.")
+        features = _check.float_array(owner, f"kernels[{i}].features", k.features, like=np.empty(0, dtype))
+        if features.ndim != 2 or len(features) != points:
+            raise ShapeError(
+                f"{owner}: kernels[{i}].features must be (points, axes) with {points} points, got {features.shape}."
+            )
+        if not np.isfinite(features).all():
+            raise ParameterError(f"{owner}: kernels[{i}].features holds NaN or inf.")
+        _check.one_of(owner, f"kernels[{i}].normalization", k.normalization, NORMALIZATIONS)
+        compatibility = np.asarray(k.compatibility)
+        if compatibility.dtype.kind not in "buif" or compatibility.shape not in ((), (labels,), (labels, labels)):
+            raise ShapeError(
+                f"{owner}: kernels[{i}].compatibility must be a number, a vector ({labels},) or a matrix "
+                f"({labels}, {labels}), got {compatibility.dtype} of shape {compatibility.shape}."
+            )
+        if not np.isfinite(compatibility).all():
+            raise ParameterError(f"{owner}: kernels[{i}].compatibility holds NaN or inf.")
+        checked.append(Kernel(np.ascontiguousarray(features), compatibility.astype(dtype), k.normalization))
+    return checked
+
+
+def agreement(compatibility, filtered):
+    """Return what a kernel adds to the logits: w·KQ, v⊙KQ, or −½(M + Mᵀ)·KQ, from KQ of shape (L, P)."""
+    if compatibility.ndim < 2:
+        return compatibility.reshape(-1, 1) * filtered
+    return (compatibility + compatibility.T) / -2 @ filtered

@@ -1,0 +1,293 @@
+"""Mean field for any fully connected CRF: which form computes it, and everything that is done between two steps.
+
+Role: public function over `reference` (exact), `fused` (lattice) and the step-by-step form in this file, which takes
+any filter and serves the options that one fused pass cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from atrous import _check, _cuda
+from atrous._types import Array, FloatArray
+from atrous.crf import fused
+from atrous.crf.kernels import Kernel, agreement, check_kernels
+from atrous.crf.reference import POINTS, kernel_matrix, softmax
+from atrous.errors import ParameterError, ShapeError
+from atrous.lattice.build import build_lattice
+from atrous.lattice.diagonal import lattice_diagonal
+from atrous.lattice.direct import lattice_filter
+
+METHODS = ("auto", "lattice", "exact", "cuda")
+UPDATES = ("parallel", "sequential")
+
+
+def lattice_operator(kernel, *, self_message=True):
+    """Return the function that carries values (L, P) to messages (L, P) through the lattice, normalised."""
+    lattice = build_lattice(kernel.features)
+    itself = None if self_message else lattice_diagonal(lattice)
+
+    def raw(values):
+        out = lattice_filter(lattice, np.ascontiguousarray(values.T)).T
+        return out if itself is None else out - itself * values
+
+    if kernel.normalization == "none":
+        return raw
+    norm = raw(np.ones((1, len(kernel.features)), kernel.features.dtype))[0] + kernel.features.dtype.type(1e-20)
+    if kernel.normalization == "before":
+        return lambda values: raw(values / norm)
+    if kernel.normalization == "after":
+        return lambda values: raw(values) / norm
+    root = np.sqrt(norm)
+    return lambda values: raw(values / root) / root
+
+
+def exact_operator(kernel, *, self_message=True):
+    """Return the same function from all pairs of points."""
+    matrix = kernel_matrix(kernel, self_message=self_message)
+    return lambda values: values @ matrix.T
+
+
+def _steps(unary, kernels, operators, iterations, start, damping, watch):
+    """Run the definition with any operators; `watch(step, marginals)` may end it by returning True."""
+    marginals = softmax(-unary) if start is None else start.copy()
+    keep = unary.dtype.type(damping)
+    for step in range(1, iterations + 1):
+        logits = -unary
+        for k, carry in zip(kernels, operators, strict=True):
+            logits += agreement(k.compatibility, carry(marginals))
+        marginals = (1 - keep) * softmax(logits) + keep * marginals
+        if watch(step, marginals):
+            break
+    return marginals
+
+
+def _sequential(unary, kernels, iterations, start, self_message, watch):
+    """Update one point after the other, each with all others held fixed: a descent of the free energy."""
+    matrices = [kernel_matrix(k, self_message=self_message) for k in kernels]
+    # The energy sees a pair of points in both orders.
+    matrices = [(m + m.T) / 2 for m in matrices]
+    marginals = softmax(-unary) if start is None else start.copy()
+    for step in range(1, iterations + 1):
+        for i in range(unary.shape[1]):
+            logits = -unary[:, i : i + 1]
+            for k, m in zip(kernels, matrices, strict=True):
+                logits = logits + agreement(k.compatibility, (marginals @ m[i])[:, None])
+            marginals[:, i] = softmax(logits)[:, 0]
+        if watch(step, marginals):
+            break
+    return marginals
+
+
+def _fused(owner, unary, kernels, order, out, iterations, start, watch):
+    """Run the compiled pass on the points `order` of `unary` (L, P); write their marginals to `out` (L, P)."""
+    joined, parts = fused.join(owner, [k.features[order] for k in kernels], [k.normalization for k in kernels])
+    logits = fused.to_rows(unary, order, sign=-1, padding=-np.inf)
+    compatibilities = fused.widened(kernels, len(unary), unary.dtype)
+    begin = None if start is None else fused.to_rows(start, order)
+    seen = watch and (lambda step, rows: watch(step, fused.to_planes(rows, order, out)))
+    rows = fused.iterate(joined, parts, compatibilities, logits, iterations, start=begin, watch=seen)
+    return fused.to_planes(rows, order, out)
+
+
+def _watcher(callback, tolerance, progress, iterations):
+    """Return the function that is called with (step, marginals) after each step, or None where nobody wants it."""
+    if callback is None and tolerance is None and not progress:
+        return None
+    before = [None]
+
+    def watch(step, marginals):
+        if progress:
+            progress(step, iterations, "")
+        ended = False
+        if tolerance is not None:
+            ended = before[0] is not None and float(np.abs(marginals - before[0]).max()) <= tolerance
+            before[0] = marginals.copy()
+        return (callback is not None and callback(step, marginals.copy()) is True) or ended
+
+    return watch
+
+
+def _probabilities(owner, name, value, shape, dtype):
+    value = np.asarray(value)
+    if value.shape != shape or value.dtype.kind not in "fiu":
+        raise ShapeError(f"{owner}: {name} must be an array of shape {shape}, got {value.dtype} of {value.shape}.")
+    value = value.astype(dtype).reshape(shape[0], -1)
+    if not (value >= 0).all() or not np.allclose(value.sum(0), 1, atol=0.01):
+        raise ParameterError(f"{owner}: {name} must be probabilities that sum to 1 over the labels.")
+    return value
+
+
+def _constrain(owner, unary, fixed, shape):
+    """Return unary energies that leave only the fixed label where one is given."""
+    fixed = np.asarray(fixed)
+    if fixed.shape != shape or fixed.dtype.kind not in "iu":
+        raise ShapeError(f"{owner}: fixed must be integers of shape {shape}, got {fixed.dtype} of {fixed.shape}.")
+    fixed = fixed.reshape(-1).astype(np.int64)
+    if fixed.max() >= len(unary) or fixed.min() < -1:
+        raise ParameterError(
+            f"{owner}: fixed holds labels 0…{len(unary) - 1}, or -1 where a point is free; got {fixed.min()}…{fixed.max()}."
+        )
+    where = np.flatnonzero(fixed >= 0)
+    unary = unary.copy()
+    unary[:, where] = np.inf
+    unary[fixed[where], where] = 0
+    return unary
+
+
+def _check_energies(owner, energies):
+    # The minimum over the labels is NaN or -inf where any is, and +inf where all are.
+    low = energies.min(0)
+    if not np.isfinite(low).all():
+        point = int(np.flatnonzero(~np.isfinite(low))[0])
+        what = "excludes every label (+inf)" if low[point] > 0 else "holds NaN or -inf"
+        raise ParameterError(
+            f"{owner}: unary {what} at point {point}. Energies are -log of probabilities; +inf excludes a label."
+        )
+
+
+def mean_field(
+    unary: FloatArray,
+    kernels: Kernel | list[Kernel],
+    *,
+    iterations: int = 10,
+    method: str = "auto",
+    self_message: bool = True,
+    damping: float = 0.0,
+    update: str = "parallel",
+    start: FloatArray | None = None,
+    ignore: Array | None = None,
+    fixed: Array | None = None,
+    tolerance: float | None = None,
+    callback: Callable[[int, FloatArray], object] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> FloatArray:
+    """Return the mean-field marginals of a fully connected CRF with Gaussian pairwise terms.
+
+    Parameters
+    ----------
+    unary : ndarray of shape (L, H, W), (L, D, H, W) or (L, P), float32 or float64
+        Energy of each label at each point, as −log P; +inf excludes a label.
+    kernels : Kernel or list of Kernel
+        Pairwise terms, from `spatial_kernel`, `bilateral_kernel` or any features. A compatibility of w or of a vector v
+        adds w·KQ or v⊙KQ to the logits, so positive numbers reward equal labels; a matrix M holds costs and adds
+        −½(M + Mᵀ)·KQ. So w, w·(1, …, 1) and −w·I mean the same. (In pydensecrf a vector has the opposite sign.)
+    iterations : int
+        Steps at most; 0 returns softmax(−unary).
+    method : {"auto", "lattice", "exact", "cuda"}
+        "lattice" filters in linear time with a few per cent of error, "exact" sums over all pairs, "cuda" runs the
+        lattice on a GPU; "auto" is "lattice".
+    self_message : bool
+        Whether a point hears itself. The model's sum excludes it, every implementation keeps it, and so does the
+        default. Where it is removed, normalisation leaves it out too.
+    damping : float
+        Share of the old marginals in the new ones, in [0, 1).
+    update : {"parallel", "sequential"}
+        "sequential" updates point by point, which never raises the free energy; needs method="exact" and no damping.
+    start : ndarray, shape of `unary`, optional
+        Marginals to begin with, those of the last frame of a video, say.
+    ignore : ndarray of bool, shape of the points, optional
+        Points that send and hear nothing; their marginals are softmax(−unary).
+    fixed : ndarray of int, shape of the points, optional
+        Label that a point surely has (a scribble), −1 where it is free.
+    tolerance : float, optional
+        Stop when no marginal has changed by more than this in a step.
+    callback : function of (step, marginals), optional
+        Called after every step with a copy in the shape of `unary`; returning True ends the run.
+    progress : function of (done, total, label), optional
+        Told of every step.
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `unary`; sums to 1 over the labels.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        An argument does not fit; the message says which and how to mend it.
+    BackendUnavailable
+        method="cuda" without a GPU.
+
+    Notes
+    -----
+    Lattice: O(iterations·P·Σ(D + 1)·L) time; memory about 4(2L + 2Σ(D + 1)) bytes a point in float32. Equal bits for any
+    number of threads. Exact: O(iterations·P²·L) time, P² numbers a kernel. Options that one pass cannot serve (no
+    self-message, damping) run step by step, several times slower. Points of a cloud (L, P) that are neighbours in
+    space should be neighbours in the array.
+
+    References
+    ----------
+    .. [1] Krähenbühl, Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials",
+       arXiv:1210.5644, Sec. 3, Algorithm 1. Normalisations as in the authors' code of 2013.
+
+    Examples
+    --------
+    >>> from atrous import spatial_kernel
+    >>> unary = np.zeros((2, 1, 5), np.float32)
+    >>> unary[1, 0, :] = [1, 1, -1, 1, 1]
+    >>> mean_field(unary, spatial_kernel((1, 5), 1.0, 3.0)).argmax(0).tolist()
+    [[0, 0, 0, 0, 0]]
+    """
+    owner = "mean_field"
+    unary = _check.float_array(owner, "unary", unary)
+    if unary.ndim < 2:
+        raise ShapeError(f"{owner}: unary must be (labels, points) or (labels, H, W), got shape {unary.shape}.")
+    shape, grid = unary.shape, unary.shape[1:]
+    energies = unary.reshape(shape[0], -1)
+    kernels = check_kernels(owner, kernels, energies.shape[1], shape[0], unary.dtype)
+    iterations = _check.integer(owner, "iterations", iterations, least=0)
+    _check.one_of(owner, "method", method, METHODS)
+    _check.one_of(owner, "update", update, UPDATES)
+    if not 0 <= damping < 1:
+        raise ParameterError(f"{owner}: damping must be in [0, 1), got {damping!r}.")
+    if update == "sequential" and (method != "exact" or damping):
+        raise ParameterError(f'{owner}: update="sequential" needs method="exact" and damping=0.')
+    if fixed is not None:
+        energies = _constrain(owner, energies, fixed, grid)
+    _check_energies(owner, energies)
+    if start is not None:
+        start = _probabilities(owner, "start", start, shape, unary.dtype)
+
+    order = fused.strip_order(grid)
+    out = np.empty_like(energies)
+    if ignore is not None:
+        ignore = np.asarray(ignore)
+        if ignore.shape != grid or ignore.dtype != bool:
+            raise ShapeError(f"{owner}: ignore must be bool of shape {grid}, got {ignore.dtype} of {ignore.shape}.")
+        order = order[~ignore.reshape(-1)[order]]
+        out = softmax(-energies)
+    if len(order) == 0 or not kernels or (iterations == 0 and start is None):
+        return softmax(-energies).reshape(shape)
+    if len(order) > POINTS and method == "exact":
+        raise ParameterError(
+            f'{owner}: method="exact" takes at most {POINTS} points, got {len(order)}. Use "lattice", and '
+            "lattice_error to see how far it is from exact."
+        )
+    watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance, progress, iterations)
+    if method in ("auto", "lattice") and self_message and not damping:
+        return _fused(owner, energies, kernels, order, out, iterations, start, watch).reshape(shape)
+
+    def restored(part):
+        """Put marginals of the points `order` among the ignored ones."""
+        out[:, order] = part
+        return out
+
+    picked = energies[:, order]
+    chosen = [Kernel(np.ascontiguousarray(k.features[order]), *k[1:]) for k in kernels]
+    begin = None if start is None else np.ascontiguousarray(start[:, order])
+    seen = (lambda step, part: watch(step, restored(part))) if watch else (lambda *_: False)
+    if method == "cuda":
+        _cuda.require(owner)
+        from atrous.crf import cuda
+
+        found = cuda.iterate(picked, chosen, iterations, begin, seen, self_message=self_message, damping=damping)
+    elif update == "sequential":
+        found = _sequential(picked, chosen, iterations, begin, self_message, seen)
+    else:
+        operator = exact_operator if method == "exact" else lattice_operator
+        operators = [operator(k, self_message=self_message) for k in chosen]
+        found = _steps(picked, chosen, operators, iterations, begin, damping, seen)
+    return restored(found).reshape(shape)

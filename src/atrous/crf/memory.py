@@ -1,0 +1,63 @@
+"""How much memory a run will take, told before it starts.
+
+Role: estimate.
+"""
+
+from __future__ import annotations
+
+import os
+
+from atrous.errors import ParameterError
+
+
+def available_memory():
+    """Return the bytes that are free for use, or None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def mean_field_bytes(points: int, labels: int, axes: tuple[int, ...], itemsize: int = 4) -> int:
+    """Return about how many bytes mean field over a lattice takes beside its input.
+
+    Parameters
+    ----------
+    points, labels : int
+        P and L.
+    axes : tuple of int
+        Feature axes D of each kernel: (2, 5) for an RGB image.
+    itemsize : int
+        4 for float32, 8 for float64.
+
+    Returns
+    -------
+    int
+        Energies and marginals, rows of labels, features twice, corners and weights, and slots and vertices at one for
+        every two points, which natural images stay below; noise may need several times more.
+
+    Examples
+    --------
+    >>> round(mean_field_bytes(500 * 375, 21, (2, 5)) / 1e6)
+    90
+    """
+    width = -(-labels // 8) * 8
+    corners = sum(d + 1 for d in axes)
+    per_point = itemsize * (2 * labels + width + 2 * sum(axes) + corners) + 2 * corners + 8
+    return points * per_point + points // 2 * itemsize * 2 * width
+
+
+def refuse_too_large(owner, needed, advice):
+    """Raise ParameterError if a run needs more memory than there is."""
+    have = available_memory()
+    if have is not None and needed > have:
+        raise ParameterError(
+            f"{owner}: this run needs about {needed / 1e9:.1f} GB of memory, {have / 1e9:.1f} GB are free. {advice}"
+        )

@@ -1,0 +1,212 @@
+"""Mean field as it is defined: matrices over all pairs of points, one update after the other, in plain NumPy.
+
+Role: definition. O(P²) memory and time; what the fast forms must equal.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import Array, FloatArray
+from atrous.crf.kernels import Kernel, agreement, check_kernels
+from atrous.errors import ParameterError
+from atrous.lattice.exact import gaussian_matrix
+
+POINTS = 20000  # beyond, a matrix alone has 3 GB
+LABELLINGS = 2_000_000
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Return the softmax over the first axis.
+
+    Examples
+    --------
+    >>> softmax(np.zeros((2, 1))).tolist()
+    [[0.5], [0.5]]
+    """
+    e = np.exp(logits - logits.max(0))
+    return e / e.sum(0)
+
+
+def kernel_matrix(kernel: Kernel, *, self_message: bool = True) -> FloatArray:
+    """Return the (P, P) matrix that carries values to messages: the Gaussian, normalised as the kernel asks.
+
+    With n the row sums: "before" K·diag(1/n), "after" diag(1/n)·K, "symmetric" diag(1/√n)·K·diag(1/√n).
+    """
+    matrix = gaussian_matrix(kernel.features)
+    if not self_message:
+        np.fill_diagonal(matrix, 0)
+    norm = matrix.sum(1) + matrix.dtype.type(1e-20)
+    if kernel.normalization == "before":
+        return matrix / norm
+    if kernel.normalization == "after":
+        return matrix / norm[:, None]
+    if kernel.normalization == "symmetric":
+        return matrix / np.sqrt(norm * norm[:, None])
+    return matrix
+
+
+def reference_mean_field(
+    unary: FloatArray, kernels: list[Kernel], iterations: int, *, self_message: bool = True
+) -> FloatArray:
+    """Return marginals (L, P): Q ← softmax(−U), then Q ← softmax(−U + Σₖ what kernel k rewards given KₖQ).
+
+    Examples
+    --------
+    >>> unary = np.array([[0.0, 0.0], [1.0, -0.2]])
+    >>> both = Kernel(np.zeros((2, 1)), np.float64(1.0), "none")
+    >>> reference_mean_field(unary, [both], 1).round(3).tolist()
+    [[0.796, 0.541], [0.204, 0.459]]
+    """
+    matrices = [kernel_matrix(k, self_message=self_message) for k in kernels]
+    marginals = softmax(-unary)
+    for _ in range(iterations):
+        messages = [agreement(np.asarray(k.compatibility), marginals @ m.T) for k, m in zip(kernels, matrices, strict=True)]
+        marginals = softmax(sum(messages, start=-unary))
+    return marginals
+
+
+def labelling_energy(
+    labels: Array, unary: FloatArray, kernels: Kernel | list[Kernel], *, self_message: bool = False
+) -> float:
+    """Return E(x) = Σᵢ U(xᵢ) + ½ Σ_{i≠j} Kᵢⱼ μ(xᵢ, xⱼ) of one labelling, exactly.
+
+    Parameters
+    ----------
+    labels : ndarray of int, of the grid's shape or (P,)
+        One label in 0…L − 1 for each point.
+    unary : ndarray of shape (L, ...), float32 or float64
+        Energies of the labels.
+    kernels : Kernel or list of Kernel
+        As for `mean_field`: a number or vector rewards equal labels (μ = −w), a matrix holds costs.
+    self_message : bool
+        Count i = j as well, as implementations that keep the self-message do.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ShapeError, ParameterError
+        Labels do not fit the unary, or there are too many points for all pairs.
+
+    Notes
+    -----
+    Cost O(P²).
+
+    References
+    ----------
+    .. [1] Krähenbühl, Koltun, arXiv:1210.5644, Eq. (1).
+
+    Examples
+    --------
+    >>> kernel = Kernel(np.zeros((2, 1)), 3.0, "none")
+    >>> unary = np.array([[0.0, 1.0], [2.0, 0.5]])
+    >>> labelling_energy([0, 1], unary, kernel), labelling_energy([0, 0], unary, kernel)
+    (0.5, -2.0)
+    """
+    unary, kernels = _problem("labelling_energy", unary, kernels)
+    labels = np.asarray(labels).reshape(-1)
+    if labels.shape != unary.shape[1:] or labels.dtype.kind not in "iu" or not (
+        (labels >= 0) & (labels < len(unary))
+    ).all():
+        raise ParameterError(
+            f"labelling_energy: labels must be {unary.shape[1]} integers in 0…{len(unary) - 1}, got {labels.dtype} of "
+            f"shape {labels.shape}."
+        )
+    chosen = np.zeros_like(unary)
+    chosen[labels, np.arange(labels.size)] = 1
+    matrices = [kernel_matrix(k, self_message=self_message) for k in kernels]
+    return float(unary[labels, np.arange(labels.size)].sum() + _pairwise(chosen, kernels, matrices))
+
+
+def _pairwise(marginals, kernels, matrices):
+    """Return −½ Σ Q ⊙ what the kernels reward."""
+    pairs = zip(kernels, matrices, strict=True)
+    return -sum((marginals * agreement(k.compatibility, marginals @ m.T)).sum(dtype=np.float64) for k, m in pairs) / 2
+
+
+def _problem(owner, unary, kernels):
+    unary = _check.float_array(owner, "unary", unary)
+    unary = unary.reshape(len(unary), -1)
+    if unary.shape[1] > POINTS:
+        raise ParameterError(
+            f"{owner}: all pairs of {unary.shape[1]} points are too many; at most {POINTS} are taken. "
+            'Use method="lattice", or a smaller image.'
+        )
+    return unary, check_kernels(owner, kernels, unary.shape[1], len(unary), unary.dtype)
+
+
+def exact_marginals(unary: FloatArray, kernels: Kernel | list[Kernel]) -> tuple[FloatArray, float]:
+    """Return the true marginals of the CRF by enumerating all labellings, and log Z.
+
+    Parameters
+    ----------
+    unary : ndarray of shape (L, ...), float32 or float64
+        Energies; Lᴾ may be at most two million.
+    kernels : Kernel or list of Kernel
+        As for `mean_field`. The self-message is not part of the model.
+
+    Returns
+    -------
+    marginals : ndarray, shape of `unary`
+    log_z : float
+        Logarithm of Σₓ exp(−E(x)), with the energy of `labelling_energy`.
+
+    Raises
+    ------
+    ParameterError
+        There are too many labellings.
+
+    Notes
+    -----
+    Cost O(Lᴾ·P²).
+
+    Examples
+    --------
+    >>> q, log_z = exact_marginals(np.array([[0.0], [1.0]]), [])
+    >>> q.round(3).ravel().tolist(), round(log_z, 3)
+    ([0.731, 0.269], 0.313)
+    """
+    shape = np.shape(unary)
+    unary, kernels = _problem("exact_marginals", unary, kernels)
+    labels, points = unary.shape
+    if labels**points > LABELLINGS:
+        raise ParameterError(
+            f"exact_marginals: {labels} labels at {points} points make {float(labels) ** points:.3g} labellings; "
+            f"at most {LABELLINGS} are enumerated."
+        )
+    matrices = [kernel_matrix(k, self_message=False) for k in kernels]
+    # What an ordered pair of labels costs a pair of points, both orders averaged.
+    costs = []
+    for k, m in zip(kernels, matrices, strict=True):
+        both = (m + m.T) / 2
+        c = k.compatibility
+        costs.append((both, (c + c.T) / 2 if c.ndim == 2 else -np.diag(np.broadcast_to(c, (labels,)))))
+    total, marginals, top = 0.0, np.zeros((labels, points)), None
+    for chunk in _labellings(labels, points):
+        energy = unary[chunk, np.arange(points)].sum(1, dtype=np.float64)
+        for both, cost in costs:
+            for i, j in itertools.combinations(range(points), 2):
+                energy += both[i, j] * cost[chunk[:, i], chunk[:, j]]
+        low = energy.min()
+        if top is None or low < top:
+            scale = 0.0 if top is None else np.exp(low - top)
+            total, marginals, top = total * scale, marginals * scale, low
+        weight = np.exp(top - energy)
+        total += weight.sum()
+        for label in range(labels):
+            marginals[label] += weight @ (chunk == label)
+    return (marginals / total).astype(unary.dtype).reshape(shape), float(np.log(total) - top)
+
+
+def _labellings(labels, points, rows=1 << 15):
+    """Yield all labellings as arrays (rows, points)."""
+    powers = labels ** np.arange(points, dtype=np.int64)
+    for start in range(0, labels**points, rows):
+        index = np.arange(start, min(labels**points, start + rows))[:, None]
+        yield index // powers % labels

@@ -1,0 +1,59 @@
+"""Softmax over the labels of a few points at a time, for the compiled mean field.
+
+Role: loops; the formula of the exponential is shared with `cuda`.
+"""
+
+import numpy as np
+from numba import njit
+
+from atrous import _lanes as lanes
+from atrous.lattice.rows import NONE, ONE
+
+
+@njit(nogil=True, error_model="numpy", fastmath={"contract"})
+def exp_nonpositive(x):
+    """Return eˣ of a float32 x ≤ 0 within 3 units in the last place for x > −1, and zero where it is below 2⁻¹²⁶.
+
+    2ⁿ·2ᶠ with n the nearest integer to x·log₂e: the power is put into the exponent's bits, 2ᶠ is a polynomial.
+    """
+    t = x * np.float32(1.44269504)
+    n = np.rint(max(t, np.float32(-126)))
+    f = t - n
+    p = np.float32(1.5403530e-4)
+    p = p * f + np.float32(1.3333558e-3)
+    p = p * f + np.float32(9.6181291e-3)
+    p = p * f + np.float32(5.5504109e-2)
+    p = p * f + np.float32(2.4022651e-1)
+    p = p * f + np.float32(6.9314718e-1)
+    p = p * f + np.float32(1)
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return p * power if t >= np.float32(-126) else np.float32(0)
+
+
+@njit(nogil=True, error_model="numpy", fastmath={"contract"})
+def _exponentials(numbers, count):
+    for i in range(np.uintp(count)):
+        numbers[i] = exp_nonpositive(numbers[i]) if numbers.itemsize == 4 else np.exp(numbers[i])
+
+
+@njit(nogil=True, error_model="numpy")
+def softmax_rows(rows, count, width):
+    """Replace the first `count` rows of logits by their softmax; a logit of −inf becomes a probability of 0."""
+    width = np.uintp(width)
+    for p in range(np.uintp(count)):
+        o = p * width
+        top = lanes.load(rows, o)
+        for j in range(ONE, width, ONE):
+            top = lanes.larger(top, lanes.load(rows, o + j))
+        shift = lanes.repeat(-lanes.largest(top))
+        for j in range(NONE, width, ONE):
+            lanes.store(rows, o + j, lanes.add(lanes.load(rows, o + j), shift))
+    _exponentials(rows.reshape(-1), count * width)
+    for p in range(np.uintp(count)):
+        o = p * width
+        total = lanes.load(rows, o)
+        for j in range(ONE, width, ONE):
+            total = lanes.add(total, lanes.load(rows, o + j))
+        scale = lanes.repeat(rows.dtype.type(1) / lanes.total(total))
+        for j in range(NONE, width, ONE):
+            lanes.store(rows, o + j, lanes.multiply(lanes.load(rows, o + j), scale))

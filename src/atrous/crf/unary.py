@@ -1,0 +1,129 @@
+"""Unary terms: what each label costs each point, from probabilities or from labels.
+
+Role: definition.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import Array, FloatArray
+from atrous.errors import DTypeError, ParameterError, ShapeError
+
+CLIP = 1e-5  # a probability of zero would be final; pydensecrf's helper takes the same bound
+
+
+def as_float(owner, name, value):
+    """Return any real array as float32, or float64 if it is that."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0.0).")
+    array = np.asarray(value)
+    if array.dtype.kind not in "buif":
+        raise DTypeError(f"{owner}: {name} must hold real numbers, got {array.dtype}.")
+    if array.size == 0:
+        raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}.")
+    return array.astype(np.float64 if array.dtype == np.float64 else np.float32, copy=False)
+
+
+def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner: str | None = None) -> FloatArray:
+    """Return energies −log P.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (L, ...), any real dtype
+        Non-negative, summing to 1 over the first axis within 1 %.
+    clip : float
+        Probabilities below are raised to this, so that no label is excluded for ever; 0 leaves them, −log 0 = inf.
+    owner : str, optional
+        Name of the function that errors speak for.
+
+    Returns
+    -------
+    ndarray
+        Same shape; float64 if `probabilities` is, otherwise float32.
+
+    Raises
+    ------
+    ParameterError
+        Probabilities are negative, NaN or do not sum to 1.
+    DTypeError, ShapeError
+        The array is not real or is empty.
+
+    Examples
+    --------
+    >>> unary_from_probabilities(np.array([[1.0, 0.5], [0.0, 0.5]])).round(2).tolist()
+    [[-0.0, 0.69], [11.51, 0.69]]
+    """
+    owner = owner or "unary_from_probabilities"
+    p = as_float(owner, "probabilities", probabilities)
+    if p.ndim < 2:
+        raise ShapeError(
+            f"{owner}: probabilities must be (labels, points) or (labels, H, W), got shape {p.shape}. "
+            "One map p of a foreground makes two: np.stack([1 - p, p])."
+        )
+    if not 0 <= clip < 1:
+        raise ParameterError(f"{owner}: clip must be in [0, 1), got {clip!r}.")
+    low = p.min()
+    if not low >= 0:
+        what = "negative numbers" if low < 0 else "NaN"
+        raise ParameterError(f"{owner}: probabilities hold {what}. Scores go through a softmax over the labels first.")
+    total = p.sum(0)
+    worst = np.unravel_index(np.abs(total - 1).argmax(), total.shape)
+    if not abs(total[worst] - 1) <= 0.01:
+        raise ParameterError(
+            f"{owner}: probabilities must sum to 1 over the first axis ({len(p)} labels), but sum to "
+            f"{total[worst]:.4g} at {tuple(map(int, worst))}. Divide by their sum, or move the label axis to the front."
+        )
+    return -np.log(np.maximum(p, p.dtype.type(clip)) if clip else p)
+
+
+def unary_from_labels(
+    labels: Array, classes: int, *, confidence: float = 0.7, unknown: int | None = -1, dtype: object = np.float32
+) -> FloatArray:
+    """Return energies of rough labels: −log of `confidence` for the given label, the rest shared by the others.
+
+    Parameters
+    ----------
+    labels : ndarray of int
+        0…classes − 1, or `unknown`.
+    classes : int
+        Number of labels L.
+    confidence : float
+        Probability that a given label is right, between 0 and 1.
+    unknown : int or None
+        Where nothing is known, all labels cost the same.
+    dtype : float32 or float64
+
+    Returns
+    -------
+    ndarray of shape (L, ...)
+
+    Raises
+    ------
+    ParameterError
+        A label is out of range, or the confidence is.
+
+    Examples
+    --------
+    >>> unary_from_labels(np.array([1, -1]), 2, confidence=0.9).round(2).tolist()
+    [[2.299999952316284, 0.6899999976158142], [0.10999999940395355, 0.6899999976158142]]
+    """
+    owner = "unary_from_labels"
+    labels = np.asarray(labels)
+    classes = _check.integer(owner, "classes", classes, least=1)
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"{owner}: labels must be integers, got {labels.dtype}.")
+    if not 0 < confidence < 1:
+        raise ParameterError(f"{owner}: confidence must be between 0 and 1, got {confidence!r}.")
+    known = np.ones(labels.shape, bool) if unknown is None else labels != unknown
+    inside = (labels >= 0) & (labels < classes)
+    if not (inside | ~known).all():
+        bad = labels[known & ~inside][0]
+        raise ParameterError(f"{owner}: labels must be 0…{classes - 1} or unknown={unknown}, got {bad}.")
+    wrong = -np.log((1 - confidence) / (classes - 1)) if classes > 1 else 0.0
+    unary = np.full((classes, *labels.shape), wrong, dtype)
+    unary[:, ~known] = np.log(classes)
+    where = np.nonzero(known)
+    unary[(labels[where], *where)] = -np.log(confidence)
+    return unary

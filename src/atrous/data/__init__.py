@@ -1,0 +1,1 @@
+"""Label maps: colours, palettes and image files."""

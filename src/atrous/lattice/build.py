@@ -1,0 +1,459 @@
+"""Building the lattice of a set of points: which vertices exist, who their neighbours are, what each point touches.
+
+The points are cut into blocks of neighbours in memory. A block finds its distinct vertices with a hash table small
+enough for the innermost cache and numbers them locally, as *slots*; points refer to slots with 16 bits. Only then are
+the vertices of all blocks brought together: sorted by coordinates, equal ones merged. Filtering works on the slots of a
+block as long as it can, so that the large tables are touched once for each slot and not once for each point and corner.
+
+Nothing depends on the number of threads: blocks are cut by position, vertices are numbered by their sorted coordinates.
+
+Role: loops. Formulas from `simplex`, the same as in `cuda`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from atrous import _check
+from atrous._jit import kernel, launch
+from atrous._types import Array, FloatArray
+from atrous.errors import ParameterError, ShapeError
+from atrous.lattice.geometry import axis_scales
+from atrous.lattice.simplex import (
+    back_to_plane,
+    drops_at,
+    elevated_coordinate,
+    hash_slot,
+    nearest_multiple,
+    ranks_after,
+)
+
+BLOCK = 1024  # points whose vertices share one small table
+LANE = 64  # points embedded at once
+WORD_BITS = 62
+EMPTY = np.uint16(65535)
+# Beyond, the spacing of floating-point numbers approaches that of the lattice and weights become meaningless.
+REACH = {np.dtype(np.float32): 2.0**20, np.dtype(np.float64): 2.0**48}
+
+
+class Lattice(NamedTuple):
+    """What the points touch and how the vertices hang together: P points, D axes, M vertices, S slots, B blocks.
+
+    A slot is one vertex as seen by one block of points. All arrays are read-only by convention.
+    """
+
+    corners: Array
+    """(P, D + 1) uint16: the slot, counted within the block, of each vertex around each point."""
+    weights: Array
+    """(P, D + 1): barycentric weights, remainder 0…D."""
+    starts: Array
+    """(B + 1,) int64: the first slot of each block."""
+    slots: Array
+    """(S,) int32: the vertex of each slot."""
+    first: Array
+    """(M + 1,) int64: where the slots of each vertex begin in `members`."""
+    members: Array
+    """(S,) int32: all slots, ordered by vertex, then by slot."""
+    neighbours: Array
+    """(D + 1, M, 2) int32: the vertices one step down and up each axis; M where there is none."""
+    keys: Array
+    """(M, D) int64: coordinates of the vertices but the last, in ascending order."""
+    block: int
+    """Points in a block."""
+
+    def vertices(self) -> Array:
+        """Return the vertices around each point, (P, D + 1) int32."""
+        block_start = np.repeat(self.starts[:-1], self.block)[: len(self.corners)]
+        return self.slots[block_start[:, None] + self.corners]
+
+
+class Packing(NamedTuple):
+    """How D coordinates of a vertex are laid into words of 62 bits, the first into the highest bits."""
+
+    low: Array
+    word: Array
+    shift: Array
+    words: int
+
+
+@kernel(parallel=True)
+def _bounds(features, low, high):
+    """Smallest and largest feature of each block and axis; NaN anywhere makes both NaN."""
+    count, axes = features.shape
+    blocks = low.shape[0]
+    size = -(-count // blocks)
+    for b in prange(blocks):
+        for j in range(axes):
+            small, large = features[b * size, j], features[b * size, j]
+            for p in range(b * size, min(count, (b + 1) * size)):
+                f = features[p, j]
+                if not f >= small:
+                    small = f
+                if not f <= large:
+                    large = f
+            low[b, j], high[b, j] = small, large
+
+
+def feature_bounds(features):
+    """Return the smallest and the largest feature of each axis, NaN where an axis holds one."""
+    size = -(-len(features) // min(64, len(features)))
+    blocks = -(-len(features) // size)
+    low, high = np.empty((2, blocks, features.shape[1]), features.dtype)
+    launch(_bounds, features, low, high)
+    return low.min(0), high.max(0)
+
+
+def packing(owner, features, low, high):
+    """Return the Packing that keeps every vertex near points between `low` and `high`, and all their neighbours."""
+    dimension = features.shape[1]
+    scaled = [(float(a) * s, float(b) * s) for a, b, s in zip(low, high, axis_scales(dimension), strict=True)]
+    sums = [(0.0, 0.0)]
+    bounds = []
+    for j in range(dimension, 0, -1):
+        (a, b), (small, large) = scaled[j - 1], sums[-1]
+        bounds.append((small - j * b, large - j * a))
+        sums.append((small + a, large + b))
+    bounds = [sums[-1], *reversed(bounds)]
+    reach = max(abs(v) for pair in bounds for v in pair)
+    limit = REACH[features.dtype]
+    if not reach < limit:
+        worst = int(np.argmax(np.maximum(np.abs(low), np.abs(high))))
+        other = " or pass float64" if features.dtype == np.float32 else ""
+        raise ParameterError(
+            f"{owner}: features reach {max(abs(low[worst]), abs(high[worst])):.3g} standard deviations on axis {worst}; "
+            f"{features.dtype} tells lattice vertices apart up to about {limit / 4 / (dimension + 1):.2g}. "
+            f"Use a larger sigma{other}."
+        )
+    margin = 3 * (dimension + 1)
+    lows = np.array([math.floor(a) - margin for a, _ in bounds[:dimension]], np.int64)
+    bits = [(math.ceil(b) + margin - int(a)).bit_length() for (_, b), a in zip(bounds, lows, strict=False)]
+    word, shift = np.zeros(dimension, np.int64), np.zeros(dimension, np.int64)
+    used, words = 0, 0
+    for j in reversed(range(dimension)):
+        if used + bits[j] > WORD_BITS:
+            used, words = 0, words + 1
+        word[j], shift[j] = words, used
+        used += bits[j]
+    # Word 0 is compared first, so it holds the first coordinates.
+    return Packing(lows, words - word, shift, words + 1)
+
+
+@njit(nogil=True)
+def _same(keys, row, key, r, p):
+    if keys[row, 0] != key[r, 0, p]:
+        return False
+    for w in range(1, keys.shape[1]):
+        if keys[row, w] != key[r, w, p]:
+            return False
+    return True
+
+
+@kernel(parallel=True, contract=False)
+def _embed(features, scales, packed, block, corners, weights, column, counts, keys):
+    """Embed all points: corners and weights from `column` on, and each block's distinct vertices.
+
+    `counts[b]` slots are taken by earlier columns; the new ones are added to it. `keys[b]` receives their packed keys.
+    """
+    count, dimension = features.shape
+    size = dimension + 1
+    capacity = 1
+    while capacity < 2 * block * size:
+        capacity *= 2
+    zero, one = features.dtype.type(0), features.dtype.type(1)
+    span = features.dtype.type(size)
+    inverse = one / span
+    all_up = np.zeros(packed.words, np.int64)
+    for i in range(dimension):
+        all_up[packed.word[i]] += np.int64(1) << packed.shift[i]
+    for b in prange(counts.size):
+        begin = b * block
+        elevated = np.empty((size, LANE), features.dtype)
+        base = np.empty((size, LANE), features.dtype)
+        ordered = np.empty((size, LANE), features.dtype)
+        rank = np.empty((size, LANE), np.int32)
+        total = np.empty(LANE, features.dtype)
+        off_plane = np.empty(LANE, np.int32)
+        key = np.empty((size, packed.words, LANE), np.int64)
+        table = np.full(capacity, EMPTY)
+        seen = np.full(size, np.int64(-1))  # no packed key is negative
+        slot_of = np.zeros(size, np.uint16)
+        mine = keys[b]
+        taken, found = counts[b], 0
+        for start in range(begin, min(count, begin + block), LANE):
+            lanes = min(LANE, count - start, begin + block - start)
+            for p in range(lanes):
+                total[p], off_plane[p] = zero, 0
+            for j in range(dimension, 0, -1):
+                scale, weight = scales[j - 1], features.dtype.type(j)
+                for p in range(lanes):
+                    scaled = features[start + p, j - 1] * scale
+                    elevated[j, p] = elevated_coordinate(total[p], weight, scaled)
+                    total[p] += scaled
+            for p in range(lanes):
+                elevated[0, p] = total[p]
+
+            # ordered holds the residuals until the ranks are known
+            for i in range(size):
+                for p in range(lanes):
+                    multiple = nearest_multiple(elevated[i, p], inverse)
+                    base[i, p] = multiple * span
+                    off_plane[p] += np.int32(multiple)
+                    ordered[i, p] = elevated[i, p] - base[i, p]
+            for i in range(size):
+                for p in range(lanes):
+                    rank[i, p] = off_plane[p]
+            for i in range(size):
+                for j in range(i + 1, size):
+                    for p in range(lanes):
+                        after = np.int32(ranks_after(ordered[i, p], ordered[j, p]))
+                        rank[i, p] += after
+                        rank[j, p] += np.int32(1) - after
+            for i in range(size):
+                for p in range(lanes):
+                    step = np.int32(back_to_plane(rank[i, p], size))
+                    rank[i, p] += step * np.int32(size)
+                    base[i, p] += features.dtype.type(step) * span
+                    elevated[i, p] = (elevated[i, p] - base[i, p]) * inverse
+
+            for r in range(size):
+                for p in range(lanes):
+                    ordered[r, p] = zero
+            for i in range(size):
+                for r in range(size):
+                    for p in range(lanes):
+                        ordered[r, p] += elevated[i, p] if rank[i, p] == r else zero
+            for p in range(lanes):
+                weights[start + p, column] = ordered[dimension, p] + (one - ordered[0, p])
+            for r in range(1, size):
+                for p in range(lanes):
+                    weights[start + p, column + r] = ordered[dimension - r, p] - ordered[size - r, p]
+
+            key[0] = 0
+            for i in range(dimension):
+                w, shift, low = packed.word[i], packed.shift[i], packed.low[i]
+                for p in range(lanes):
+                    key[0, w, p] += (np.int64(base[i, p]) - low) << shift
+            for r in range(1, size):
+                for w in range(packed.words):
+                    for p in range(lanes):
+                        key[r, w, p] = key[r - 1, w, p] + all_up[w]
+                for i in range(dimension):
+                    w, drop = packed.word[i], np.int64(size) << packed.shift[i]
+                    for p in range(lanes):
+                        key[r, w, p] -= drop if drops_at(rank[i, p], r, size) else np.int64(0)
+
+            for p in range(lanes):
+                for r in range(size):
+                    mixed = key[r, 0, p]
+                    for w in range(1, packed.words):
+                        mixed = mixed * 31 + key[r, w, p]
+                    if found == 0 or mixed != seen[r] or (packed.words > 1 and not _same(mine, slot_of[r], key, r, p)):
+                        seen[r] = mixed
+                        h = hash_slot(mixed, capacity - 1)
+                        while table[h] != EMPTY and not _same(mine, table[h], key, r, p):
+                            h = (h + np.uint64(1)) & np.uint64(capacity - 1)
+                        if table[h] == EMPTY:
+                            for w in range(packed.words):
+                                mine[found, w] = key[r, w, p]
+                            table[h] = found
+                            found += 1
+                        slot_of[r] = table[h]
+                    corners[start + p, column + r] = taken + slot_of[r]
+        counts[b] = taken + found
+
+
+@kernel()
+def _members(slots, first, members):
+    """Order the slots by vertex, equal vertices by slot."""
+    for s in range(slots.size):
+        first[slots[s] + 1] += 1
+    for v in range(first.size - 1):
+        first[v + 1] += first[v]
+    place = first[:-1].copy()
+    for s in range(slots.size):
+        members[place[slots[s]]] = s
+        place[slots[s]] += 1
+
+
+@njit(nogil=True)
+def _below(keys, v, target):
+    for w in range(keys.shape[1]):
+        if keys[v, w] != target[w]:
+            return keys[v, w] < target[w]
+    return False
+
+
+@kernel(parallel=True)
+def _neighbours(keys, steps, neighbours):
+    """Adding one step to sorted keys keeps them sorted, so each axis is one walk along two ascending lists."""
+    vertices, words = keys.shape
+    axes = steps.shape[0]
+    piece = 16384
+    pieces = -(-vertices // piece)
+    for job in prange(axes * pieces):
+        axis, begin = job // pieces, job % pieces * piece
+        target = np.empty(words, np.int64)
+        other = 0
+        for v in range(begin, min(vertices, begin + piece)):
+            for w in range(words):
+                target[w] = keys[v, w] + steps[axis, w]
+            if v == begin:
+                end = vertices
+                while other < end:
+                    middle = (other + end) // 2
+                    if _below(keys, middle, target):
+                        other = middle + 1
+                    else:
+                        end = middle
+            while other < vertices and _below(keys, other, target):
+                other += 1
+            if other == vertices:
+                break
+            same = True
+            for w in range(words):
+                same = same and keys[other, w] == target[w]
+            if same:
+                neighbours[axis, v, 0] = other
+                neighbours[axis, other, 1] = v
+
+
+def number_vertices(keys, packed):
+    """Return the vertex of each slot, and the distinct packed keys (M, words) in ascending order."""
+    order = np.argsort(keys[:, 0]) if packed.words == 1 else np.lexsort(keys.T[::-1])
+    ordered = keys[order]
+    fresh = np.empty(len(keys), bool)
+    fresh[0] = True
+    np.any(ordered[1:] != ordered[:-1], axis=1, out=fresh[1:])
+    slots = np.empty(len(keys), np.int32)
+    slots[order] = np.cumsum(fresh, dtype=np.int32) - np.int32(1)
+    return slots, ordered[fresh]
+
+
+def find_neighbours(distinct, packed):
+    """Return (D + 1, M, 2): the vertices one step down and one step up each axis; M where there is none."""
+    dimension = len(packed.low)
+    steps = np.zeros((dimension + 1, packed.words), np.int64)
+    for axis in range(dimension + 1):
+        for i in range(dimension):
+            steps[axis, packed.word[i]] += (dimension if i == axis else -1) * (1 << int(packed.shift[i]))
+    neighbours = np.full((dimension + 1, len(distinct), 2), len(distinct), np.int32)
+    launch(_neighbours, distinct, steps, neighbours)
+    return neighbours
+
+
+def unpack(distinct, packed):
+    """Return the coordinates (M, D) of packed keys."""
+    keys = np.empty((len(distinct), len(packed.low)), np.int64)
+    top = {}
+    for j in range(len(packed.low)):
+        w, shift = int(packed.word[j]), int(packed.shift[j])
+        field = distinct[:, w] >> shift
+        bits = top.get(w, WORD_BITS + 1) - shift
+        keys[:, j] = (field & ((1 << bits) - 1)) + packed.low[j]
+        top[w] = shift
+    return keys
+
+
+def embed(owner, features, corners, weights, column, counts, block):
+    """Write corners and weights of one set of features from `column` on; return (packed keys of the new slots, Packing).
+
+    `counts` (blocks,) grows by the number of each block's new slots.
+    """
+    packed = packing(owner, features, *feature_bounds(features))
+    # Each block's part is used only as far as it has vertices; the rest is never touched, hence costs no memory.
+    keys = np.empty((len(counts), block * (features.shape[1] + 1), packed.words), np.int64)
+    scales = axis_scales(features.shape[1])
+    if features.dtype == np.float32:
+        # In float32 the factors are rounded as in Krähenbühl's and Koltun's code, whose results then come out the same.
+        d = features.shape[1]
+        factor = np.float64(np.float32(np.sqrt(2 / 3) * (d + 1)))
+        scales = np.array([factor * (1 / math.sqrt((i + 1) * (i + 2))) for i in range(d)])
+    before = counts.copy()
+    launch(_embed, features, scales.astype(features.dtype), packed, block, corners, weights, column, counts, keys)
+    return np.concatenate([k[:n] for k, n in zip(keys, counts - before, strict=True)]), packed
+
+
+def block_points(corners):
+    """Return how many points make a block whose slots 16 bits can number."""
+    return min(BLOCK, 65535 // corners // LANE * LANE or 65535 // corners)
+
+
+def check_features(owner, features):
+    """Return features as a C-contiguous float array (P, D), finite."""
+    features = _check.float_array(owner, "features", features)
+    if features.ndim != 2:
+        raise ShapeError(
+            f"{owner}: features must be (points, axes), got shape {features.shape}. "
+            "Reshape an array (D, H, W) with features.reshape(D, -1).T."
+        )
+    if features.shape[1] > 255:
+        raise ShapeError(f"{owner}: features has {features.shape[1]} axes; a lattice takes at most 255.")
+    features = np.ascontiguousarray(features)
+    low, high = feature_bounds(features)
+    for axis, pair in enumerate(zip(low, high, strict=True)):
+        if not np.isfinite(pair).all():
+            where = int(np.flatnonzero(~np.isfinite(features[:, axis]))[0])
+            raise ParameterError(
+                f"{owner}: features must be finite, got {features[where, axis]} at point {where}, axis {axis}. "
+                "A sigma of zero divides to inf; NaN pixels must be filled first."
+            )
+    return features
+
+
+def build_lattice(features: FloatArray) -> Lattice:
+    """Build the permutohedral lattice of a set of points.
+
+    Parameters
+    ----------
+    features : ndarray of shape (P, D), float32 or float64
+        Points in units of standard deviations: position/σ, colour/σ. Points that are neighbours in space should be
+        neighbours in the array: the filter is then several times faster, its result the same.
+
+    Returns
+    -------
+    Lattice
+        A NamedTuple of arrays; only vertices that a point touches, numbered by sorted coordinates.
+
+    Raises
+    ------
+    ShapeError
+        `features` is empty or not two-dimensional.
+    DTypeError
+        `features` is not floating.
+    ParameterError
+        A feature is NaN or infinite, or so large that neighbouring vertices cannot be told apart.
+
+    Notes
+    -----
+    Cost O(P·D²); memory 6(D + 1) bytes a point in float32, 8(D + 1) and 8D more a vertex.
+    Independent of the number of threads.
+
+    References
+    ----------
+    .. [1] Adams, Baek, Davis, Eurographics 2010, Sec. 3.
+
+    Examples
+    --------
+    >>> lattice = build_lattice(np.random.default_rng(0).normal(size=(100, 3)))
+    >>> lattice.weights.shape, bool(np.allclose(lattice.weights.sum(1), 1))
+    ((100, 4), True)
+    """
+    features = check_features("build_lattice", features)
+    count, dimension = features.shape
+    block = block_points(dimension + 1)
+    counts = np.zeros(-(-count // block), np.int64)
+    corners = np.empty((count, dimension + 1), np.uint16)
+    weights = np.empty((count, dimension + 1), features.dtype)
+    keys, packed = embed("build_lattice", features, corners, weights, 0, counts, block)
+    slots, distinct = number_vertices(keys, packed)
+    first, members = np.zeros(len(distinct) + 1, np.int64), np.empty(len(slots), np.int32)
+    _members(slots, first, members)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return Lattice(
+        corners, weights, starts, slots, first, members, find_neighbours(distinct, packed), unpack(distinct, packed),
+        block,
+    )  # fmt: skip

@@ -1,0 +1,171 @@
+"""The compiled filter: splat each block onto its slots, gather the slots of each vertex, blur, slice.
+
+Every loop owns what it writes. A block of points owns its slots; a vertex adds up its slots in their order; a blur
+writes a vertex from three others; a block slices its own points. So any number of threads gives the same bits.
+
+Role: loops. Formulas from `simplex`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from atrous import _check
+from atrous import _lanes as lanes
+from atrous._jit import kernel, launch
+from atrous._types import FloatArray
+from atrous.errors import ShapeError
+from atrous.lattice.build import Lattice
+from atrous.lattice.rows import NONE, ONE, clear, collect, copy, padded, spread
+from atrous.lattice.simplex import slice_scale
+
+CHANNELS = 512  # filtered at once; more go in turns, so that extra memory stays bounded
+
+
+@kernel(parallel=True)
+def _splat(values, corners, weights, starts, block, slot_values):
+    width = values.shape[1]
+    for b in prange(starts.size - 1):
+        table = slot_values[starts[b] : starts[b + 1]]
+        clear(table)
+        begin = b * block
+        count = min(block, values.shape[0] - begin)
+        spread(values[begin : begin + count], corners, weights, begin, count, table, width)
+
+
+@kernel(parallel=True)
+def _gather(slot_values, first, members, table):
+    """Row v becomes the sum of the slots of vertex v; the last row, what a missing neighbour reads, zero."""
+    width = np.uintp(table.shape[1])
+    for v in prange(first.size):
+        o = np.uintp(v) * width
+        if v == first.size - 1:
+            clear(table[v:])
+            continue
+        for j in range(NONE, width, ONE):
+            total = lanes.load(slot_values, np.uintp(members[first[v]]) * width + j)
+            for m in range(first[v] + 1, first[v + 1]):
+                total = lanes.add(total, lanes.load(slot_values, np.uintp(members[m]) * width + j))
+            lanes.store(table, o + j, total)
+
+
+@kernel(parallel=True)
+def _blur(source, neighbours, factors, target):
+    """One axis: factors · (½ before + value + ½ after); `factors` has one number a channel."""
+    width = np.uintp(source.shape[1])
+    half = source.dtype.type(0.5)
+    for v in prange(neighbours.shape[0] + 1):
+        o = np.uintp(v) * width
+        if v == neighbours.shape[0]:
+            clear(target[v:])
+            continue
+        before, after = np.uintp(neighbours[v, 0]) * width, np.uintp(neighbours[v, 1]) * width
+        for j in range(NONE, width, ONE):
+            sides = lanes.add(lanes.load(source, before + j), lanes.load(source, after + j))
+            value = lanes.add_scaled(lanes.load(source, o + j), half, sides)
+            lanes.store(target, o + j, lanes.multiply(value, lanes.load(factors, j)))
+
+
+@kernel(parallel=True)
+def _slice(table, slots, corners, weights, starts, block, out):
+    width = table.shape[1]
+    for b in prange(starts.size - 1):
+        local = np.empty((starts[b + 1] - starts[b], width), table.dtype)
+        for s in range(starts[b], starts[b + 1]):
+            copy(table, np.int64(slots[s]), local, s - starts[b], 1, width)
+        begin = b * block
+        count = min(block, out.shape[0] - begin)
+        clear(out[begin : begin + count])
+        collect(local, corners, weights, begin, count, out[begin : begin + count], width)
+
+
+def blur(table, spare, neighbours, factors, *, reverse=False):
+    """Blur along all axes, from last to first if `reverse`; the last pass multiplies with `factors` (width,).
+
+    `table` and `spare` (M + 1, width) change roles at every axis; return (the one that holds the result, the other).
+    """
+    ones = np.ones_like(factors)
+    axes = list(range(len(neighbours)))
+    for axis in reversed(axes) if reverse else axes:
+        last = axis == (0 if reverse else axes[-1])
+        launch(_blur, table, neighbours[axis], factors if last else ones, spare)
+        table, spare = spare, table
+    return table, spare
+
+
+def splat(lattice, values):
+    """Return the values of the vertices, (M + 1, width) with a last row of zeros, from those of the points."""
+    slot_values = np.empty((len(lattice.slots), values.shape[1]), values.dtype)
+    launch(_splat, values, lattice.corners, lattice.weights, lattice.starts, lattice.block, slot_values)
+    table = np.empty((len(lattice.keys) + 1, values.shape[1]), values.dtype)
+    launch(_gather, slot_values, lattice.first, lattice.members, table)
+    return table
+
+
+def slice_points(lattice, table):
+    """Return the values of the points (P, width) from those of the vertices: the adjoint of `splat`."""
+    out = np.empty((len(lattice.corners), table.shape[1]), table.dtype)
+    launch(_slice, table, lattice.slots, lattice.corners, lattice.weights, lattice.starts, lattice.block, out)
+    return out
+
+
+def _filter(lattice, values, reverse):
+    wide = np.zeros((len(values), padded(values.shape[1])), values.dtype)
+    wide[:, : values.shape[1]] = values
+    table = splat(lattice, wide)
+    factors = np.full(wide.shape[1], slice_scale(len(lattice.neighbours) - 1), values.dtype)
+    table, _ = blur(table, np.empty_like(table), lattice.neighbours, factors, reverse=reverse)
+    return slice_points(lattice, table)[:, : values.shape[1]]
+
+
+def lattice_filter(lattice: Lattice, values: FloatArray, *, reverse: bool = False) -> FloatArray:
+    """Filter values at the points of a lattice with a Gaussian of standard deviation 1: splat, blur, slice.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        From `build_lattice`.
+    values : ndarray of shape (P, V)
+        One row for each point, dtype of the lattice's features; any number of channels.
+    reverse : bool
+        Blur the axes from last to first: the exact adjoint of the filter. Vertices that no point touches do not exist,
+        a blur cannot pass through them, and so the order of the axes matters a little.
+
+    Returns
+    -------
+    ndarray of shape (P, V)
+
+    Raises
+    ------
+    ShapeError
+        `values` is not (P, V).
+    DTypeError
+        `values` has another dtype than the lattice.
+
+    Notes
+    -----
+    Cost O(P·D·V); extra memory V numbers for each slot, twice for each vertex, and twice for each point. Bits are equal
+    for any number of threads. Sums over all points are about 0.6 of the exact Gaussian's on full-resolution bilateral
+    features, because vertices are missing; see `lattice_error`.
+
+    References
+    ----------
+    .. [1] Adams, Baek, Davis, Eurographics 2010, Sec. 3.
+
+    Examples
+    --------
+    >>> from atrous import build_lattice
+    >>> points = np.linspace(0, 5, 50)[:, None]
+    >>> ones = lattice_filter(build_lattice(points), np.ones((50, 1)))
+    >>> bool(abs(ones[25, 0] / np.exp(-0.5 * (points - points[25]) ** 2).sum() - 1) < 0.1)
+    True
+    """
+    owner = "lattice_filter"
+    values = _check.float_array(owner, "values", values, like=lattice.weights)
+    if values.ndim != 2 or len(values) != len(lattice.corners):
+        raise ShapeError(
+            f"{owner}: values must be (points, channels) with {len(lattice.corners)} points, got shape {values.shape}."
+        )
+    parts = [_filter(lattice, values[:, c : c + CHANNELS], reverse) for c in range(0, values.shape[1], CHANNELS)]
+    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts, axis=1)

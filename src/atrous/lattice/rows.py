@@ -1,0 +1,87 @@
+"""What a point does with the rows of a table: add up those of its corners, or add itself to them.
+
+Rows are `width` numbers, a multiple of eight. Three vectors at a time share the arithmetic of the indices; what is left
+goes one by one.
+
+Role: loops, shared by the filter and by mean field.
+"""
+
+import numpy as np
+from numba import njit
+
+from atrous import _lanes as lanes
+from atrous._lanes import WIDTH
+
+ONE = np.uintp(WIDTH)
+TWO = np.uintp(2 * WIDTH)
+THREE = np.uintp(3 * WIDTH)
+NONE = np.uintp(0)
+
+
+def padded(width):
+    """Return the next multiple of eight."""
+    return -(-width // WIDTH) * WIDTH
+
+
+@njit(nogil=True, error_model="numpy")
+def clear(table):
+    """Set all rows to zero."""
+    zero = lanes.repeat(table.dtype.type(0))
+    for i in range(NONE, np.uintp(table.size), ONE):
+        lanes.store(table, i, zero)
+
+
+@njit(nogil=True, error_model="numpy")
+def copy(source, source_row, target, target_row, rows, width):
+    """Copy neighbouring rows."""
+    a, b = np.uintp(source_row * width), np.uintp(target_row * width)
+    for i in range(NONE, np.uintp(rows * width), ONE):
+        lanes.store(target, b + i, lanes.load(source, a + i))
+
+
+@njit(nogil=True, error_model="numpy")
+def collect(table, corners, weights, start, count, out, width):
+    """Add to row p of `out` the rows of `table` at the corners of point start + p, weighted."""
+    size, width = np.uintp(corners.shape[1]), np.uintp(width)
+    for p in range(np.uintp(count)):
+        q, o, j = np.uintp(start) + p, p * width, NONE
+        while j + THREE <= width:
+            a, b, c = lanes.load(out, o + j), lanes.load(out, o + j + ONE), lanes.load(out, o + j + TWO)
+            for r in range(size):
+                weight, i = weights[q, r], np.uintp(corners[q, r]) * width + j
+                a = lanes.add_scaled(a, weight, lanes.load(table, i))
+                b = lanes.add_scaled(b, weight, lanes.load(table, i + ONE))
+                c = lanes.add_scaled(c, weight, lanes.load(table, i + TWO))
+            lanes.store(out, o + j, a)
+            lanes.store(out, o + j + ONE, b)
+            lanes.store(out, o + j + TWO, c)
+            j += THREE
+        while j < width:
+            a = lanes.load(out, o + j)
+            for r in range(size):
+                i = np.uintp(corners[q, r]) * width + j
+                a = lanes.add_scaled(a, weights[q, r], lanes.load(table, i))
+            lanes.store(out, o + j, a)
+            j += ONE
+
+
+@njit(nogil=True, error_model="numpy")
+def spread(rows, corners, weights, start, count, table, width):
+    """Add row p of `rows`, weighted, to the rows of `table` at the corners of point start + p: the adjoint."""
+    size, width = np.uintp(corners.shape[1]), np.uintp(width)
+    for p in range(np.uintp(count)):
+        q, o, j = np.uintp(start) + p, p * width, NONE
+        while j + THREE <= width:
+            a, b, c = lanes.load(rows, o + j), lanes.load(rows, o + j + ONE), lanes.load(rows, o + j + TWO)
+            for r in range(size):
+                weight, i = weights[q, r], np.uintp(corners[q, r]) * width + j
+                lanes.store(table, i, lanes.add_scaled(lanes.load(table, i), weight, a))
+                lanes.store(table, i + ONE, lanes.add_scaled(lanes.load(table, i + ONE), weight, b))
+                lanes.store(table, i + TWO, lanes.add_scaled(lanes.load(table, i + TWO), weight, c))
+            j += THREE
+        while j < width:
+            a = lanes.load(rows, o + j)
+            for r in range(size):
+                i = np.uintp(corners[q, r]) * width + j
+                lanes.store(table, i, lanes.add_scaled(lanes.load(table, i), weights[q, r], a))
+            j += ONE
