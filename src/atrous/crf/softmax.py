@@ -12,22 +12,23 @@ from atrous.lattice.rows import NONE, ONE
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract"})
 def exp_nonpositive(x):
-    """Return eˣ of a float32 x ≤ 0 within 3 units in the last place for x > −1, and zero where it is below 2⁻¹²⁶.
+    """Return eˣ of a float32 x ≤ 0 within 2 units in the last place, and zero where it is below 2⁻¹²⁶.
 
-    2ⁿ·2ᶠ with n the nearest integer to x·log₂e: the power is put into the exponent's bits, 2ᶠ is a polynomial.
+    eˣ = 2ⁿ·eᶠ with n the integer nearest to x/ln 2, put into the exponent's bits, and f what remains, found by taking
+    off n·ln 2 in two parts, the first with so few bits that the product is exact. eᶠ is a polynomial (Cephes' expf).
     """
-    t = x * np.float32(1.44269504)
-    n = np.rint(max(t, np.float32(-126)))
-    f = t - n
-    p = np.float32(1.5403530e-4)
-    p = p * f + np.float32(1.3333558e-3)
-    p = p * f + np.float32(9.6181291e-3)
-    p = p * f + np.float32(5.5504109e-2)
-    p = p * f + np.float32(2.4022651e-1)
-    p = p * f + np.float32(6.9314718e-1)
-    p = p * f + np.float32(1)
+    n = np.rint(max(x, np.float32(-88)) * np.float32(1.44269504))
+    f = x - n * np.float32(0.693359375)
+    f = f - n * np.float32(-2.12194440e-4)
+    p = np.float32(1.9875691500e-4)
+    p = p * f + np.float32(1.3981999507e-3)
+    p = p * f + np.float32(8.3334519073e-3)
+    p = p * f + np.float32(4.1665795894e-2)
+    p = p * f + np.float32(1.6666665459e-1)
+    p = p * f + np.float32(5.0000001201e-1)
+    p = p * f * f + f + np.float32(1)
     power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return p * power if t >= np.float32(-126) else np.float32(0)
+    return p * power if n >= np.float32(-126) else np.float32(0)
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract"})

@@ -1,0 +1,490 @@
+"""The permutohedral lattice: where points lie in it, what splat, blur and slice do, how near it comes to the Gaussian."""
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+
+from atrous import bilateral_kernel, build_lattice, lattice_error, lattice_filter
+from atrous.figures import draw
+from atrous.figures.crf import colour_photograph
+from atrous.figures.style import (
+    GREY,
+    HOLE,
+    INK,
+    INPUT,
+    OUTPUT,
+    PAPER,
+    SIGNED,
+    TAPS,
+    WIDTH,
+    WRONG,
+    canvas,
+    ink,
+    ramp,
+    styled,
+    tint,
+)
+from atrous.lattice.geometry import barycentric_weights, elevate, enclosing_simplex, project, simplex_vertices
+
+# One shade of orange for each remainder of a vertex; its digit stands inside.
+_SHADES = (0.25, 0.6, 1.0)
+
+
+def place_points(features):
+    """Return the vertices (P, D + 1, D + 1) around each point and their weights (P, D + 1)."""
+    elevated = elevate(np.asarray(features, float))
+    base, rank = enclosing_simplex(elevated)
+    return simplex_vertices(base, rank), barycentric_weights(elevated, base, rank)
+
+
+def lattice_stages(features, values):
+    """Return the values of the vertices after the splat and after the blur along each axis, and the sliced values.
+
+    Parameters
+    ----------
+    features : array of shape (P, D)
+        Points in units of standard deviations.
+    values : array of shape (P,)
+        What is filtered.
+
+    Returns
+    -------
+    stages : list of D + 2 dicts
+        {coordinates of a vertex: value}.
+    sliced : array of shape (P,)
+        What `lattice_filter` returns.
+    """
+    vertices, weights = place_points(features)
+    corners = weights.shape[1]
+    names = [[tuple(v) for v in simplex] for simplex in vertices.tolist()]
+    stage = dict.fromkeys((name for simplex in names for name in simplex), 0.0)
+    for simplex, row, value in zip(names, weights.tolist(), np.asarray(values, float).tolist(), strict=True):
+        for name, weight in zip(simplex, row, strict=True):
+            stage[name] += weight * value
+    stages = [stage]
+    for axis in range(corners):
+        step = np.full(corners, -1)
+        step[axis] = corners - 1
+        old = stages[-1]
+        sides = {v: old.get(tuple(np.add(v, step)), 0.0) + old.get(tuple(np.subtract(v, step)), 0.0) for v in old}
+        stages.append({v: old[v] + sides[v] / 2 for v in old})
+    scale = 1 / (1 + 2.0 ** (1 - corners))
+    last = np.array([[stages[-1][name] for name in simplex] for simplex in names])
+    return stages, scale * (weights * last).sum(1)
+
+
+def plane_vertices(low, high):
+    """Return the vertices (M, 3) of the 2-D lattice whose places lie between the corners `low` and `high`."""
+    reach = int(np.ceil(3 * np.abs([low, high]).max())) + 3
+    a, b = np.meshgrid(*[np.arange(-reach, reach + 1)] * 2)
+    keep = (a - b) % 3 == 0
+    vertices = np.column_stack([a[keep], b[keep], -a[keep] - b[keep]])
+    places = project(vertices)
+    return vertices[((places >= low) & (places <= high)).all(1)]
+
+
+def _mesh(ax, low, high, color=HOLE):
+    """Draw the edges of the 2-D lattice around a window."""
+    vertices = plane_vertices(np.subtract(low, 1.1), np.add(high, 1.1))
+    steps = np.array([[-2, 1, 1], [1, -2, 1], [1, 1, -2]])
+    lines = [project(np.stack([v, v + s])) for v in vertices for s in steps]
+    edges = LineCollection(lines, colors=color, linewidths=0.8, zorder=1)
+    edges.set_gid("edges")
+    ax.add_collection(edges, autolim=False)
+
+
+def _window(fig, box, low, high, title=None):
+    """Return axes over a window of the plane, without ticks."""
+    ax = fig.add_axes(box, xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    ax.spines[:].set(visible=True, color=HOLE)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def _digits(ax, vertices, size=0.19):
+    """Draw vertices with their remainders."""
+    places = project(vertices)
+    remainders = vertices[:, 0] % vertices.shape[1]
+    faces = [tint(TAPS, _SHADES[r]) for r in remainders]
+    draw.dots(ax, *places.T, faces, role="vertices", size=size, edge=ink(TAPS), width=0.8, zorder=5)
+    for (x, y), r in zip(places, remainders, strict=True):
+        ax.text(x, y, str(r), ha="center", va="center_baseline", fontsize=9, zorder=6)
+
+
+def scattered_points(count=26, seed=3):
+    """Return points (P, 2) along a bow, as the colours of an image lie along curves, in standard deviations."""
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.uniform(0, 1, count))
+    bow = np.column_stack([4.2 * t - 2.1, 1.5 * np.sin(2.6 * t + 0.1) - 0.85])
+    return bow + 0.13 * rng.standard_normal(bow.shape)
+
+
+@styled
+def figure_lattice_1d(features=(-1.55, -0.45, 0.3, 1.25)):
+    """Draw points of one axis elevated to the line x₀ + x₁ = 0, and the weights of the two vertices around each.
+
+    Roles "points" and "vertices" are drawn in the plane, role "weights" as stems over the unrolled line.
+
+    References
+    ----------
+    Adams, Baek, Davis, Eurographics 2010, Section 3.
+    """
+    features = np.asarray(features, float)
+    vertices, weights = place_points(features[:, None])
+    elevated = elevate(features[:, None])
+    reach = int(np.abs(vertices).max())
+    fig, ax = canvas(3.15)
+    side = 2.2 / (2 * reach)
+    middle = np.array([1.55, 1.45])
+    lines = [[(-reach, k), (reach, k)] for k in range(-reach, reach + 1)]
+    lines += [[(k, -reach), (k, reach)] for k in range(-reach, reach + 1)]
+    lines = middle + side * np.array(lines)
+    draw.links(ax, lines[:, 0], lines[:, 1], HOLE, role="integers", width=0.7, zorder=1)
+    ends = middle + side * reach * np.array([(-1.12, 1.12), (1.12, -1.12)])
+    draw.links(ax, ends[:1], ends[1:], GREY, role="plane", width=1.4)
+    ks = np.arange(-reach, reach + 1)
+    faces = [tint(TAPS, _SHADES[2 * (k % 2)]) for k in ks]
+    draw.dots(ax, middle[0] + side * ks, middle[1] - side * ks, faces, role="vertices", size=0.2, edge=ink(TAPS))
+    for k in ks:
+        draw.write(ax, middle[0] + side * k, middle[1] - side * k, str(k % 2), ha="center", va="center_baseline", size=9,
+                   zorder=7)  # fmt: skip
+    draw.dots(ax, *(middle + side * elevated).T, INPUT, role="points", size=0.11, zorder=8)
+    draw.write(ax, 0.12, 2.98, "(a) points on the line $x_0 + x_1 = 0$", size=10)
+    draw.write(ax, middle[0] + 0.08, middle[1] + side * reach + 0.13, "$x_1$", color=GREY)
+    draw.write(ax, middle[0] + side * reach + 0.13, middle[1], "$x_0$", color=GREY)
+
+    left, right, base = 3.45, WIDTH - 0.3, 0.95
+    step = (right - left) / (2 * reach)
+    centre = (left + right) / 2
+    draw.write(ax, left - 0.25, 2.98, "(b) the line, unrolled: weights fall off linearly", size=10)
+    draw.links(ax, [(left - 0.2, base)], [(right + 0.2, base)], GREY, role="line", width=1.0)
+    for k in ks:
+        shade = tint(TAPS, max(0.5, _SHADES[2 * (k % 2)]))
+        for other in (k - 1, k + 1):
+            if abs(other) <= reach:
+                draw.links(ax, [(centre + step * k, base + 1.3)], [(centre + step * other, base)], shade, role="hats",
+                           width=1.1)  # fmt: skip
+    draw.dots(ax, centre + step * ks, base, faces, role="unrolled vertices", size=0.2, edge=ink(TAPS))
+    for k in ks:
+        draw.write(ax, centre + step * k, base, str(k % 2), ha="center", va="center_baseline", size=9, zorder=7)
+    for x, row in zip(elevated[:, 0], weights, strict=True):
+        at = centre + step * x
+        draw.stems(ax, [at, at], base, row, 1.3, INPUT, role="weights", head=0.085)
+        draw.dots(ax, at, base, INPUT, role="unrolled points", size=0.11, zorder=8)
+        draw.write(ax, at, base + 1.48, f"{row.max():.2f}\n{row.min():.2f}", color=INPUT, ha="center", size=9)
+    for sigma in range(int(-reach / 1.16), int(reach / 1.16) + 1):
+        at = centre + step * sigma * elevate(np.array([[1.0]]))[0, 0]
+        draw.links(ax, [(at, base - 0.3)], [(at, base - 0.38)], GREY, role="ticks")
+        draw.write(ax, at, base - 0.5, f"{sigma}σ" if sigma else "0", color=GREY, ha="center", size=9)
+    draw.write(ax, centre, 0.16, "feature, in standard deviations", color=GREY, ha="center")
+    return fig
+
+
+@styled
+def figure_lattice_2d(features=None, point=None):
+    """Draw points of two axes in their lattice of triangles: the vertices that exist, and one point's weights.
+
+    Parameters
+    ----------
+    features : array of shape (P, 2), optional
+        Points in standard deviations, within ±2.4 and ±1.5; `scattered_points` if none are given.
+    point : int, optional
+        The one whose weights are drawn, each as the share of the triangle that faces its vertex; the most central if
+        none is given.
+
+    References
+    ----------
+    Adams, Baek, Davis, Eurographics 2010, Section 3, Figures 2 and 3.
+    """
+    features = scattered_points() if features is None else np.asarray(features, float)
+    vertices, weights = place_points(features)
+    point = int(np.argmax(weights.min(1))) if point is None else point
+    low, high = np.array([-2.75, -1.75]), np.array([2.75, 1.75])
+    fig = Figure(figsize=(WIDTH, 3.35))
+    ax = _window(fig, (0.015, 0.03, 0.66, 0.865), low, high, "(a) vertices exist only around points")
+    _mesh(ax, low, high)
+    for simplex in np.unique(vertices, axis=0):
+        ax.add_patch(Polygon(project(simplex), facecolor=tint(TAPS, 0.16), edgecolor=tint(TAPS, 0.6), lw=0.8, zorder=2))
+    absent = plane_vertices(low + 0.05, high - 0.05)
+    present = np.unique(vertices.reshape(-1, 3), axis=0)
+    names = set(map(tuple, present.tolist()))
+    absent = np.array([v for v in absent.tolist() if tuple(v) not in names]).reshape(-1, 3)
+    draw.dots(ax, *project(absent).T, HOLE, role="absent", size=0.1, hollow=True)
+    _digits(ax, present)
+    draw.dots(ax, *features.T, INPUT, role="points", size=0.07, zorder=7)
+    draw.rings(ax, *features[point], INK, role="chosen", size=0.15, zorder=8)
+
+    triangle = project(vertices[point])
+    centre = (triangle.min(0) + triangle.max(0)) / 2
+    zoom = _window(fig, (0.69, 0.03, 0.295, 0.865), centre - (0.72, 0.99), centre + (0.72, 0.99), "(b) the ringed point")
+    _mesh(zoom, centre - 0.8, centre + 0.8)
+    for r in range(3):
+        faced = np.array([features[point], triangle[(r + 1) % 3], triangle[(r + 2) % 3]])
+        part = Polygon(faced, facecolor=tint(TAPS, 0.75 * _SHADES[r]), edgecolor=PAPER, lw=1.2, zorder=2)
+        part.set_gid("weight")
+        zoom.add_patch(part)
+        at = features[point] + 1.27 * (triangle[r] - triangle.mean(0)) + triangle.mean(0) - features[point]
+        zoom.text(*at, f"{weights[point, r]:.2f}", ha="center", va="center", fontsize=9.5, zorder=8, color=ink(TAPS))
+    _digits(zoom, vertices[point], size=0.22)
+    draw.dots(zoom, *features[point], INPUT, role="chosen point", size=0.11, zorder=7)
+    return fig
+
+
+def _stage(ax, stage, largest):
+    """Draw the values of vertices as orange discs whose area grows with the value."""
+    names = np.array(list(stage))
+    values = np.array(list(stage.values()))
+    places = project(names)
+    draw.dots(ax, *places.T, HOLE, role="silent", size=0.035, zorder=3)
+    heard = values > 1e-9
+    size = 0.34 * np.sqrt(values[heard] / largest)
+    shown = ax.scatter(*places[heard].T, s=(72 * size) ** 2, color=TAPS, linewidths=0.6, edgecolors=ink(TAPS), zorder=4)
+    shown.set_gid("heard")
+
+
+def impulse_points(seed=1):
+    """Return points (P, 2) scattered so densely that every vertex exists, and values (P,) that are 1 at one point."""
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.linspace(-2.7, 2.7, 23), np.linspace(-2.2, 2.2, 19))
+    points = np.column_stack([x.ravel(), y.ravel()]) + 0.04 * rng.standard_normal((x.size, 2))
+    values = np.zeros(len(points))
+    values[np.argmin(((points - (0.12, 0.2)) ** 2).sum(1))] = 1
+    return points, values
+
+
+@styled
+def figure_splat_blur_slice(features=None, values=None):
+    """Draw one impulse on its way: the points, the vertices after the splat and after each axis' blur, the points again.
+
+    Parameters
+    ----------
+    features : array of shape (P, 2), optional
+        Points in standard deviations, within ±2.7 and ±2.2; `impulse_points` if none are given.
+    values : array of shape (P,), optional
+        Not negative.
+
+    References
+    ----------
+    Adams, Baek, Davis, Eurographics 2010, Figure 1.
+    """
+    if features is None:
+        features, values = impulse_points()
+    stages, sliced = lattice_stages(features, values)
+    low, high = np.array([-2.75, -2.25]), np.array([2.75, 2.25])
+    fig = Figure(figsize=(WIDTH, 4.5))
+    titles = ("input: 1 at one point", "splat: to three vertices", "blur along axis 0", "blur along axis 1",
+              "blur along axis 2", "slice: back to the points")  # fmt: skip
+    colors = {0: INPUT, 5: OUTPUT}
+    for panel, title in enumerate(titles):
+        row, column = divmod(panel, 3)
+        box = (0.012 + 0.33 * column, 0.505 - 0.49 * row, 0.316, 0.43)
+        ax = _window(fig, box, low, high)
+        ax.set_title(title, color=ink(colors.get(panel, TAPS)))
+        _mesh(ax, low, high, tint(HOLE, 0.7))
+        if panel in colors:
+            shown = np.asarray(values) if panel == 0 else sliced
+            order = np.argsort(shown, kind="stable")
+            strength = shown[order] / shown.max()
+            faces = [tint(colors[panel], 0.1 + 0.9 * s) if s > 1e-3 else HOLE for s in strength]
+            size = [0.12 if s > 1e-3 and panel == 0 else 0.075 if s > 1e-3 else 0.035 for s in strength]
+            dots = ax.scatter(*features[order].T, s=(72 * np.array(size)) ** 2, c=faces, linewidths=0, zorder=4)
+            dots.set_gid("input" if panel == 0 else "output")
+        else:
+            stage = stages[panel - 1]
+            _stage(ax, stage, max(max(s.values()) for s in stages))
+            ax.text(*(low + (0.1, 0.12)), f"sum {sum(stage.values()):.2f}", color=ink(TAPS), fontsize=9, zorder=9,
+                    bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5, "alpha": 0.85})  # fmt: skip
+    return fig
+
+
+def impulse_response(offset=0.0, reach=4.0, step=0.05):
+    """Return places x and what the 1-D lattice carries to them from an impulse `offset` after a vertex."""
+    x = offset + step * np.arange(round(-reach / step), round(reach / step) + 1)
+    impulse = np.zeros((len(x), 1))
+    impulse[np.abs(x - offset).argmin()] = 1
+    return x, lattice_filter(build_lattice(x[:, None]), impulse)[:, 0]
+
+
+def impulse_response_2d(offset=(0.0, 0.0), reach=3.0, step=0.1):
+    """Return the responses (n, n), of the lattice and of the Gaussian, to an impulse `offset` after a vertex."""
+    line = step * np.arange(round(-reach / step), round(reach / step) + 1)
+    y, x = np.meshgrid(line, line, indexing="ij")
+    points = np.column_stack([x.ravel(), y.ravel()]) + np.asarray(offset)
+    impulse = np.zeros((len(points), 1))
+    impulse[len(points) // 2] = 1
+    return lattice_filter(build_lattice(points), impulse)[:, 0].reshape(x.shape), np.exp(-(x**2 + y**2) / 2)
+
+
+@styled
+def figure_impulse_response(offsets=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
+    """Draw what the lattice makes of an impulse beside the Gaussian: profiles in 1-D, maps in 2-D.
+
+    Parameters
+    ----------
+    offsets : tuple of float
+        Distances of the impulse from a vertex in 1-D, in standard deviations; vertices are 0.866 apart.
+    offset : tuple of float
+        The same in 2-D.
+    """
+    fig = Figure(figsize=(WIDTH, 4.4))
+    for panel, distance in enumerate(offsets):
+        ax = fig.add_axes((0.06 + 0.322 * panel, 0.61, 0.282, 0.31))
+        x, response = impulse_response(distance)
+        gauss = np.exp(-((x - distance) ** 2) / 2)
+        ax.fill_between(x - distance, gauss, response, color=tint(WRONG, 0.3), lw=0)
+        ax.plot(x - distance, gauss, color=GREY, lw=1.2, ls=(0, (4, 2)))
+        (line,) = ax.plot(x - distance, response, color=OUTPUT, lw=1.7)
+        line.set_gid("response")
+        spacing = np.sqrt(3) / 2
+        ks = np.arange(np.ceil((x[0]) / spacing), np.floor(x[-1] / spacing) + 1)
+        ax.plot(ks * spacing - distance, np.full(len(ks), -0.05), "|", color=TAPS, ms=6, mew=1.6)
+        ax.set(xlim=(-3.6, 3.6), ylim=(-0.1, 1.08), xticks=(-3, 0, 3), yticks=(0, 0.5, 1))
+        ax.set_xticklabels(("−3σ", "0", "3σ"))
+        ax.set_title("impulse on a vertex" if distance == 0 else f"{distance:.2g} σ after a vertex")
+        ax.text(3.5, 0.8, f"keeps {response[len(x) // 2]:.2f}", ha="right", color=ink(OUTPUT))
+        if panel == 0:
+            ax.text(-3.5, 0.98, "Gaussian", color=GREY, va="top")
+            ax.text(-3.5, 0.83, "lattice", color=ink(OUTPUT), va="top")
+            ax.text(-3.5, 0.05, "vertices", color=ink(TAPS), va="bottom", fontsize=9)
+    lattice, gauss = impulse_response_2d(offset)
+    reach = max(0.05, np.abs(lattice - gauss).max())
+    panels = (
+        ("Gaussian, 2-D", gauss, {"cmap": ramp(GREY), "vmin": 0, "vmax": 1.2}, GREY),
+        ("lattice", lattice, {"cmap": ramp(OUTPUT), "vmin": 0, "vmax": 1.2}, OUTPUT),
+        (f"lattice − Gaussian, up to ±{reach:.2f}", lattice - gauss, {"cmap": SIGNED, "vmin": -reach, "vmax": reach}, INK),
+    )  # fmt: skip
+    for panel, (title, values, options, color) in enumerate(panels):
+        ax = fig.add_axes((0.06 + 0.322 * panel, 0.02, 0.282, 0.45), xticks=[], yticks=[])
+        extent = (-3.05, 3.05, -3.05, 3.05)
+        ax.imshow(values, origin="lower", extent=extent, interpolation="bilinear", **options).set_gid(title)
+        ax.contour(values if panel < 2 else gauss, [0.1, 0.5, 0.9], extent=extent, colors=[INK], linewidths=0.7,
+                   linestyles="solid" if panel < 2 else "dotted")  # fmt: skip
+        ax.set_title(title, color=ink(color))
+        ax.spines[:].set(visible=True, color=HOLE)
+    return fig
+
+
+def dimension_errors(dimensions=(1, 2, 3, 4, 5, 6), count=1500, spread=1.2, seed=0):
+    """Return {D: LatticeError} for points that are normally distributed, `spread` standard deviations wide, in D axes.
+
+    The values are a smooth function of the points, as the labels of an image are.
+    """
+    found = {}
+    for d in dimensions:
+        points = spread * np.random.default_rng(seed).standard_normal((count, d))
+        found[d] = lattice_error(points, np.sin(1.5 * points[:, :1]))
+    return found
+
+
+def photo_errors(sigmas=(4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 45.0), sigma_space=40.0, width=128):
+    """Return {σ_β: LatticeError} for the position and colour of a photograph's pixels; its grey levels are filtered."""
+    image = colour_photograph(width=width)
+    grey = image.mean(2, dtype=np.float64).reshape(-1, 1)
+    kernels = {s: bilateral_kernel(image, sigma_space, s, 1.0, dtype=np.float64) for s in sigmas}
+    return {s: lattice_error(k.features, grey) for s, k in kernels.items()}
+
+
+@styled
+def figure_lattice_error(over_dimension=None, over_sigma=None):
+    """Draw how far the lattice is from the exact sum: over the number of axes, and over a photograph's colour sigma.
+
+    Above, raw sums as a share of the exact ones, and the weight with which a point hears itself; below, averages
+    (sums divided by the sum of the weights) against exact ones, as a share of the values' range.
+
+    Parameters
+    ----------
+    over_dimension, over_sigma : dict, optional
+        From `dimension_errors` and `photo_errors`.
+    """
+    over_dimension = over_dimension or dimension_errors()
+    over_sigma = over_sigma or photo_errors()
+    fig = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    axes = fig.subplots(2, 2, sharex="col", sharey="row")
+    titles = ("(a) scattered points, D axes", "(b) a photograph, 5 axes")
+    labels = ("axes D", "$σ_β$, colour levels")
+    for column, found in enumerate((over_dimension, over_sigma)):
+        raw, average = axes[:, column]
+        xs = list(found)
+        for name, color, marker in (("row_sum_ratio", OUTPUT, "o"), ("self_weight", INPUT, "s")):
+            (line,) = raw.plot(xs, [getattr(e, name) for e in found.values()], color=color, marker=marker, ms=4)
+            line.set_gid(name)
+        raw.axhline(1, color=GREY, lw=0.8, ls=(0, (4, 3)))
+        for name, marker in (("largest", "^"), ("rms", "o")):
+            (line,) = average.plot(xs, [getattr(e, name) for e in found.values()], color=WRONG, marker=marker, ms=4,
+                                   ls="-" if name == "rms" else ":")  # fmt: skip
+            line.set_gid(name)
+        raw.set_title(titles[column])
+        raw.set_ylim(0, 1.12)
+        average.set_yscale("log")
+        average.set_xlabel(labels[column])
+        if column:
+            average.set_xscale("log")
+            average.set_xticks(xs, [f"{x:g}" for x in xs])
+            average.minorticks_off()
+    last = list(over_sigma)[-1]
+    words = (
+        (axes[0, 1], over_sigma[last].row_sum_ratio, "sum of weights", OUTPUT),
+        (axes[0, 1], over_sigma[last].self_weight, "own weight", INPUT),
+        (axes[1, 1], over_sigma[last].largest, "largest error", WRONG),
+        (axes[1, 1], over_sigma[last].rms, "rms error", WRONG),
+    )
+    for ax, y, text, color in words:
+        ax.annotate(text, (last, y), (0, 6), textcoords="offset points", color=ink(color), ha="right", va="bottom")
+    axes[0, 0].text(list(over_dimension)[0], 1.02, "exact", color=GREY, va="bottom")
+    axes[0, 0].set_ylabel("raw sums: lattice / exact")
+    axes[1, 0].set_ylabel("averages: error / range")
+    return fig
+
+
+OCCUPANCY = {"DeepLab v1": (50.0, 10.0), "examples": (80.0, 13.0), "wide": (60.0, 20.0), "CRF-RNN": (160.0, 3.0)}
+
+
+def occupancy(image=None, sigmas=OCCUPANCY):
+    """Return {name: (places, slots, missing)} for bilateral features of an image.
+
+    `places` counts the vertices that exist, `slots` what a table without sharing holds, P·(D + 1), and `missing` is the
+    share of neighbours that do not exist.
+    """
+    image = colour_photograph() if image is None else image
+    found = {}
+    for name, (space, color) in sigmas.items():
+        lattice = build_lattice(bilateral_kernel(image, space, color, 1.0).features)
+        absent = float((lattice.neighbours == len(lattice.keys)).mean())
+        found[name] = (len(lattice.keys), lattice.weights.size, absent)
+    return found
+
+
+@styled
+def figure_occupancy(found=None):
+    """Draw how few vertices a photograph needs: those that exist against one slot for each pixel and corner.
+
+    Parameters
+    ----------
+    found : dict, optional
+        From `occupancy`.
+    """
+    found = found or occupancy()
+    fig, ax = canvas(0.62 + 0.52 * len(found))
+    left, right = 1.75, WIDTH - 1.55
+    slots = max(slots for _, slots, _ in found.values())
+    top = fig.get_figheight() - 0.42
+    for row, (name, (places, own, missing)) in enumerate(found.items()):
+        y = top - 0.52 * row
+        space, color = OCCUPANCY.get(name, ("", ""))
+        draw.write(ax, 0.12, y - 0.1, name, size=10)
+        draw.write(ax, 0.12, y - 0.28, f"$σ_α$ {space:g}, $σ_β$ {color:g}" if space else "", color=GREY, size=9)
+        for width, height, face, role in ((own, 0.34, HOLE, "slots"), (places, 0.34, TAPS, "vertices")):
+            bar = Polygon(
+                [(left, y), (left + (right - left) * width / slots, y),
+                 (left + (right - left) * width / slots, y - height), (left, y - height)], facecolor=face, lw=0
+            )  # fmt: skip
+            bar.set_gid(role)
+            ax.add_patch(bar)
+        end = left + (right - left) * places / slots
+        draw.write(ax, end + 0.07, y - 0.17, f"{places:,} vertices, {places / own:.1%}", color=TAPS)
+        draw.write(ax, right + 0.12, y - 0.17, f"{missing:.0%} missing", color=WRONG)
+    draw.write(ax, left, top + 0.2, f"{slots:,} slots: one for each pixel and corner", color=GREY)
+    draw.write(ax, right + 0.12, top + 0.2, "neighbours", color=WRONG)
+    return fig
