@@ -17,7 +17,9 @@ import sys
 import tempfile
 import threading
 import time
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 from numba.core.caching import FunctionCache, NullCache
@@ -47,24 +49,50 @@ def kernel(*, parallel=False, contract=True):
 
     def decorate(function):
         flags = {"contract"} if contract else False
-        dispatcher = numba.njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=flags)(function)
-        if not numba.config.DISABLE_JIT:
-            dispatcher._cache = _Store(function)
+
+        def compiled_as(parallel, variant):
+            dispatcher = numba.njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=flags)(function)
+            if not numba.config.DISABLE_JIT:
+                dispatcher._cache = _Store(function, variant)
+            return dispatcher
+
+        dispatcher = compiled_as(parallel, "")
+        if parallel:
+            _one_thread[dispatcher] = cache(lambda: compiled_as(False, ".one"))
         return dispatcher
 
     return decorate
 
 
-_serial = threading.Lock()
+_one_thread = {}  # parallel kernel -> function that returns the same kernel for one thread
+_process = SimpleNamespace(turns=threading.Lock(), orphaned=False)
+
+
+def _after_fork():
+    # OpenMP ends a process that was forked after its parent used threads, at its first parallel call.
+    _process.turns = threading.Lock()
+    with contextlib.suppress(ValueError):  # no layer: the parent has made no parallel call
+        _process.orphaned = _process.orphaned or numba.threading_layer() == "omp"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def launch(dispatcher, *arguments):
-    """Call a parallel kernel; one thread at a time where Numba's threading layer cannot take more (it would abort)."""
+    """Call a parallel kernel, in whatever way the process can stand.
+
+    In a process forked after parallel calls under OpenMP, on one thread; where Numba's threading layer would abort if
+    two threads called at once (workqueue), one after the other; else on all threads.
+    """
+    if _process.orphaned:
+        _one_thread[dispatcher]()(*arguments)
+        return
     try:
         alone = numba.threading_layer() == "workqueue"
     except ValueError:  # chosen at the first parallel call, which this may be
         alone = True
-    with _serial if alone else contextlib.nullcontext():
+    with _process.turns if alone else contextlib.nullcontext():
         dispatcher(*arguments)
 
 
@@ -147,13 +175,14 @@ def _prune(root, stem, current):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _disk_cache(function, digest):
+def _disk_cache(function, digest, variant):
     """Return Numba's cache for `function` in the folder of its digest, or one that keeps nothing."""
     root = cache_root()
     if root is None or digest is None:
         return NullCache()
     path = Path(function.__code__.co_filename)
     stem = ".".join(path.relative_to(PACKAGE).with_suffix("").parts) if path.is_relative_to(PACKAGE) else path.stem
+    stem += variant
     folder = root / f"{stem}-{digest}"
     try:
         fresh = not folder.is_dir()
@@ -176,8 +205,8 @@ def _disk_cache(function, digest):
 class _Store:
     """What a dispatcher asks before it compiles and tells afterwards: disk cache, announcement, compile time."""
 
-    def __init__(self, function):
-        self.function = function
+    def __init__(self, function, variant=""):
+        self.function, self.variant = function, variant
         self.label = f"{function.__module__.removeprefix('atrous.')}.{function.__name__.strip('_')}"
         # Taken now, while the files are those that Python has just loaded: a later edit must not be filed as this.
         try:
@@ -190,7 +219,7 @@ class _Store:
     @property
     def disk(self):
         if self._disk is None:
-            self._disk = _disk_cache(self.function, self.digest)
+            self._disk = _disk_cache(self.function, self.digest, self.variant)
         return self._disk
 
     @property

@@ -47,7 +47,7 @@ def _repeat(builder, number):
 
 
 @intrinsic
-def load(typing, array, index):  # noqa: ARG001
+def load(typing, array, index):
     """Return the eight elements of `array` from `index` on."""
 
     def generate(context, builder, signature, arguments):
@@ -60,7 +60,7 @@ def load(typing, array, index):  # noqa: ARG001
 
 
 @intrinsic
-def store(typing, array, index, value):  # noqa: ARG001
+def store(typing, array, index, value):
     """Write eight elements of `array` from `index` on."""
 
     def generate(context, builder, signature, arguments):

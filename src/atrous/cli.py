@@ -1,4 +1,4 @@
-"""The command line: `atrous demo`, `bench`, `gradcheck`, `info`. Parsing and printing; the work is done elsewhere."""
+"""The command line: `atrous demo`, `refine`, `bench` and so on. Parsing and printing; the work is done elsewhere."""
 
 import argparse
 import contextlib
@@ -71,6 +71,40 @@ def _parser():
     demo.add_argument("image", nargs="?", help="your own picture instead of Matplotlib's portrait of Grace Hopper")
     demo.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="where the pictures go (default: demo)")
 
+    refine = _command(
+        commands, "refine", _refine, "sharpen rough labels along the edges of their photograph (fully connected CRF)"
+    )
+    refine.add_argument("images", nargs="+", metavar="IMAGE", help="one photograph, or several")
+    refine.add_argument(
+        "labels",
+        metavar="LABELS",
+        help="a PNG in which every colour is a label and black is unknown, or .npy or .npz with probabilities "
+        "(labels, height, width) at the photograph's size or evenly reduced; for several photographs a folder of such "
+        "files with their names",
+    )
+    refine.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="palette PNG to write; for several photographs a folder"
+    )
+    refine.add_argument(
+        "--preset", action=_Preset, default="densecrf", metavar="NAME",
+        help="weights and standard deviations (default: densecrf); --preset list shows them",
+    )  # fmt: skip
+    refine.add_argument("--iterations", type=int, metavar="N", help="instead of the preset's")
+    refine.add_argument(
+        "--normalization", choices=("none", "before", "after", "symmetric"), help="instead of the preset's"
+    )
+    refine.add_argument(
+        "--unknown", default="black", metavar="COLOUR",
+        help="colour of unknown pixels, a name or '#rrggbb' (default: black); none: every colour is a label",
+    )  # fmt: skip
+    refine.add_argument(
+        "--confidence", type=float, default=0.7, metavar="P",
+        help="probability that the label of a coloured pixel is right (default: 0.7)",
+    )  # fmt: skip
+    refine.add_argument("--tile", type=int, metavar="N", help="compute a large photograph in tiles of N pixels")
+    refine.add_argument("--overlay", metavar="PNG", help="write the photograph with the labels over it; or a folder")
+    refine.add_argument("--probabilities", metavar="NPY", help="write the probabilities (L, H, W); or a folder")
+
     bench = _command(commands, "bench", None, "measure on this machine", json_option=False)
     subjects = bench.add_subparsers(title="subjects", dest="subject", metavar="SUBJECT", required=True)
     conv = _command(subjects, "conv", _bench_conv, "im2col against interlace, forward, dx and dw")
@@ -99,6 +133,22 @@ def _parser():
     info = _command(commands, "info", _info, "versions, threads, BLAS, CUDA, cache")
     info.add_argument("--clear-cache", action="store_true", help="delete the compiled kernels")
     return parser
+
+
+class _Preset(argparse.Action):
+    """Take the name of a preset, or show all for `list`."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        from atrous.crf.params import CRF_PRESETS
+
+        if value == "list":
+            from atrous import refine
+
+            print("\n".join(refine.preset_lines()))
+            parser.exit()
+        if value not in CRF_PRESETS:
+            parser.error(f"--preset must be one of {', '.join(CRF_PRESETS)}, got {value!r}.")
+        setattr(namespace, self.dest, value)
 
 
 def _command(commands, name, run, text, *, json_option=True):
@@ -157,6 +207,65 @@ def _demo(arguments):
         found = demo.run(arguments.image, arguments.output, say=_printer(arguments), progress=progress)
     _write_json(arguments, found)
     return 0 if all(found["gradients"].values()) else 1
+
+
+def _refine(arguments):
+    from atrous import refine
+    from atrous.data.palettes import _colour
+
+    for option, value, least in (("--tile", arguments.tile, 1), ("--iterations", arguments.iterations, 0)):
+        if value is not None and value < least:
+            raise UsageError(f"{option} takes an integer of at least {least}, got {value}.")
+    if not 0 < arguments.confidence < 1:
+        raise UsageError(f"--confidence takes a number between 0 and 1, got {arguments.confidence}.")
+    unknown = None if arguments.unknown.lower() == "none" else arguments.unknown
+    try:
+        if unknown is not None:
+            _colour("--unknown", unknown)
+        jobs, failures = refine.plan(
+            arguments.images, arguments.labels, arguments.output,
+            overlay=arguments.overlay, probabilities=arguments.probabilities,
+        )  # fmt: skip
+    except AtrousError as error:
+        raise UsageError(str(error)) from None
+    settings = refine.Settings(
+        arguments.preset, arguments.iterations, arguments.normalization, unknown, arguments.confidence, arguments.tile
+    )
+    say, found = _printer(arguments), []
+    several = len(jobs) + len(failures) > 1
+    width = max((len(job.image.name) for job in jobs), default=0)
+    for image, reason in failures:
+        print(f"atrous: {image}: {reason}", file=sys.stderr)
+    failures = [{"image": str(image), "error": reason} for image, reason in failures]
+    with _progress("refine") as progress:
+        for done, job in enumerate(jobs):
+            if several:
+                progress(done, len(jobs), job.image.name)
+            try:
+                row = refine.refine_file(job, settings, progress=None if several else progress)
+            except (AtrousError, OSError, MemoryError) as error:
+                if not several:
+                    raise
+                progress.close()
+                reason = str(error) or type(error).__name__
+                print(f"atrous: {job.image}: {reason}", file=sys.stderr)
+                failures.append({"image": str(job.image), "error": reason})
+                continue
+            progress.close()
+            found.append(row)
+            say(_refined_line(row, job.image.name.ljust(width)))
+    if failures and several:
+        total = len(jobs) + sum(f["image"] not in {str(job.image) for job in jobs} for f in failures)
+        print(f"atrous: {len(failures)} of {total} photographs failed, the others are done.", file=sys.stderr)
+    _write_json(arguments, {**settings._asdict(), "files": found, "failed": failures})
+    return 1 if failures else 0
+
+
+def _refined_line(row, name):
+    labels = "1 label: nothing to decide" if row["labels"] == 1 else f"{row['labels']} labels"
+    unknown = f", {row['unknown']:.1%} were unknown" if row["unknown"] else ""
+    size = f"{row['width']}×{row['height']}"
+    return f"{name}  {size}  {labels}  {row['seconds']:.2f} s  {row['changed']:.1%} of the pixels changed{unknown}"
 
 
 def _integers(option, text):

@@ -21,6 +21,9 @@ from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.progress import ProgressLine
 
 
+DEFAULT = CRFParams()
+
+
 def _params(owner, params, iterations, normalization):
     if isinstance(params, str):
         _check.one_of(owner, "params", params, tuple(CRF_PRESETS))
@@ -67,7 +70,7 @@ def _image(owner, image, size, intensity_scale):
 def dense_crf(
     probabilities: Array,
     image: Array,
-    params: CRFParams | str = CRFParams(),
+    params: CRFParams | str = DEFAULT,
     *,
     iterations: int | None = None,
     normalization: str | None = None,

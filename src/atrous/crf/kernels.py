@@ -161,7 +161,7 @@ def bilateral_kernel(
     image = np.asarray(image)
     if image.ndim < 2 or image.size == 0:
         raise ShapeError(
-            f"{owner}: image must be (H, W, C) or (D, H, W, C), got shape {image.shape}. A grey image: image[..., None]."
+            f"{owner}: image must be (H, W, C) or (D, H, W, C), got shape {image.shape}. Grey: image[..., None]."
         )
     if image.dtype.kind not in "buif":
         raise DTypeError(f"{owner}: image must hold real numbers, got {image.dtype}.")

@@ -24,6 +24,16 @@ METHODS = ("auto", "lattice", "exact", "cuda")
 UPDATES = ("parallel", "sequential")
 
 
+def row_sums(sums, itself):
+    """Return what to divide by: sums of kernel rows; inf, so that nothing is heard, where only rounding is left.
+
+    `itself` is what was taken off the sums, None where the self-message is kept.
+    """
+    if itself is None:
+        return sums + sums.dtype.type(fused.TINY)
+    return np.where(sums > 64 * np.finfo(sums.dtype).eps * itself, sums, np.inf).astype(sums.dtype)
+
+
 def lattice_operator(kernel, *, self_message=True):
     """Return the function that carries values (L, P) to messages (L, P) through the lattice, normalised."""
     lattice = build_lattice(kernel.features)
@@ -35,7 +45,7 @@ def lattice_operator(kernel, *, self_message=True):
 
     if kernel.normalization == "none":
         return raw
-    norm = raw(np.ones((1, len(kernel.features)), kernel.features.dtype))[0] + kernel.features.dtype.type(1e-20)
+    norm = row_sums(raw(np.ones((1, len(kernel.features)), kernel.features.dtype))[0], itself)
     if kernel.normalization == "before":
         return lambda values: raw(values / norm)
     if kernel.normalization == "after":
@@ -128,7 +138,8 @@ def _constrain(owner, unary, fixed, shape):
     fixed = fixed.reshape(-1).astype(np.int64)
     if fixed.max() >= len(unary) or fixed.min() < -1:
         raise ParameterError(
-            f"{owner}: fixed holds labels 0…{len(unary) - 1}, or -1 where a point is free; got {fixed.min()}…{fixed.max()}."
+            f"{owner}: fixed holds labels 0…{len(unary) - 1}, or -1 where a point is free; "
+            f"got {fixed.min()}…{fixed.max()}."
         )
     where = np.flatnonzero(fixed >= 0)
     unary = unary.copy()
@@ -213,10 +224,10 @@ def mean_field(
 
     Notes
     -----
-    Lattice: O(iterations·P·Σ(D + 1)·L) time; memory about 4(2L + 2Σ(D + 1)) bytes a point in float32. Equal bits for any
-    number of threads. Exact: O(iterations·P²·L) time, P² numbers a kernel. Options that one pass cannot serve (no
-    self-message, damping) run step by step, several times slower. Points of a cloud (L, P) that are neighbours in
-    space should be neighbours in the array.
+    Lattice: O(iterations·P·Σ(D + 1)·L) time; memory see `mean_field_bytes`. Equal bits for any number of threads.
+    Exact: O(iterations·P²·L) time, P² numbers a kernel. Options that one pass cannot serve (no self-message, damping)
+    run step by step, several times slower. Points of a cloud (L, P) that are neighbours in space should be neighbours
+    in the array.
 
     References
     ----------

@@ -64,8 +64,10 @@ def reference_mean_field(
     matrices = [kernel_matrix(k, self_message=self_message) for k in kernels]
     marginals = softmax(-unary)
     for _ in range(iterations):
-        messages = [agreement(np.asarray(k.compatibility), marginals @ m.T) for k, m in zip(kernels, matrices, strict=True)]
-        marginals = softmax(sum(messages, start=-unary))
+        logits = -unary
+        for k, matrix in zip(kernels, matrices, strict=True):
+            logits = logits + agreement(np.asarray(k.compatibility), marginals @ matrix.T)
+        marginals = softmax(logits)
     return marginals
 
 
@@ -111,9 +113,11 @@ def labelling_energy(
     """
     unary, kernels = _problem("labelling_energy", unary, kernels)
     labels = np.asarray(labels).reshape(-1)
-    if labels.shape != unary.shape[1:] or labels.dtype.kind not in "iu" or not (
-        (labels >= 0) & (labels < len(unary))
-    ).all():
+    if (
+        labels.shape != unary.shape[1:]
+        or labels.dtype.kind not in "iu"
+        or not ((labels >= 0) & (labels < len(unary))).all()
+    ):
         raise ParameterError(
             f"labelling_energy: labels must be {unary.shape[1]} integers in 0…{len(unary) - 1}, got {labels.dtype} of "
             f"shape {labels.shape}."

@@ -1,4 +1,4 @@
-"""The permutohedral lattice: where points lie in it, what splat, blur and slice do, how near it comes to the Gaussian."""
+"""The permutohedral lattice: where points lie in it, splat, blur and slice, how near it comes to the Gaussian."""
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -148,8 +148,8 @@ def figure_lattice_1d(features=(-1.55, -0.45, 0.3, 1.25)):
     faces = [tint(TAPS, _SHADES[2 * (k % 2)]) for k in ks]
     draw.dots(ax, middle[0] + side * ks, middle[1] - side * ks, faces, role="vertices", size=0.2, edge=ink(TAPS))
     for k in ks:
-        draw.write(ax, middle[0] + side * k, middle[1] - side * k, str(k % 2), ha="center", va="center_baseline", size=9,
-                   zorder=7)  # fmt: skip
+        at = middle + side * np.array([k, -k])
+        draw.write(ax, *at, str(k % 2), ha="center", va="center_baseline", size=9, zorder=7)
     draw.dots(ax, *(middle + side * elevated).T, INPUT, role="points", size=0.11, zorder=8)
     draw.write(ax, 0.12, 2.98, "(a) points on the line $x_0 + x_1 = 0$", size=10)
     draw.write(ax, middle[0] + 0.08, middle[1] + side * reach + 0.13, "$x_1$", color=GREY)
@@ -177,7 +177,7 @@ def figure_lattice_1d(features=(-1.55, -0.45, 0.3, 1.25)):
     for sigma in range(int(-reach / 1.16), int(reach / 1.16) + 1):
         at = centre + step * sigma * elevate(np.array([[1.0]]))[0, 0]
         draw.links(ax, [(at, base - 0.3)], [(at, base - 0.38)], GREY, role="ticks")
-        draw.write(ax, at, base - 0.5, f"{sigma}σ" if sigma else "0", color=GREY, ha="center", size=9)
+        draw.write(ax, at, base - 0.5, f"{sigma}σ".replace("-", "−") if sigma else "0", color=GREY, ha="center", size=9)
     draw.write(ax, centre, 0.16, "feature, in standard deviations", color=GREY, ha="center")
     return fig
 
@@ -218,14 +218,16 @@ def figure_lattice_2d(features=None, point=None):
 
     triangle = project(vertices[point])
     centre = (triangle.min(0) + triangle.max(0)) / 2
-    zoom = _window(fig, (0.69, 0.03, 0.295, 0.865), centre - (0.72, 0.99), centre + (0.72, 0.99), "(b) the ringed point")
-    _mesh(zoom, centre - 0.8, centre + 0.8)
+    half = np.array([0.8, 1.122])
+    zoom = _window(fig, (0.69, 0.03, 0.295, 0.865), centre - half, centre + half, "(b) the ringed point")
+    _mesh(zoom, centre - half, centre + half)
     for r in range(3):
         faced = np.array([features[point], triangle[(r + 1) % 3], triangle[(r + 2) % 3]])
         part = Polygon(faced, facecolor=tint(TAPS, 0.75 * _SHADES[r]), edgecolor=PAPER, lw=1.2, zorder=2)
         part.set_gid("weight")
         zoom.add_patch(part)
-        at = features[point] + 1.27 * (triangle[r] - triangle.mean(0)) + triangle.mean(0) - features[point]
+        outward = triangle[r] - triangle.mean(0)
+        at = triangle[r] + 0.2 * outward / np.linalg.norm(outward) * (1.0, 0.8)
         zoom.text(*at, f"{weights[point, r]:.2f}", ha="center", va="center", fontsize=9.5, zorder=8, color=ink(TAPS))
     _digits(zoom, vertices[point], size=0.22)
     draw.dots(zoom, *features[point], INPUT, role="chosen point", size=0.11, zorder=7)
@@ -256,7 +258,7 @@ def impulse_points(seed=1):
 
 @styled
 def figure_splat_blur_slice(features=None, values=None):
-    """Draw one impulse on its way: the points, the vertices after the splat and after each axis' blur, the points again.
+    """Draw an impulse on its way: the points, the vertices after splat and after each axis' blur, the points again.
 
     Parameters
     ----------
@@ -294,7 +296,8 @@ def figure_splat_blur_slice(features=None, values=None):
         else:
             stage = stages[panel - 1]
             _stage(ax, stage, max(max(s.values()) for s in stages))
-            ax.text(*(low + (0.1, 0.12)), f"sum {sum(stage.values()):.2f}", color=ink(TAPS), fontsize=9, zorder=9,
+            total = f"sum {sum(stage.values()):.2f}"
+            ax.text(low[0] + 0.1, low[1] + 0.12, total, color=ink(TAPS), fontsize=9, zorder=9,
                     bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5, "alpha": 0.85})  # fmt: skip
     return fig
 
@@ -347,13 +350,15 @@ def figure_impulse_response(offsets=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
         if panel == 0:
             ax.text(-3.5, 0.98, "Gaussian", color=GREY, va="top")
             ax.text(-3.5, 0.83, "lattice", color=ink(OUTPUT), va="top")
-            ax.text(-3.5, 0.05, "vertices", color=ink(TAPS), va="bottom", fontsize=9)
+            ax.text(3.5, 0.36, "vertices", color=ink(TAPS), ha="right")
+        else:
+            ax.set_yticklabels([])
     lattice, gauss = impulse_response_2d(offset)
     reach = max(0.05, np.abs(lattice - gauss).max())
     panels = (
         ("Gaussian, 2-D", gauss, {"cmap": ramp(GREY), "vmin": 0, "vmax": 1.2}, GREY),
         ("lattice", lattice, {"cmap": ramp(OUTPUT), "vmin": 0, "vmax": 1.2}, OUTPUT),
-        (f"lattice − Gaussian, up to ±{reach:.2f}", lattice - gauss, {"cmap": SIGNED, "vmin": -reach, "vmax": reach}, INK),
+        (f"difference, within ±{reach:.2f}", lattice - gauss, {"cmap": SIGNED, "vmin": -reach, "vmax": reach}, INK),
     )  # fmt: skip
     for panel, (title, values, options, color) in enumerate(panels):
         ax = fig.add_axes((0.06 + 0.322 * panel, 0.02, 0.282, 0.45), xticks=[], yticks=[])
@@ -423,16 +428,16 @@ def figure_lattice_error(over_dimension=None, over_sigma=None):
             average.set_xscale("log")
             average.set_xticks(xs, [f"{x:g}" for x in xs])
             average.minorticks_off()
-    last = list(over_sigma)[-1]
+    last = max(over_sigma)
     words = (
-        (axes[0, 1], over_sigma[last].row_sum_ratio, "sum of weights", OUTPUT),
-        (axes[0, 1], over_sigma[last].self_weight, "own weight", INPUT),
-        (axes[1, 1], over_sigma[last].largest, "largest error", WRONG),
-        (axes[1, 1], over_sigma[last].rms, "rms error", WRONG),
+        (axes[0, 1], over_sigma[last].row_sum_ratio, "sum of weights", OUTPUT, 6),
+        (axes[0, 1], over_sigma[last].self_weight, "own weight", INPUT, -18),
+        (axes[1, 1], over_sigma[last].largest, "largest error", WRONG, 6),
+        (axes[1, 1], over_sigma[last].rms, "rms error", WRONG, -30),
     )
-    for ax, y, text, color in words:
-        ax.annotate(text, (last, y), (0, 6), textcoords="offset points", color=ink(color), ha="right", va="bottom")
-    axes[0, 0].text(list(over_dimension)[0], 1.02, "exact", color=GREY, va="bottom")
+    for ax, y, text, color, shift in words:
+        ax.annotate(text, (last, y), (0, shift), textcoords="offset points", color=ink(color), ha="right", va="bottom")
+    axes[0, 0].text(min(over_dimension), 1.02, "exact", color=GREY, va="bottom")
     axes[0, 0].set_ylabel("raw sums: lattice / exact")
     axes[1, 0].set_ylabel("averages: error / range")
     return fig

@@ -124,8 +124,8 @@ def packing(owner, features, low, high):
         worst = int(np.argmax(np.maximum(np.abs(low), np.abs(high))))
         other = " or pass float64" if features.dtype == np.float32 else ""
         raise ParameterError(
-            f"{owner}: features reach {max(abs(low[worst]), abs(high[worst])):.3g} standard deviations on axis {worst}; "
-            f"{features.dtype} tells lattice vertices apart up to about {limit / 4 / (dimension + 1):.2g}. "
+            f"{owner}: features reach {max(abs(low[worst]), abs(high[worst])):.3g} standard deviations on axis "
+            f"{worst}; {features.dtype} tells lattice vertices apart up to about {limit / 4 / (dimension + 1):.2g}. "
             f"Use a larger sigma{other}."
         )
     margin = 3 * (dimension + 1)
@@ -146,17 +146,19 @@ def packing(owner, features, low, high):
 def _same(keys, row, key, r, p):
     if keys[row, 0] != key[r, 0, p]:
         return False
-    for w in range(1, keys.shape[1]):
+    for w in range(1, keys.shape[1]):  # noqa: SIM110 (Numba compiles no generator)
         if keys[row, w] != key[r, w, p]:
             return False
     return True
 
 
 @kernel(parallel=True, contract=False)
-def _embed(features, scales, packed, block, corners, weights, column, counts, keys):
+def _embed(features, scales, packed, block, lane, corners, weights, column, counts, keys):
     """Embed all points: corners and weights from `column` on, and each block's distinct vertices.
 
-    `counts[b]` slots are taken by earlier columns; the new ones are added to it. `keys[b]` receives their packed keys.
+    `lane` points go side by side through each step, one short simple loop after the other. As a constant it would have
+    these loops unrolled instead of vectorised. `counts[b]` slots are taken by earlier columns; the new ones are added.
+    `keys[b]` receives their packed keys.
     """
     count, dimension = features.shape
     size = dimension + 1
@@ -170,61 +172,65 @@ def _embed(features, scales, packed, block, corners, weights, column, counts, ke
     for i in range(dimension):
         all_up[packed.word[i]] += np.int64(1) << packed.shift[i]
     for b in prange(counts.size):
-        begin = b * block
-        elevated = np.empty((size, LANE), features.dtype)
-        base = np.empty((size, LANE), features.dtype)
-        ordered = np.empty((size, LANE), features.dtype)
-        rank = np.empty((size, LANE), np.int32)
-        total = np.empty(LANE, features.dtype)
-        off_plane = np.empty(LANE, np.int32)
-        key = np.empty((size, packed.words, LANE), np.int64)
+        # Each of these arrays holds one number for each of lane points side by side.
+        elevated = np.zeros((size, lane), features.dtype)
+        base = np.empty((size, lane), features.dtype)
+        ordered = np.empty((size, lane), features.dtype)
+        rank = np.empty((size, lane), np.int32)
+        total = np.empty(lane, features.dtype)
+        off_plane = np.empty(lane, np.int32)
+        key = np.empty((size, packed.words, lane), np.int64)
+
         table = np.full(capacity, EMPTY)
         seen = np.full(size, np.int64(-1))  # no packed key is negative
         slot_of = np.zeros(size, np.uint16)
         mine = keys[b]
         taken, found = counts[b], 0
-        for start in range(begin, min(count, begin + block), LANE):
-            lanes = min(LANE, count - start, begin + block - start)
-            for p in range(lanes):
+        end = min(count, (b + 1) * block)
+        for start in range(b * block, end, lane):
+            lanes = min(lane, end - start)
+            for p in range(lane):
                 total[p], off_plane[p] = zero, 0
             for j in range(dimension, 0, -1):
-                scale, weight = scales[j - 1], features.dtype.type(j)
                 for p in range(lanes):
-                    scaled = features[start + p, j - 1] * scale
+                    elevated[j, p] = features[start + p, j - 1]
+                scale, weight = scales[j - 1], features.dtype.type(j)
+                for p in range(lane):
+                    scaled = elevated[j, p] * scale
                     elevated[j, p] = elevated_coordinate(total[p], weight, scaled)
                     total[p] += scaled
-            for p in range(lanes):
+            for p in range(lane):
                 elevated[0, p] = total[p]
 
-            # ordered holds the residuals until the ranks are known
+            # `ordered` holds the residuals until the ranks are known.
             for i in range(size):
-                for p in range(lanes):
+                for p in range(lane):
                     multiple = nearest_multiple(elevated[i, p], inverse)
-                    base[i, p] = multiple * span
+                    base[i, p] = features.dtype.type(multiple) * span
                     off_plane[p] += np.int32(multiple)
                     ordered[i, p] = elevated[i, p] - base[i, p]
             for i in range(size):
-                for p in range(lanes):
+                for p in range(lane):
                     rank[i, p] = off_plane[p]
             for i in range(size):
                 for j in range(i + 1, size):
-                    for p in range(lanes):
+                    for p in range(lane):
                         after = np.int32(ranks_after(ordered[i, p], ordered[j, p]))
                         rank[i, p] += after
                         rank[j, p] += np.int32(1) - after
             for i in range(size):
-                for p in range(lanes):
+                for p in range(lane):
                     step = np.int32(back_to_plane(rank[i, p], size))
                     rank[i, p] += step * np.int32(size)
                     base[i, p] += features.dtype.type(step) * span
                     elevated[i, p] = (elevated[i, p] - base[i, p]) * inverse
 
             for r in range(size):
-                for p in range(lanes):
+                for p in range(lane):
                     ordered[r, p] = zero
             for i in range(size):
                 for r in range(size):
-                    for p in range(lanes):
+                    for p in range(lane):
                         ordered[r, p] += elevated[i, p] if rank[i, p] == r else zero
             for p in range(lanes):
                 weights[start + p, column] = ordered[dimension, p] + (one - ordered[0, p])
@@ -235,15 +241,15 @@ def _embed(features, scales, packed, block, corners, weights, column, counts, ke
             key[0] = 0
             for i in range(dimension):
                 w, shift, low = packed.word[i], packed.shift[i], packed.low[i]
-                for p in range(lanes):
+                for p in range(lane):
                     key[0, w, p] += (np.int64(base[i, p]) - low) << shift
             for r in range(1, size):
                 for w in range(packed.words):
-                    for p in range(lanes):
+                    for p in range(lane):
                         key[r, w, p] = key[r - 1, w, p] + all_up[w]
                 for i in range(dimension):
                     w, drop = packed.word[i], np.int64(size) << packed.shift[i]
-                    for p in range(lanes):
+                    for p in range(lane):
                         key[r, w, p] -= drop if drops_at(rank[i, p], r, size) else np.int64(0)
 
             for p in range(lanes):
@@ -251,8 +257,7 @@ def _embed(features, scales, packed, block, corners, weights, column, counts, ke
                     mixed = key[r, 0, p]
                     for w in range(1, packed.words):
                         mixed = mixed * 31 + key[r, w, p]
-                    if found == 0 or mixed != seen[r] or (packed.words > 1 and not _same(mine, slot_of[r], key, r, p)):
-                        seen[r] = mixed
+                    if mixed != seen[r] or (packed.words > 1 and not _same(mine, slot_of[r], key, r, p)):
                         h = hash_slot(mixed, capacity - 1)
                         while table[h] != EMPTY and not _same(mine, table[h], key, r, p):
                             h = (h + np.uint64(1)) & np.uint64(capacity - 1)
@@ -261,6 +266,7 @@ def _embed(features, scales, packed, block, corners, weights, column, counts, ke
                                 mine[found, w] = key[r, w, p]
                             table[h] = found
                             found += 1
+                        seen[r] = mixed
                         slot_of[r] = table[h]
                     corners[start + p, column + r] = taken + slot_of[r]
         counts[b] = taken + found
@@ -359,7 +365,7 @@ def unpack(distinct, packed):
 
 
 def embed(owner, features, corners, weights, column, counts, block):
-    """Write corners and weights of one set of features from `column` on; return (packed keys of the new slots, Packing).
+    """Write corners and weights of one set of features from `column` on; return the new slots' keys and their Packing.
 
     `counts` (blocks,) grows by the number of each block's new slots.
     """
@@ -373,7 +379,7 @@ def embed(owner, features, corners, weights, column, counts, block):
         factor = np.float64(np.float32(np.sqrt(2 / 3) * (d + 1)))
         scales = np.array([factor * (1 / math.sqrt((i + 1) * (i + 2))) for i in range(d)])
     before = counts.copy()
-    launch(_embed, features, scales.astype(features.dtype), packed, block, corners, weights, column, counts, keys)
+    launch(_embed, features, scales.astype(features.dtype), packed, block, LANE, corners, weights, column, counts, keys)
     return np.concatenate([k[:n] for k, n in zip(keys, counts - before, strict=True)]), packed
 
 

@@ -1,9 +1,9 @@
 """What a point tells itself through the lattice: the diagonal of the filter.
 
-An impulse at a point reaches the corners of its simplex, and from each, along paths of the blur, the other corners. Two
-vertices of one simplex whose remainders differ by m are joined by two paths: m steps along some axes, or D + 1 − m steps
-the other way along all the others; a vertex is joined to itself by standing still and by the two full rounds. A step
-costs ½, and a path counts only if every vertex on it exists, the axes being walked in the order of the blur.
+An impulse at a point reaches the corners of its simplex, and from each, along paths of the blur, the other corners.
+Two vertices of one simplex whose remainders differ by m are joined by two paths: m steps along some axes, or D + 1 − m
+steps the other way along all the others; a vertex is joined to itself by standing still and by the two full rounds. A
+step costs ½, and a path counts only if every vertex on it exists, the axes being walked in the order of the blur.
 
 Role: loops.
 """

@@ -1,9 +1,9 @@
 """Where a point lies in the permutohedral lattice: elevation, the enclosing simplex, barycentric weights.
 
 The lattice A*_D lives in the plane Σx = 0 of D + 1 dimensions. Its vertices are the integer points of that plane whose
-coordinates all leave the same remainder modulo D + 1; a simplex has one vertex of each remainder 0…D. A point is carried
-into the plane (*elevated*) so that blurring with the taps ½, 1, ½ along the D + 1 axes, after splatting and before
-slicing with barycentric weights, has the variance of a Gaussian of standard deviation 1.
+coordinates all leave the same remainder modulo D + 1; a simplex has one vertex of each remainder 0…D. A point is
+carried into the plane (*elevated*) so that blurring with the taps ½, 1, ½ along the D + 1 axes, after splatting and
+before slicing with barycentric weights, has the variance of a Gaussian of standard deviation 1.
 
 Role: definition, in NumPy, many points at once. Source: Adams, Baek, Davis 2010, Sec. 3 and Appendix.
 """

@@ -20,8 +20,8 @@ def elevated_coordinate(total, j, scaled):
 
 @njit
 def nearest_multiple(coordinate, inverse):
-    """Return which multiple of D + 1 is nearest to a coordinate, halves to even; `inverse` is 1/(D + 1)."""
-    return np.rint(coordinate * inverse)
+    """Return the integer nearest to a coordinate over D + 1, halves to even; `inverse` is 1/(D + 1)."""
+    return round(coordinate * inverse)
 
 
 @njit

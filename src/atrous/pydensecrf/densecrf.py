@@ -14,7 +14,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from numbers import Number
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,9 @@ def _float32(name, value, ndim):
         raise ShapeError(f"Buffer has wrong number of dimensions (expected {ndim}, got {array.ndim}) in {name}.")
     array = np.ascontiguousarray(array, np.float32)
     if np.isnan(array).any():
-        raise ParameterError(f"{name} holds NaN. Probabilities of zero go through unary_from_softmax, which clips them.")
+        raise ParameterError(
+            f"{name} holds NaN. Probabilities of zero go through unary_from_softmax, which clips them."
+        )
     return array
 
 
@@ -251,10 +252,8 @@ class DenseCRF:
 
     def startInference(self) -> tuple[eigen.MatrixXf, eigen.MatrixXf, eigen.MatrixXf]:
         """Return (Q, tmp1, tmp2) for `stepInference`: Q = softmax(−U), or zeros if no unary was set."""
-        if self._unary is None:
-            q = np.zeros((self._labels, self._variables), np.float32, order="F")
-        else:
-            q = self._run(0)
+        nothing = np.zeros((self._labels, self._variables), np.float32, order="F")
+        q = nothing if self._unary is None else self._run(0)
         return eigen.MatrixXf.around(q), eigen.MatrixXf(), eigen.MatrixXf()
 
     def stepInference(self, Q: eigen.MatrixXf, tmp1: eigen.MatrixXf, tmp2: eigen.MatrixXf) -> None:
