@@ -28,7 +28,13 @@ def atrous(*arguments, cwd=None, expect=0, **environment):
 
 
 def test_help_version_and_usage():
-    for words in (["--help"], ["bench", "--help"], ["bench", "conv", "--help"], ["gradcheck", "--help"]):
+    for words in (
+        ["--help"],
+        ["bench", "--help"],
+        ["bench", "conv", "--help"],
+        ["gradcheck", "--help"],
+        ["refine", "--help"],
+    ):
         assert "usage: atrous" in atrous(*words)
     assert atrous("--version").startswith("atrous ")
     assert "demo" in atrous(expect=2)
@@ -225,3 +231,16 @@ def test_pictures_of_every_depth(tmp_path):
         grey = figures.photograph(file)
         assert grey.shape == (40, 50)
         assert 0.2 < grey.mean() < 0.8
+
+
+def test_refine_says_what_it_is_told_wrong(tmp_path):
+    from PIL import Image
+
+    photo, labels, out = (tmp_path / f"{name}.png" for name in ("photo", "labels", "out"))
+    Image.new("RGB", (8, 6)).save(photo)
+    Image.new("RGB", (8, 7), "red").save(labels)
+    assert "8×7" in atrous("refine", photo, labels, "-o", out, expect=1)
+    assert "required: LABELS" in atrous("refine", photo, "-o", out, expect=2)
+    assert "written over" in atrous("refine", photo, labels, "-o", labels, expect=2)
+    assert "deeplab-v2-resnet101" in atrous("refine", "--preset", "list")
+    assert not out.exists()

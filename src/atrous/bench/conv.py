@@ -17,10 +17,10 @@ LEAD = 1.1  # what is quicker by less than a tenth counts as equal on a machine 
 class Contestant:
     """A worker process that times one method."""
 
-    def __init__(self, method, threads):
+    def __init__(self, method, threads, module="atrous.bench.worker"):
         self.method = method
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "atrous.bench.worker", method],
+            [sys.executable, "-m", module, method],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=machine.limited_environment(threads), text=True,
         )  # fmt: skip
 

@@ -239,7 +239,6 @@ def _stage(ax, stage, largest):
     names = np.array(list(stage))
     values = np.array(list(stage.values()))
     places = project(names)
-    draw.dots(ax, *places.T, HOLE, role="silent", size=0.035, zorder=3)
     heard = values > 1e-9
     size = 0.34 * np.sqrt(values[heard] / largest)
     shown = ax.scatter(*places[heard].T, s=(72 * size) ** 2, color=TAPS, linewidths=0.6, edgecolors=ink(TAPS), zorder=4)
@@ -249,7 +248,7 @@ def _stage(ax, stage, largest):
 def impulse_points(seed=1):
     """Return points (P, 2) scattered so densely that every vertex exists, and values (P,) that are 1 at one point."""
     rng = np.random.default_rng(seed)
-    x, y = np.meshgrid(np.linspace(-2.7, 2.7, 23), np.linspace(-2.2, 2.2, 19))
+    x, y = np.meshgrid(np.linspace(-2.7, 2.7, 19), np.linspace(-2.2, 2.2, 16))
     points = np.column_stack([x.ravel(), y.ravel()]) + 0.04 * rng.standard_normal((x.size, 2))
     values = np.zeros(len(points))
     values[np.argmin(((points - (0.12, 0.2)) ** 2).sum(1))] = 1
@@ -284,12 +283,13 @@ def figure_splat_blur_slice(features=None, values=None):
         box = (0.012 + 0.33 * column, 0.505 - 0.49 * row, 0.316, 0.43)
         ax = _window(fig, box, low, high)
         ax.set_title(title, color=ink(colors.get(panel, TAPS)))
-        _mesh(ax, low, high, tint(HOLE, 0.7))
+        if panel not in colors:
+            _mesh(ax, low, high, tint(HOLE, 0.7))
         if panel in colors:
             shown = np.asarray(values) if panel == 0 else sliced
             order = np.argsort(shown, kind="stable")
             strength = shown[order] / shown.max()
-            faces = [tint(colors[panel], 0.1 + 0.9 * s) if s > 1e-3 else HOLE for s in strength]
+            faces = [tint(colors[panel], 0.1 + 0.9 * round(8 * s) / 8) if s > 1e-3 else HOLE for s in strength]
             size = [0.12 if s > 1e-3 and panel == 0 else 0.075 if s > 1e-3 else 0.035 for s in strength]
             dots = ax.scatter(*features[order].T, s=(72 * np.array(size)) ** 2, c=faces, linewidths=0, zorder=4)
             dots.set_gid("input" if panel == 0 else "output")
@@ -363,7 +363,8 @@ def figure_impulse_response(offsets=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
     for panel, (title, values, options, color) in enumerate(panels):
         ax = fig.add_axes((0.06 + 0.322 * panel, 0.02, 0.282, 0.45), xticks=[], yticks=[])
         extent = (-3.05, 3.05, -3.05, 3.05)
-        ax.imshow(values, origin="lower", extent=extent, interpolation="bilinear", **options).set_gid(title)
+        levels = np.rint(25 * values / options["vmax"]) / 25 * options["vmax"]  # few shades, a small file
+        ax.imshow(levels, origin="lower", extent=extent, **options).set_gid(title)
         ax.contour(values if panel < 2 else gauss, [0.1, 0.5, 0.9], extent=extent, colors=[INK], linewidths=0.7,
                    linestyles="solid" if panel < 2 else "dotted")  # fmt: skip
         ax.set_title(title, color=ink(color))

@@ -17,7 +17,7 @@ from atrous._jit import kernel, launch
 from atrous._types import FloatArray
 from atrous.errors import ShapeError
 from atrous.lattice.build import Lattice
-from atrous.lattice.rows import NONE, ONE, clear, collect, copy, padded, spread
+from atrous.lattice.rows import NONE, ONE, clear, collect, copy, padded, spread, sum_rows
 from atrous.lattice.simplex import slice_scale
 
 CHANNELS = 512  # filtered at once; more go in turns, so that extra memory stays bounded
@@ -43,11 +43,7 @@ def _gather(slot_values, first, members, table):
         if v == first.size - 1:
             clear(table[v:])
             continue
-        for j in range(NONE, width, ONE):
-            total = lanes.load(slot_values, np.uintp(members[first[v]]) * width + j)
-            for m in range(first[v] + 1, first[v + 1]):
-                total = lanes.add(total, lanes.load(slot_values, np.uintp(members[m]) * width + j))
-            lanes.store(table, o + j, total)
+        sum_rows(slot_values, members, first[v], first[v + 1], table, o, width)
 
 
 @kernel(parallel=True)

@@ -85,3 +85,27 @@ def spread(rows, corners, weights, start, count, table, width):
                 i = np.uintp(corners[q, r]) * width + j
                 lanes.store(table, i, lanes.add_scaled(lanes.load(table, i), weights[q, r], a))
             j += ONE
+
+
+@njit(nogil=True, error_model="numpy")
+def sum_rows(rows, members, begin, end, out, o, width):
+    """Write to `out` from element o on the sum of the rows members[begin:end], in this order; there is at least one."""
+    j = NONE
+    while j + THREE <= width:
+        i = np.uintp(members[begin]) * width + j
+        a, b, c = lanes.load(rows, i), lanes.load(rows, i + ONE), lanes.load(rows, i + TWO)
+        for m in range(np.uintp(begin + 1), np.uintp(end)):
+            i = np.uintp(members[m]) * width + j
+            a = lanes.add(a, lanes.load(rows, i))
+            b = lanes.add(b, lanes.load(rows, i + ONE))
+            c = lanes.add(c, lanes.load(rows, i + TWO))
+        lanes.store(out, o + j, a)
+        lanes.store(out, o + j + ONE, b)
+        lanes.store(out, o + j + TWO, c)
+        j += THREE
+    while j < width:
+        a = lanes.load(rows, np.uintp(members[begin]) * width + j)
+        for m in range(np.uintp(begin + 1), np.uintp(end)):
+            a = lanes.add(a, lanes.load(rows, np.uintp(members[m]) * width + j))
+        lanes.store(out, o + j, a)
+        j += ONE

@@ -1,0 +1,64 @@
+"""The stages of dense CRF inference, each timed alone, with the bytes that it cannot avoid to move."""
+
+import numpy as np
+
+from atrous._jit import launch
+from atrous.bench.machine import best_of
+from atrous.crf import fused
+from atrous.crf.kernels import bilateral_kernel, spatial_kernel
+from atrous.crf.unary import unary_from_probabilities
+from atrous.lattice import direct
+
+
+def measure(image, probabilities, setting):
+    """Return {"stages": [[name, seconds, bytes or None], …], "points": …, "slots": …, "vertices": …}."""
+    labels, height, width = probabilities.shape
+    unary = unary_from_probabilities(probabilities).reshape(labels, -1)
+    order = fused.strip_order((height, width))
+    kernels = [
+        spatial_kernel((height, width), setting["sxy_gaussian"], np.float32(setting["w_gaussian"])),
+        bilateral_kernel(image, setting["sxy"], setting["srgb"], np.float32(setting["w"])),
+    ]
+    features = [k.features[order] for k in kernels]
+    joined, parts = fused.join("bench", features, ["symmetric"] * 2)
+    logits = fused.to_rows(unary, order, sign=-1, padding=-np.inf)
+    compatibilities = fused.widened(kernels, labels, np.float32)
+    points, wide = logits.shape
+    row = wide * 4
+    corners = joined.corners.shape[1] * 6
+    slots, vertices = len(joined.slots), parts[-1].end
+    values = np.zeros((slots, wide), np.float32)
+    space = np.zeros((2, vertices, wide), np.float32)
+    out = np.empty_like(logits)
+    planes = np.empty_like(unary)
+
+    def one_pass(listen, speak):
+        return lambda: launch(fused._pass, logits, space[0], joined, values, out, listen, speak, False)
+
+    def gather():
+        for part in parts:
+            launch(direct._gather, values, part.first, part.members, space[0][part.begin : part.end])
+
+    def blur():
+        for part, c in zip(parts, compatibilities, strict=True):
+            direct.blur(space[0][part.begin : part.end], space[1][part.begin : part.end], part.neighbours, c)
+
+    def iteration():
+        fused.hear(parts, values, compatibilities, space)
+        one_pass(True, True)()
+
+    softmax = best_of(one_pass(False, False))
+    blurs = sum(len(p.neighbours) * (p.end - p.begin) for p in parts)
+    through_slots, through_vertices = 3 * slots * row, (vertices + 2 * blurs) * row
+    stages = [
+        ("build both lattices", best_of(lambda: fused.join("bench", features, ["symmetric"] * 2)), None),
+        ("labels side by side", best_of(lambda: fused.to_rows(unary, order, sign=-1)), 2 * points * row),
+        ("softmax", softmax, points * row),
+        ("slice", best_of(one_pass(True, False)) - softmax, points * corners + 2 * slots * row),
+        ("splat", best_of(one_pass(False, True)) - softmax, points * corners + slots * row),
+        ("gather vertices", best_of(gather), (slots + vertices) * row),
+        ("blur", best_of(blur), 2 * blurs * row),
+        ("one iteration", best_of(iteration), points * (row + corners) + through_slots + through_vertices),
+        ("back to planes", best_of(lambda: fused.to_planes(logits, order, planes)), 2 * points * row),
+    ]
+    return {"stages": stages, "points": points, "slots": slots, "vertices": vertices, "width": wide}
