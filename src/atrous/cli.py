@@ -62,7 +62,7 @@ def _parser():
     import atrous
 
     parser = argparse.ArgumentParser(
-        prog="atrous", description="DeepLab from scratch: atrous convolution, its gradients and its pictures."
+        prog="atrous", description="DeepLab from scratch: atrous convolution, the dense CRF, gradients and pictures."
     )
     parser.add_argument("--version", action="version", version=f"atrous {atrous.__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
@@ -119,6 +119,14 @@ def _parser():
     conv.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
     conv.add_argument("--peers", action="store_true", help="PyTorch too; install PyTorch's CPU build first")
     conv.add_argument("--plot", metavar="FILE", help="draw the times (PNG or SVG)")
+    crf = _command(subjects, "crf", _bench_crf, "the dense CRF: stages, whole runs, memory, error against exact")
+    crf.add_argument("--cases", choices=("short", "all"), default="short", help="all adds 1024 x 512 (default: short)")
+    crf.add_argument("--size", metavar="W,H,LABELS", help="one image size and number of labels instead")
+    crf.add_argument("--threads", type=int, metavar="T", help="threads of the first contestant (default: all cores)")
+    crf.add_argument(
+        "--peers", action="store_true", help="pydensecrf too; install pydensecrf2 first (it needs a compiler)"
+    )
+    crf.add_argument("--plot", metavar="FILE", help="draw the times (PNG or SVG)")
     _command(subjects, "compile", _bench_compile, "what the first compilation of every kernel costs")
 
     check = _command(commands, "gradcheck", _gradcheck, "check the gradients of atrous, or of a file of yours")
@@ -318,6 +326,34 @@ def _bench_conv(arguments):
         from atrous import figures
 
         figures.save(figures.figure_bench(found), arguments.plot)
+        say(f"plot: {arguments.plot}")
+    return 0
+
+
+def _bench_crf(arguments):
+    from atrous.bench import crf, table
+
+    chosen = crf.SHORT if arguments.cases == "short" else crf.ALL
+    if arguments.size:
+        size = _integers("--size", arguments.size)
+        if len(size) != 3:
+            raise UsageError(f"--size takes W,H,LABELS, got {arguments.size!r}.")
+        chosen = [tuple(size)]
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UsageError(f"--threads takes a positive number, got {arguments.threads}.")
+    say = _printer(arguments)
+    with _progress("bench crf") as progress:
+        found = crf.run(
+            chosen, peers=arguments.peers, threads=arguments.threads, stage_case=chosen[len(chosen) // 2],
+            progress=progress,
+        )  # fmt: skip
+    for line in (*table.environment_lines(found), "", *crf.table(found)):
+        say(line)
+    _write_json(arguments, found)
+    if arguments.plot:
+        from atrous import figures
+
+        figures.save(figures.figure_bench_crf(found), arguments.plot)
         say(f"plot: {arguments.plot}")
     return 0
 

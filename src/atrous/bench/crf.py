@@ -61,8 +61,10 @@ def run(chosen=SHORT, *, peers=False, threads=None, rounds=3, seconds=0.3, stage
                 for label, contestant in contestants.items():
                     replies[label].append(contestant.ask(job))
             _agree(f"{width} x {height}, {labels} labels", replies)
-            for label, contestant in contestants.items():
-                memory = contestant.ask({**job, "memory": True})
+            for label, count, program in names:
+                fresh = Contestant(program, count, MODULE)
+                memory = fresh.ask({**job, "memory": True})
+                fresh.close()
                 rows.append({
                     "size": [width, height], "labels": labels, "iterations": ITERATIONS, "contestant": label,
                     "seconds": min(r["seconds"] for r in replies[label]), **memory,

@@ -27,7 +27,7 @@ def photograph(width, height):
     from PIL import Image
 
     with get_sample_data("grace_hopper.jpg") as file, Image.open(file) as image:
-        return np.ascontiguousarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+        return np.array(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
 
 
 @functools.cache
@@ -133,7 +133,7 @@ def answer(name, job):
         make = atrous_run if name == "atrous" else functools.partial(shim_run, name)
         run = make(image, p, job["iterations"])
     if job.get("memory"):
-        run()
+        make(image[:32, :32].copy(), p[:, :32, :32].copy(), job["iterations"])()
         gc.collect()
         forget_peak()
         level = memory_peak()

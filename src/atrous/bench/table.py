@@ -29,7 +29,8 @@ def conv_table(found):
 def environment_lines(found):
     """Return the machine and its limits as lines of text."""
     e, top = found["environment"], found["limits"]
-    versions = ", ".join(f"{name} {e[name]}" for name in ("python", "numpy", "numba", "torch") if e.get(name))
+    names = ("python", "numpy", "numba", "torch", "pydensecrf")
+    versions = ", ".join(f"{name} {e[name]}" for name in names if e.get(name))
     return [
         f"{e['cpu']}, {e['threads']} of {e['cores']} cores; {versions}; {e['blas']}",
         f"limits of the machine: matrix product {top['gemm_gflops']:.0f} GFLOP/s, copy {top['copy_gbps']:.1f} GB/s",

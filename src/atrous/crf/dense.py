@@ -20,7 +20,6 @@ from atrous.crf.unary import unary_from_probabilities
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.progress import ProgressLine
 
-
 DEFAULT = CRFParams()
 
 

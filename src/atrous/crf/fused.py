@@ -68,12 +68,14 @@ def _normalize(table, joined, columns, modes, separate):
     # Taken out of the tuple here: inside prange, Numba drops `joined.spoken[p, c] *= x` without a word.
     spoken, heard = joined.spoken, joined.heard
     for b in prange(joined.starts.size - 1):
-        slots = joined.slots[joined.starts[b] : joined.starts[b + 1]]
+        local = np.empty(joined.starts[b + 1] - joined.starts[b], table.dtype)
+        for s in range(local.size):
+            local[s] = table[joined.slots[joined.starts[b] + s], 0]
         for p in range(b * joined.block, min(joined.corners.shape[0], (b + 1) * joined.block)):
             for k in range(columns.size - 1):
                 norm = table.dtype.type(TINY)
                 for c in range(columns[k], columns[k + 1]):
-                    norm += spoken[p, c] * table[slots[joined.corners[p, c]], 0]
+                    norm += spoken[p, c] * local[joined.corners[p, c]]
                 whole = table.dtype.type(1) / norm
                 half = np.sqrt(whole)
                 out = half if modes[k] == SYMMETRIC else (whole if modes[k] == BEFORE else table.dtype.type(1))
@@ -304,11 +306,11 @@ def messages(joined, parts, compatibilities, marginals):
     return out
 
 
-def iterate(joined, parts, compatibilities, logits, iterations, *, start=None, watch=None):
+def iterate(joined, parts, compatibilities, logits, iterations, *, start=None, tick=None, watch=None):
     """Run mean field; `logits` (P, width) receives the marginals.
 
-    `start` (P, width) are marginals to begin with, by default softmax(logits). `watch(step, marginals)` is called with
-    a copy after every step; where it returns True, the run ends.
+    `start` (P, width) are marginals to begin with, by default softmax(logits). After every step `tick(step)` is called,
+    and `watch(step, marginals)` with a copy; where the latter returns True, the run ends.
     """
     slot_values = np.empty((len(joined.slots), logits.shape[1]), logits.dtype)
     space = np.empty((2, parts[-1].end, logits.shape[1]), logits.dtype)
@@ -324,6 +326,8 @@ def iterate(joined, parts, compatibilities, logits, iterations, *, start=None, w
         hear(parts, slot_values, compatibilities, space)
         last = step == iterations
         launch(_pass, logits, table, joined, slot_values, seen, True, not last, last or watch is not None)
+        if tick:
+            tick(step)
         if watch and (watch(step, seen) or last):
             logits[...] = seen
             break

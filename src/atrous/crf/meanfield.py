@@ -91,26 +91,26 @@ def _sequential(unary, kernels, iterations, start, self_message, watch):
     return marginals
 
 
-def _fused(owner, unary, kernels, order, out, iterations, start, watch):
+def _fused(owner, unary, kernels, order, out, iterations, start, tick, watch):
     """Run the compiled pass on the points `order` of `unary` (L, P); write their marginals to `out` (L, P)."""
-    joined, parts = fused.join(owner, [k.features[order] for k in kernels], [k.normalization for k in kernels])
+    features = [np.take(k.features, order, axis=0) for k in kernels]
+    joined, parts = fused.join(owner, features, [k.normalization for k in kernels])
+    del features
     logits = fused.to_rows(unary, order, sign=-1, padding=-np.inf)
     compatibilities = fused.widened(kernels, len(unary), unary.dtype)
     begin = None if start is None else fused.to_rows(start, order)
     seen = watch and (lambda step, rows: watch(step, fused.to_planes(rows, order, out)))
-    rows = fused.iterate(joined, parts, compatibilities, logits, iterations, start=begin, watch=seen)
+    rows = fused.iterate(joined, parts, compatibilities, logits, iterations, start=begin, tick=tick, watch=seen)
     return fused.to_planes(rows, order, out)
 
 
-def _watcher(callback, tolerance, progress, iterations):
+def _watcher(callback, tolerance):
     """Return the function that is called with (step, marginals) after each step, or None where nobody wants it."""
-    if callback is None and tolerance is None and not progress:
+    if callback is None and tolerance is None:
         return None
     before = [None]
 
     def watch(step, marginals):
-        if progress:
-            progress(step, iterations, "")
         ended = False
         if tolerance is not None:
             ended = before[0] is not None and float(np.abs(marginals - before[0]).max()) <= tolerance
@@ -277,9 +277,10 @@ def mean_field(
             f'{owner}: method="exact" takes at most {POINTS} points, got {len(order)}. Use "lattice", and '
             "lattice_error to see how far it is from exact."
         )
-    watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance, progress, iterations)
+    tick = (lambda step: progress(step, iterations, "")) if progress else (lambda _: None)
+    watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance)
     if method in ("auto", "lattice") and self_message and not damping:
-        return _fused(owner, energies, kernels, order, out, iterations, start, watch).reshape(shape)
+        return _fused(owner, energies, kernels, order, out, iterations, start, tick, watch).reshape(shape)
 
     def restored(part):
         """Put marginals of the points `order` among the ignored ones."""
@@ -289,7 +290,11 @@ def mean_field(
     picked = energies[:, order]
     chosen = [Kernel(np.ascontiguousarray(k.features[order]), *k[1:]) for k in kernels]
     begin = None if start is None else np.ascontiguousarray(start[:, order])
-    seen = (lambda step, part: watch(step, restored(part))) if watch else (lambda *_: False)
+
+    def seen(step, part):
+        tick(step)
+        return watch is not None and watch(step, restored(part))
+
     if method == "cuda":
         _cuda.require(owner)
         from atrous.crf import cuda

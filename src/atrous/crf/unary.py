@@ -75,7 +75,10 @@ def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner:
             f"{owner}: probabilities must sum to 1 over the first axis ({len(p)} labels), but sum to "
             f"{total[worst]:.4g} at {tuple(map(int, worst))}. Divide by their sum, or move the label axis to the front."
         )
-    return -np.log(np.maximum(p, p.dtype.type(clip)) if clip else p)
+    unary = np.maximum(p, p.dtype.type(clip))
+    with np.errstate(divide="ignore"):  # clip=0 keeps probabilities of 0, whose energy is inf
+        np.log(unary, out=unary)
+    return np.negative(unary, out=unary)
 
 
 def unary_from_labels(
@@ -121,7 +124,9 @@ def unary_from_labels(
     if not (inside | ~known).all():
         bad = labels[known & ~inside][0]
         raise ParameterError(f"{owner}: labels must be 0…{classes - 1} or unknown={unknown}, got {bad}.")
-    wrong = -np.log((1 - confidence) / (classes - 1)) if classes > 1 else 0.0
+    if classes == 1:
+        return np.zeros((1, *labels.shape), dtype)
+    wrong = -np.log((1 - confidence) / (classes - 1))
     unary = np.full((classes, *labels.shape), wrong, dtype)
     unary[:, ~known] = np.log(classes)
     where = np.nonzero(known)

@@ -13,6 +13,7 @@ Everingham et al., PASCAL VOC development kit, VOClabelcolormap.m.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from io import BytesIO
@@ -294,8 +295,10 @@ def _replace(owner, path, content):
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ImageFileError(f"{owner}: cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _opened(owner, file):
@@ -313,6 +316,8 @@ def _opened(owner, file):
         with Image.open(file) as image:
             image.load()
             return image.copy()
+    except Image.DecompressionBombError as error:
+        raise ImageFileError(f"{owner}: {name} is too large for Pillow: {error} Save a smaller one.") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on a broken file
         what = getattr(error, "strerror", None) or "it is no image, or broken or cut short"
         raise ImageFileError(f"{owner}: cannot read {name}: {what} ({type(error).__name__}). Save it anew.") from error

@@ -7,14 +7,14 @@
 `images`      `photograph`, `drawn_scene`, `figure_sparse_dense_2d`
 `fields`      `figure_taps`, `animation_taps`, `figure_stacked`, `figure_gridding`
 `methods`     `figure_im2col`, `figure_interlace`
-`timings`     `figure_bench`
+`timings`     `figure_bench`, `figure_bench_crf`
 `gradients`   `figure_step_sizes`, `figure_planted_fault`
 `lattice`     `figure_lattice_1d`, `figure_lattice_2d`, `figure_splat_blur_slice`, `figure_impulse_response`,
               `figure_lattice_error`, `figure_occupancy`
 `crf`         `figure_belief_maps`, `figure_free_energy`, `figure_grid_against_dense`, `figure_parameters`,
               `figure_exact_against_mean_field`
 
-Every figure function can be called with nothing, except `figure_bench`, which wants results.
+Every figure function can be called with nothing, except `figure_bench` and `figure_bench_crf`, which want results.
 """
 
 from atrous.figures.crf import (
@@ -79,7 +79,7 @@ from atrous.figures.signals import (
     run_chain,
 )
 from atrous.figures.style import find, image_bytes, save, show, show_animation
-from atrous.figures.timings import figure_bench
+from atrous.figures.timings import figure_bench, figure_bench_crf
 from atrous.figures.wavelets import figure_wavelet_planes, noisy_signal, wavelet_planes
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "few_colours",
     "figure_belief_maps",
     "figure_bench",
+    "figure_bench_crf",
     "figure_exact_against_mean_field",
     "figure_free_energy",
     "figure_grid_against_dense",

@@ -417,7 +417,7 @@ def figure_grid_against_dense(scene=None, results=None):
     line = height + 0.6
     fig, ax = canvas(2 * line + 0.1)
     top = fig.get_figheight() - 0.3
-    _show(fig, lefts[0], top, width, scene.image, "picture", role="picture", color=INPUT)
+    _show(fig, lefts[0], top, width, scene.image // 8 * 8 + 4, "picture", role="picture", color=INPUT)
     smooth = {"cmap": ramp(INPUT), "vmin": 0, "vmax": 1.3}
     shades = np.rint(20 * scene.probabilities[1]) / 20
     _show(fig, lefts[1], top, width, shades, "probability, smooth", role="probability", color=INPUT, **smooth)

@@ -248,7 +248,7 @@ def _stage(ax, stage, largest):
 def impulse_points(seed=1):
     """Return points (P, 2) scattered so densely that every vertex exists, and values (P,) that are 1 at one point."""
     rng = np.random.default_rng(seed)
-    x, y = np.meshgrid(np.linspace(-2.7, 2.7, 19), np.linspace(-2.2, 2.2, 16))
+    x, y = np.meshgrid(np.linspace(-2.7, 2.7, 17), np.linspace(-2.2, 2.2, 14))
     points = np.column_stack([x.ravel(), y.ravel()]) + 0.04 * rng.standard_normal((x.size, 2))
     values = np.zeros(len(points))
     values[np.argmin(((points - (0.12, 0.2)) ** 2).sum(1))] = 1

@@ -109,3 +109,53 @@ def _words(results):
     )
     rates = f"GEMM {limits['gemm_gflops']:.0f} GFLOP/s, copy {limits['copy_gbps']:.0f} GB/s"
     return textwrap.fill(f"{facts}; {rates}. {results.get('verdict', '')}", 96)
+
+
+CRF_LOOKS = {"atrous": INK, "atrous, 1 thread": "#3D9BD6", "pydensecrf": GREY}
+
+
+@styled
+def figure_bench_crf(results):
+    """Draw the dense CRF benchmark: whole runs by image and program, and the stages of one of them.
+
+    Parameters
+    ----------
+    results : dict
+        The benchmark's results as read from its JSON: "environment", "limits", "rows", "stages", "errors".
+
+    Returns
+    -------
+    Figure
+        Left the milliseconds of a run, written out, one bar a program (its name as role); right the milliseconds of the
+        stages, with the rate at which each moves the bytes it must.
+    """
+    cases = list(dict.fromkeys((*row["size"], row["labels"]) for row in results["rows"]))
+    names = list(dict.fromkeys(row["contestant"] for row in results["rows"]))
+    stages = (results["stages"] or {"stages": []})["stages"]
+    fig = Figure(figsize=(WIDTH, max(1.2 + 0.22 * len(cases) * (len(names) + 1), 3.0)), layout="constrained")
+    left, right = fig.subplots(1, 2)
+    step = len(names) + 1
+    for row in results["rows"]:
+        place = cases.index((*row["size"], row["labels"])) * step + names.index(row["contestant"])
+        (bar,) = left.barh(place, row["seconds"] * 1e3, 0.9, color=CRF_LOOKS.get(row["contestant"], WRONG))
+        bar.set_gid(row["contestant"])
+        left.text(row["seconds"] * 1e3, place, f" {row['seconds'] * 1e3:.0f}", va="center", fontsize=8)
+    middle = [i * step + (len(names) - 1) / 2 for i in range(len(cases))]
+    left.set_yticks(middle, [f"{w} × {h}\n{n} labels" for w, h, n in cases])
+    left.invert_yaxis()
+    left.set_xlim(0, 1.15 * max(row["seconds"] for row in results["rows"]) * 1e3)
+    left.set_xlabel("ms, ten iterations and the lattices")
+    left.set_title("whole runs", size=9)
+    handles = [left.patches[[p.get_gid() for p in left.patches].index(name)] for name in names]
+    fig.legend(handles, names, loc="outside upper left", ncols=len(names), frameon=False)
+    for place, (_, seconds, moved) in enumerate(stages):
+        right.barh(place, seconds * 1e3, 0.8, color=HOLE)
+        rate = f", {moved / seconds * 1e-9:.0f} GB/s" if moved else ""
+        right.text(seconds * 1e3, place, f" {seconds * 1e3:.1f}{rate}", va="center", fontsize=8)
+    right.set_yticks(range(len(stages)), [name for name, *_ in stages])
+    right.invert_yaxis()
+    right.set_xlim(0, 1.6 * max((seconds for _, seconds, _ in stages), default=1e-3) * 1e3)
+    right.set_xlabel("ms")
+    copy = results["limits"]["copy_gbps"]
+    right.set_title(f"stages; this machine copies {copy:.0f} GB/s", size=9)
+    return fig
