@@ -185,8 +185,10 @@ def test_demo_from_a_read_only_folder_with_an_own_picture(tmp_path):
     finally:
         folder.chmod(0o755)
     pictures = sorted(p.name for p in out.iterdir())
-    assert pictures == ["sparse_and_dense_1d.png", "sparse_and_dense_2d.png"]
-    assert text.rstrip().endswith("sparse_and_dense_2d.png")
+    crf = ["dense_crf.png", "dense_crf_thin.png"]
+    assert pictures == [*crf, "sparse_and_dense_1d.png", "sparse_and_dense_2d.png"]
+    assert text.rstrip().endswith(crf[-1])
+    assert "free energy per pixel" in text
     for method in ("reference", "upsampled", "im2col", "interlace", "direct"):
         assert method in text
     assert "FAIL" not in text

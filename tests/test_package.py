@@ -29,13 +29,14 @@ def module_name(path):
 
 
 FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+CUDA = {name for name in FILES if name.endswith(".cuda")}
 # Importing `__main__` would run the command line.
 MODULES = [name for name in FILES if name != "__main__"]
 
 
 def import_module(name):
     """Import a module of the package; the CUDA loops only where numba.cuda can be imported."""
-    if name == "conv.cuda":
+    if name in CUDA:
         try:
             importlib.import_module("numba.cuda")
         except Exception as error:
@@ -62,7 +63,12 @@ HEAVY = {"numba", "scipy", "matplotlib", "PIL", "pytest"}
         ("import atrous; dir(atrous)", HEAVY | {"numpy"}),
         ("from atrous import assert_gradients, gradcheck, adjoint_error", HEAVY),
         ("from atrous import receptive_field, plan_output_stride, output_size, ParameterError", HEAVY),
+        ("from atrous import bilateral_kernel, exact_marginals, CRF_PRESETS, gaussian_sum, mean_iou", HEAVY),
+        ("import atrous.pydensecrf.utils, atrous.pydensecrf.eigen", HEAVY),
         ("from atrous import atrous_conv", {"scipy", "matplotlib", "PIL"}),
+        ("from atrous import dense_crf, lattice_error, free_energy", {"scipy.sparse", "matplotlib", "PIL"}),
+        ("import atrous.pydensecrf.densecrf", {"scipy.sparse", "matplotlib", "PIL"}),
+        ("from atrous import grid_crf", {"numba", "scipy", "matplotlib", "PIL"}),
     ],
 )
 def test_imports_leave_out_what_they_do_not_need(statement, absent):
@@ -105,7 +111,7 @@ def test_public_names_mean_the_same_whatever_is_imported():
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     # Without numba.cuda the CUDA loops cannot be imported; everything else can.
-    assert set(found["failed"]) <= {"conv.cuda"}, found["failed"]
+    assert set(found["failed"]) <= CUDA, found["failed"]
     assert found["changed"] == []
     assert found["modules"] == []
 
@@ -181,7 +187,7 @@ def test_examples_of_docstrings_run(name):
 def test_there_are_examples_to_run():
     finder = doctest.DocTestFinder()
     with_examples = [name for name in FUNCTIONS if any(t.examples for t in finder.find(getattr(atrous, name), name))]
-    assert {"atrous_conv", "conv_forward", "gradcheck", "receptive_field"} <= set(with_examples)
+    assert {"atrous_conv", "conv_forward", "gradcheck", "receptive_field", "dense_crf"} <= set(with_examples)
 
 
 # Import direction
@@ -190,15 +196,30 @@ def test_there_are_examples_to_run():
 # The name of a folder stands for all its modules, which import each other; "conv" stands for its __init__ alone.
 FOLDERS = {"bench", "figures", "gradients"}
 LEVELS = [
-    {"", "conv", "errors", "progress", "_types"},
-    {"_check", "_jit", "_cuda"},
+    {"", "conv", "lattice", "crf", "layers", "data", "pydensecrf", "errors", "progress", "_types", "_lanes"},
+    {"_check", "_jit", "_cuda", "crf.params", "crf.memory", "data.palettes"},
+    # convolution
     {"conv.padding", "gradients"},
     {"conv.geometry", "conv.chains"},
     {"conv.definition", "conv.reference", "conv.im2col", "conv.taps"},
     {"conv.upsampled", "conv.interlace", "conv.direct", "conv.cuda"},
     {"conv.operators"},
     {"conv.separable"},
-    {"kernels", "checks", "pytest_plugin"},
+    # the lattice
+    {"lattice.geometry", "lattice.exact", "lattice.simplex", "lattice.rows", "layers.resize", "metrics"},
+    {"lattice.reference", "lattice.build"},
+    {"lattice.direct", "lattice.diagonal"},
+    {"lattice.error", "lattice.cuda"},
+    # random fields
+    {"crf.kernels", "crf.unary", "crf.softmax", "crf.grid"},
+    {"crf.reference", "crf.fused"},
+    {"crf.cuda"},
+    {"crf.meanfield"},
+    {"crf.energy", "crf.dense"},
+    {"crf.tiles"},
+    {"pydensecrf.eigen", "pydensecrf.utils"},
+    {"pydensecrf.densecrf"},
+    {"kernels", "checks", "pytest_plugin", "refine"},
     {"figures", "bench", "demo", "cli", "__main__"},
 ]
 PROGRAMS = LEVELS[-1]
@@ -210,15 +231,44 @@ ONLY = {
     "conv.chains": {"_types", "_check", "errors", "conv.padding"},
     "conv.taps": set(),
     "gradients": {"_types", "_check", "errors", "gradients"},
+    "_lanes": set(),
+    # definitions
+    "lattice.geometry": {"_types"},
+    "lattice.exact": {"_types", "_check", "errors"},
+    "lattice.reference": {"_types", "lattice.geometry"},
+    "crf.params": set(),
+    "crf.kernels": {"_types", "_check", "errors"},
+    "crf.unary": {"_types", "_check", "errors"},
+    "crf.reference": {"_types", "_check", "errors", "crf.kernels", "lattice.exact"},
+    "crf.grid": {"_types", "_check", "errors"},
+    # formulas that the loops of CPU and GPU share
+    "lattice.simplex": set(),
+    "lattice.rows": {"_lanes"},
+    "crf.softmax": {"_lanes", "lattice.rows"},
+    # what works without a compiler
+    "crf.memory": {"errors"},
+    "data.palettes": {"_types", "errors"},
+    "layers.resize": {"_types", "_check", "errors"},
+    "metrics": {"_types", "_check", "errors"},
+    "pydensecrf.eigen": {"_types", "errors"},
+    "pydensecrf.utils": {"_types", "errors"},
 }
 
+# Compiled loops and the formulas they share.
+LOOPS = {
+    "_lanes",
+    *("conv.taps", "conv.direct", "conv.cuda"),
+    *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.direct", "lattice.diagonal", "lattice.cuda"),
+    *("crf.softmax", "crf.fused", "crf.cuda"),
+}
 # Which part of the package may import which package of others, at any place; None: everywhere.
 THIRD_PARTY = {
     "numpy": None,
-    "numba": {"_jit", "_cuda", "kernels", "conv.taps", "conv.direct", "conv.cuda", *PROGRAMS},
-    "scipy": PROGRAMS,
+    "numba": LOOPS | {"_jit", "_cuda", "kernels"} | PROGRAMS,
+    "llvmlite": {"_lanes"},
+    "scipy": PROGRAMS | {"crf.grid"},
     "matplotlib": PROGRAMS,
-    "PIL": PROGRAMS,
+    "PIL": PROGRAMS | {"data.palettes", "refine"},
     "pytest": {"pytest_plugin"},
     "torch": PROGRAMS,
     "pydensecrf": PROGRAMS,
@@ -232,7 +282,8 @@ AT_THE_TOP = {
     "torch": set(),
     "pydensecrf": set(),
     "IPython": set(),
-    "numba": {"_jit", "conv.taps", "conv.direct", "conv.cuda"},
+    "numba": LOOPS | {"_jit"},
+    "llvmlite": {"_lanes"},
 }
 
 

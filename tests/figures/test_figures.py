@@ -35,10 +35,23 @@ BENCH = {
 NAMES = sorted(name for name in figures.__all__ if name.startswith("figure_"))
 
 
+BENCH_CRF = {
+    "environment": BENCH["environment"],
+    "limits": BENCH["limits"],
+    "rows": [
+        {"size": [w, h], "labels": n, "contestant": name, "seconds": w * h * n * t}
+        for w, h, n in ((320, 240, 21), (500, 375, 2))
+        for name, t in (("atrous", 1e-8), ("atrous, 1 thread", 2e-8), ("pydensecrf", 1e-7))
+    ],
+    "stages": {"stages": [["build both lattices", 0.02, None], ["softmax", 0.001, 10**7], ["blur", 0.002, 10**8]]},
+}
+RESULTS = {"figure_bench": [BENCH], "figure_bench_crf": [BENCH_CRF]}
+
+
 @pytest.fixture(scope="module")
 def drawn():
     """Return every figure, drawn with its defaults."""
-    return {name: getattr(figures, name)(*([BENCH] if name == "figure_bench" else [])) for name in NAMES}
+    return {name: getattr(figures, name)(*RESULTS.get(name, [])) for name in NAMES}
 
 
 def offsets(fig, role):
@@ -59,7 +72,7 @@ def test_figures_are_readable_and_deterministic(drawn, name):
     assert fig.get_figwidth() == style.WIDTH
     assert fig.get_figheight() < 9.5
     assert all(text.get_fontsize() >= 9 for text in fig.findobj(Text) if text.get_text().strip())
-    again = getattr(figures, name)(*([BENCH] if name == "figure_bench" else []))
+    again = getattr(figures, name)(*RESULTS.get(name, []))
     for kind in ("png", "svg"):
         assert figures.image_bytes(fig, kind, dpi=60) == figures.image_bytes(again, kind, dpi=60)
 
@@ -297,6 +310,13 @@ def test_bench_draws_every_time(drawn):
     assert any("They never cross." in text.replace("\n", " ") for text in words(fig))
     assert any("a processor" in text for text in words(fig))
     assert words(fig).count("12 ms") == 3
+
+
+def test_bench_crf_draws_every_run_and_stage(drawn):
+    fig = drawn["figure_bench_crf"]
+    for name, first in (("atrous", 16.128), ("pydensecrf", 161.28)):
+        np.testing.assert_allclose([bar.get_width() for bar in figures.find(fig, name)], [first, first / 4.3008])
+    assert "1.0, 10 GB/s" in [text.strip() for text in words(fig)]
 
 
 def test_bench_relates_single_layers_to_im2col():

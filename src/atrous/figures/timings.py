@@ -139,7 +139,7 @@ def figure_bench_crf(results):
         place = cases.index((*row["size"], row["labels"])) * step + names.index(row["contestant"])
         (bar,) = left.barh(place, row["seconds"] * 1e3, 0.9, color=CRF_LOOKS.get(row["contestant"], WRONG))
         bar.set_gid(row["contestant"])
-        left.text(row["seconds"] * 1e3, place, f" {row['seconds'] * 1e3:.0f}", va="center", fontsize=8)
+        left.text(row["seconds"] * 1e3, place, f" {row['seconds'] * 1e3:.0f}", va="center", fontsize=9)
     middle = [i * step + (len(names) - 1) / 2 for i in range(len(cases))]
     left.set_yticks(middle, [f"{w} × {h}\n{n} labels" for w, h, n in cases])
     left.invert_yaxis()
@@ -151,7 +151,7 @@ def figure_bench_crf(results):
     for place, (_, seconds, moved) in enumerate(stages):
         right.barh(place, seconds * 1e3, 0.8, color=HOLE)
         rate = f", {moved / seconds * 1e-9:.0f} GB/s" if moved else ""
-        right.text(seconds * 1e3, place, f" {seconds * 1e3:.1f}{rate}", va="center", fontsize=8)
+        right.text(seconds * 1e3, place, f" {seconds * 1e3:.1f}{rate}", va="center", fontsize=9)
     right.set_yticks(range(len(stages)), [name for name, *_ in stages])
     right.invert_yaxis()
     right.set_xlim(0, 1.6 * max((seconds for _, seconds, _ in stages), default=1e-3) * 1e3)

@@ -32,7 +32,7 @@ from atrous.lattice.simplex import (
     ranks_after,
 )
 
-BLOCK = 1024  # points whose vertices share one small table
+BLOCK = 2048  # points whose vertices share one small table
 LANE = 64  # points embedded at once
 WORD_BITS = 62
 EMPTY = np.uint16(65535)
