@@ -1,4 +1,4 @@
-"""Kernels in forked and spawned processes, in several threads, and under the threading layer that bears only one."""
+"""Kernels in forked and spawned processes and in several threads."""
 
 import os
 import subprocess
@@ -71,26 +71,72 @@ def run(tmp_path, way, **environment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", ["default", "workqueue"])
 @pytest.mark.parametrize("way", WAYS)
-def test_workers_get_the_same_bits(tmp_path, way, layer):
+def test_workers_get_the_same_bits(tmp_path, way):
     if "fork" in way and not hasattr(os, "fork"):
         pytest.skip("this system cannot fork")
     if way == "joblib":
         pytest.importorskip("joblib")
-    run(tmp_path, way, **({"NUMBA_THREADING_LAYER": layer} if layer != "default" else {}))
+    run(tmp_path, way)
 
 
-def test_a_forked_child_of_openmp_uses_one_thread(monkeypatch):
-    """What the fork sets, and what `launch` does then, without a fork."""
-    from atrous import _jit, kernels
+@pytest.mark.slow
+def test_workers_live_beside_parallel_code_of_others(tmp_path):
+    """A forked child may not use Numba's own threads where its parent has; these kernels do not need them."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system cannot fork")
+    script = tmp_path / "script.py"
+    script.write_text(
+        PROBLEM
+        + textwrap.dedent("""
+        import numba
 
-    kernels.threading_layer()  # a parallel call
-    monkeypatch.setattr(_jit._process, "orphaned", False)
-    monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
-    _jit._after_fork()
-    assert _jit._process.orphaned
-    ran = []
-    monkeypatch.setitem(_jit._one_thread, "kernel", lambda: lambda *arguments: ran.append(arguments))
-    _jit.launch("kernel", 1, 2)
-    assert ran == [(1, 2)]
+        @numba.njit(parallel=True)
+        def fill(a):
+            for i in numba.prange(a.size):
+                a[i] = i
+
+        if __name__ == "__main__":
+            fill(np.empty(1000))
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                check(pool.map(solve, range(4)))
+    """),
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["equal"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_every_item_is_done_once_and_errors_come_back(monkeypatch, threads):
+    from atrous import _jit
+
+    monkeypatch.setattr(_jit, "thread_count", lambda: threads)
+    for count in (0, 1, 2, 7, 100):
+        done = []
+        _jit.launch(lambda head, tail: done.extend(range(head, tail)), count)  # noqa: B023
+        assert sorted(done) == list(range(count))
+
+    def fails(head, tail):
+        if tail == 100:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        _jit.launch(fails, 100)
+
+
+def test_a_failing_thread_of_a_team_does_not_leave_the_others_waiting(monkeypatch):
+    from atrous import _barrier, _jit
+
+    monkeypatch.setattr(_jit, "thread_count", lambda: 2)
+    monkeypatch.setattr(_jit, "_processors", lambda: 2)
+    _barrier.wait(_barrier.new_barrier(), 1)
+
+    def part(me, size, barrier):
+        if me == 1:
+            raise MemoryError("no room")
+        _barrier.wait(barrier, size)
+
+    with pytest.raises(MemoryError, match="no room"):
+        _jit.launch_team(part)

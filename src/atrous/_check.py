@@ -65,6 +65,37 @@ def integer(owner, name, value, *, least):
     return number
 
 
+def number(owner, name, value, *, least=None):
+    """Return `value` as a finite float of at least `least`; booleans and text are refused."""
+    try:
+        if isinstance(value, (bool, np.bool_, str, bytes)):
+            raise TypeError
+        found = float(value)
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"{owner}: {name} must be a number, got {value!r} of type {type(value).__name__}."
+        ) from None
+    if not math.isfinite(found) or (least is not None and found < least):
+        wanted = "finite" if least is None else f"finite and at least {least}"
+        raise ParameterError(f"{owner}: {name} must be {wanted}, got {value!r}.")
+    return found
+
+
+def real_array(owner, name, value):
+    """Return any array of real numbers, masked and ragged ones refused."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0.0).")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{owner}: {name} must be one rectangular array of numbers, got a ragged sequence.") from None
+    if array.dtype.kind not in "buif":
+        raise DTypeError(f"{owner}: {name} must hold real numbers, got {array.dtype}.")
+    if array.size == 0:
+        raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}. Every axis needs at least one element.")
+    return array
+
+
 def per_axis(owner, name, value, axes, *, least):
     """Return one int for each spatial axis from one int or a sequence of `axes` ints."""
     if np.ndim(value) == 0:

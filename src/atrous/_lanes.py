@@ -11,7 +11,7 @@ Indices are unsigned and count elements of a C-contiguous array from its start; 
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
 WIDTH = 8
@@ -69,6 +69,22 @@ def store(typing, array, index, value):
         return context.get_dummy_value()
 
     return types.none(array, types.uintp, value), generate
+
+
+@intrinsic
+def expect(typing, array, index):
+    """Ask the processor to fetch the cache line of an element that will be read soon."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), word, word, word])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(fetch, [address, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.none(array, types.uintp), generate
 
 
 @intrinsic
@@ -145,6 +161,9 @@ if numba.config.DISABLE_JIT:
     def store(array, index, value):
         """Write eight elements of `array` from `index` on."""
         array.reshape(-1)[int(index) : int(index) + WIDTH] = value
+
+    def expect(array, index):
+        """Do nothing."""
 
     def repeat(number):
         """Return eight times the same number."""

@@ -50,12 +50,9 @@ def _warm_crf(name):
 
 
 def threading_layer() -> tuple[int, str]:
-    """Return Numba's number of threads and its threading layer, which it chooses at a first parallel call."""
+    """Return how many threads a kernel may use, and what kind they are."""
     import numba
 
-    from atrous.conv import direct
-    from atrous.conv.geometry import conv_geometry
+    from atrous._jit import thread_count
 
-    x = np.ones((1, 1, 1, 1, 3), np.float32)
-    direct.forward(x, x, conv_geometry(x.shape, x.shape))
-    return numba.get_num_threads(), "none, JIT is off" if numba.config.DISABLE_JIT else numba.threading_layer()
+    return thread_count(), "none, JIT is off" if numba.config.DISABLE_JIT else "Python threads"

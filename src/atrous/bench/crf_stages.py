@@ -33,11 +33,13 @@ def measure(image, probabilities, setting):
     planes = np.empty_like(unary)
 
     def one_pass(listen, speak):
-        return lambda: launch(fused._pass, logits, space[0], joined, values, out, listen, speak, False)
+        return lambda: launch(
+            fused._pass, len(joined.starts) - 1, logits, space[0], joined, values, out, listen, speak, False
+        )
 
     def gather():
         for part in parts:
-            launch(direct._gather, values, part.first, part.members, space[0][part.begin : part.end])
+            launch(direct._gather, len(part.first), values, part.first, part.members, space[0][part.begin : part.end])
 
     def blur():
         for part, c in zip(parts, compatibilities, strict=True):

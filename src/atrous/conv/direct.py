@@ -7,13 +7,12 @@ vector instructions.
 
 Role: loops; index formulas from `taps`, the same as in `cuda`. NaN and inf reach exactly the outputs whose taps read
 them.
-Zeros around x are skipped, not multiplied. After a parallel call a *forked* process must not call again (the OpenMP
-runtime ends it): use spawn.
+Zeros around x are skipped, not multiplied.
 Cost: 2·macs flops less those on zeros; extra memory none (dw: one line a thread).
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from atrous._jit import kernel, launch
 from atrous.conv.taps import end_output, first_output, is_inside, output_reading, tap_position
@@ -29,10 +28,10 @@ def _reach(k, s, r, p, n, out):
     return np.uintp(a), np.uintp(count), np.uintp(tap_position(a, k, s, r, p))
 
 
-@kernel(parallel=True)
-def _forward(x, w, y, g):
+@kernel()
+def _forward(head, tail, x, w, y, g):
     filters, channels, step = g.f // g.groups, g.c // g.groups, np.uintp(g.sw)
-    for plane in prange(g.n * g.f * g.od):
+    for plane in range(head, tail):
         oz, f, n = plane % g.od, plane // g.od % g.f, plane // (g.od * g.f)
         y[n, f, oz] = 0
         for cw in range(channels):
@@ -53,10 +52,10 @@ def _forward(x, w, y, g):
                                 y[n, f, oz, oy, ox + j] += weight * x[n, c, iz, iy, ix + j * step]
 
 
-@kernel(parallel=True)
-def _backward_input(dy, w, dx, g):
+@kernel()
+def _backward_input(head, tail, dy, w, dx, g):
     filters, channels, step = g.f // g.groups, g.c // g.groups, np.uintp(g.sw)
-    for plane in prange(g.n * g.c * g.d):
+    for plane in range(head, tail):
         iz, c, n = plane % g.d, plane // g.d % g.c, plane // (g.d * g.c)
         dx[n, c, iz] = 0
         for f in range(c // channels * filters, (c // channels + 1) * filters):
@@ -76,10 +75,10 @@ def _backward_input(dy, w, dx, g):
                                 dx[n, c, iz, iy, ix + j * step] += weight * dy[n, f, oz, oy, ox + j]
 
 
-@kernel(parallel=True)
-def _backward_weight(dy, x, dw, g):
+@kernel()
+def _backward_weight(head, tail, dy, x, dw, g):
     filters, channels, step = g.f // g.groups, g.c // g.groups, np.uintp(g.sw)
-    for pair in prange(g.f * channels):
+    for pair in range(head, tail):
         f, cw = pair // channels, pair % channels
         c = f // filters * channels + cw
         # One partial sum for each column: the additions of a line are then independent of each other.
@@ -114,19 +113,19 @@ def plain(a):
 def forward(x, w, g):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW)."""
     y = np.empty((g.n, g.f, *g.out), x.dtype)
-    launch(_forward, plain(x), plain(w), y, g)
+    launch(_forward, g.n * g.f * g.od, plain(x), plain(w), y, g)
     return y
 
 
 def backward_input(dy, w, g):
     """Return dx (N, C, D, H, W)."""
     dx = np.empty((g.n, g.c, *g.size), dy.dtype)
-    launch(_backward_input, plain(dy), plain(w), dx, g)
+    launch(_backward_input, g.n * g.c * g.d, plain(dy), plain(w), dx, g)
     return dx
 
 
 def backward_weight(dy, x, g):
     """Return dw (F, C/groups, KD, KH, KW)."""
     dw = np.empty((g.f, g.c // g.groups, *g.kernel), dy.dtype)
-    launch(_backward_weight, plain(dy), plain(x), dw, g)
+    launch(_backward_weight, g.f * (g.c // g.groups), plain(dy), plain(x), dw, g)
     return dw

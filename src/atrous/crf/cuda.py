@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from atrous.crf.meanfield import row_sums
+from atrous.crf.kernels import row_sums
 from atrous.lattice.build import build_lattice
 from atrous.lattice.cuda import build, grid, lattice_filter
 from atrous.lattice.diagonal import lattice_diagonal

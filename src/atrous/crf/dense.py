@@ -13,7 +13,7 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.crf.kernels import NORMALIZATIONS, _sigmas, bilateral_kernel, spatial_kernel
-from atrous.crf.meanfield import mean_field
+from atrous.crf.meanfield import METHODS, few_enough, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.params import CRF_PRESETS, CRFParams
 from atrous.crf.unary import unary_from_probabilities
@@ -36,15 +36,13 @@ def _params(owner, params, iterations, normalization):
     for name in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
         _sigmas(owner, name, getattr(params, name), 1)
     for name in ("bilateral_weight", "spatial_weight"):
-        weight = getattr(params, name)
-        if np.ndim(weight) or not np.isfinite(weight):
-            raise ParameterError(f"{owner}: {name} must be a finite number, got {weight!r}.")
+        _check.number(owner, name, getattr(params, name))
     return params
 
 
 def _image(owner, image, size, intensity_scale):
     """Return the image as (H, W, C) of real numbers in levels 0–255."""
-    image = np.asarray(image)
+    image = _check.real_array(owner, "image", image)
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[:2] != size or image.shape[2] == 0:
@@ -52,11 +50,10 @@ def _image(owner, image, size, intensity_scale):
             f"{owner}: image must be {size} + (channels,) like the probabilities (L, H, W), got shape {image.shape}. "
             "Resize one to the other; the order is (height, width)."
         )
-    if image.dtype.kind not in "buif":
-        raise DTypeError(f"{owner}: image must hold real numbers, got {image.dtype}.")
     if intensity_scale is not None:
-        if not np.ndim(intensity_scale) == 0 or not np.isfinite(intensity_scale) or intensity_scale <= 0:
-            raise ParameterError(f"{owner}: intensity_scale must be a positive number, got {intensity_scale!r}.")
+        intensity_scale = _check.number(owner, "intensity_scale", intensity_scale, least=0)
+        if not intensity_scale:
+            raise ParameterError(f"{owner}: intensity_scale must be positive, got 0.")
         return image * (np.float32(intensity_scale) if image.dtype != np.float64 else float(intensity_scale))
     if image.dtype.kind == "f" and image.max() <= 1:
         raise ParameterError(
@@ -131,17 +128,21 @@ def dense_crf(
     [0, 0, 0, 0, 1, 1, 1, 1]
     """
     owner = "dense_crf"
-    shape = np.shape(probabilities)
+    probabilities = _check.real_array(owner, "probabilities", probabilities)
+    shape = probabilities.shape
     if len(shape) != 3:
         raise ShapeError(
             f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
             "One foreground map p: np.stack([1 - p, p])."
         )
     params = _params(owner, params, iterations, normalization)
-    itemsize = 8 if getattr(probabilities, "dtype", None) == np.float64 else 4
-    if method != "exact":
-        channels = np.shape(image)[2] if np.ndim(image) == 3 else 1
-        needed = mean_field_bytes(shape[1] * shape[2], shape[0], (2, 2 + channels), itemsize)
+    itemsize = 8 if probabilities.dtype.kind == "f" and probabilities.dtype.itemsize >= 8 else 4
+    _check.one_of(owner, "method", method, METHODS)
+    if method == "exact":
+        few_enough(owner, shape[1] * shape[2])
+    else:
+        channels = getattr(image, "shape", (0, 0, 3))[2:] or (1,)
+        needed = mean_field_bytes(shape[1] * shape[2], shape[0], (2, 2 + channels[0]), itemsize)
         refuse_too_large(owner, needed, "Use dense_crf_tiled, fewer labels or a smaller image.")
     image = _image(owner, image, shape[1:], intensity_scale)
     unary = unary_from_probabilities(probabilities, owner=owner)

@@ -15,20 +15,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from atrous import _lanes as lanes
-from atrous._jit import kernel, launch
+from atrous._barrier import wait
+from atrous._jit import kernel, launch, launch_team
 from atrous._types import Array
+from atrous.crf.kernels import NORMALIZATIONS, TINY
 from atrous.crf.softmax import softmax_rows
 from atrous.lattice import build, direct
-from atrous.lattice.rows import NONE, ONE, clear, collect, copy, padded, spread
+from atrous.lattice.rows import NONE, ONE, clear, collect, copy, copy_rows, padded, spread
 from atrous.lattice.simplex import slice_scale
 
 GROUP = 64  # points that are done together, so that their rows stay in the innermost cache
-NORMALIZATIONS = ("none", "before", "after", "symmetric")
 NONE_AT_ALL, BEFORE, AFTER, SYMMETRIC = range(4)
-TINY = 1e-20  # added to sums of kernel rows before division, as in Krähenbühl's and Koltun's code
+PATCH = 512  # points that are moved together between planes and rows: lines of the planes are used whole
 
 
 class Joined(NamedTuple):
@@ -52,9 +52,9 @@ class Part(NamedTuple):
     neighbours: Array
 
 
-@kernel(parallel=True)
-def _speak_ones(corners, weights, starts, block, slot_values):
-    for b in prange(starts.size - 1):
+@kernel()
+def _speak_ones(head, tail, corners, weights, starts, block, slot_values):
+    for b in range(head, tail):
         table = slot_values[starts[b] : starts[b + 1]]
         clear(table)
         for p in range(b * block, min(corners.shape[0], (b + 1) * block)):
@@ -62,12 +62,11 @@ def _speak_ones(corners, weights, starts, block, slot_values):
                 table[corners[p, c], 0] += weights[p, c]
 
 
-@kernel(parallel=True)
-def _normalize(table, joined, columns, modes, separate):
+@kernel()
+def _normalize(head, tail, table, joined, columns, modes, separate):
     """Divide the weights of each lattice by the sum of its kernel's row, on one way or by its root on both."""
-    # Taken out of the tuple here: inside prange, Numba drops `joined.spoken[p, c] *= x` without a word.
     spoken, heard = joined.spoken, joined.heard
-    for b in prange(joined.starts.size - 1):
+    for b in range(head, tail):
         local = np.empty(joined.starts[b + 1] - joined.starts[b], table.dtype)
         for s in range(local.size):
             local[s] = table[joined.slots[joined.starts[b] + s], 0]
@@ -86,11 +85,11 @@ def _normalize(table, joined, columns, modes, separate):
                         heard[p, c] *= back
 
 
-@kernel(parallel=True)
-def _mix(source, matrix, target):
+@kernel()
+def _mix(head, tail, source, matrix, target):
     """Multiply each row with a matrix (width, width)."""
     width = np.uintp(source.shape[1])
-    for v in prange(source.shape[0]):
+    for v in range(head, tail):
         o = np.uintp(v) * width
         for j in range(NONE, width, ONE):
             total = lanes.repeat(source.dtype.type(0))
@@ -99,19 +98,18 @@ def _mix(source, matrix, target):
             lanes.store(target, o + j, total)
 
 
-@kernel(parallel=True)
-def _pass(logits, table, joined, slot_values, marginals, listen, speak, keep):
+@kernel()
+def _pass(head, tail, logits, table, joined, slot_values, marginals, listen, speak, keep):
     """One step of all points: logits + what they hear → softmax → what they say, or where `keep` the marginals."""
     width = logits.shape[1]
-    for b in prange(joined.starts.size - 1):
+    for b in range(head, tail):
         begin, end = joined.starts[b], joined.starts[b + 1]
         first_point = b * joined.block
         last_point = min(logits.shape[0], first_point + joined.block)
         rows = np.empty((GROUP, width), logits.dtype)
         local = np.empty((end - begin if listen else 0, width), logits.dtype)
         if listen:
-            for s in range(begin, end):
-                copy(table, np.int64(joined.slots[s]), local, s - begin, 1, width)
+            copy_rows(table, joined.slots[begin:end], local)
         spoken = slot_values[begin:end]
         if speak:
             clear(spoken)
@@ -127,11 +125,11 @@ def _pass(logits, table, joined, slot_values, marginals, listen, speak, keep):
                 copy(rows, 0, marginals, p, count, width)
 
 
-@kernel(parallel=True)
-def _speak(marginals, joined, slot_values):
+@kernel()
+def _speak(head, tail, marginals, joined, slot_values):
     """Splat given marginals, for a warm start."""
     width = marginals.shape[1]
-    for b in prange(joined.starts.size - 1):
+    for b in range(head, tail):
         spoken = slot_values[joined.starts[b] : joined.starts[b + 1]]
         clear(spoken)
         begin = b * joined.block
@@ -139,50 +137,49 @@ def _speak(marginals, joined, slot_values):
         spread(marginals[begin : begin + count], joined.corners, joined.spoken, begin, count, spoken, width)
 
 
-@kernel(parallel=True)
-def _listen(table, joined, messages):
+@kernel()
+def _listen(head, tail, table, joined, messages):
     """Write the messages themselves (P, width), which a pass never does."""
     width = messages.shape[1]
-    for b in prange(joined.starts.size - 1):
+    for b in range(head, tail):
         begin, end = joined.starts[b], joined.starts[b + 1]
         local = np.empty((end - begin, width), table.dtype)
-        for s in range(begin, end):
-            copy(table, np.int64(joined.slots[s]), local, s - begin, 1, width)
+        copy_rows(table, joined.slots[begin:end], local)
         point = b * joined.block
         count = min(joined.block, messages.shape[0] - point)
         clear(messages[point : point + count])
         collect(local, joined.corners, joined.heard, point, count, messages[point : point + count], width)
 
 
-@kernel(parallel=True)
-def _to_rows(planes, order, sign, padding, rows):
+@kernel()
+def _to_rows(head, tail, planes, order, sign, padding, rows):
     """Row p holds sign·planes[:, order[p]], then `padding`."""
     labels, width = planes.shape[0], rows.shape[1]
-    for b in prange(-(-rows.shape[0] // GROUP)):
+    for b in range(head, tail):
         for j in range(width):
-            for p in range(b * GROUP, min(rows.shape[0], (b + 1) * GROUP)):
+            for p in range(b * PATCH, min(rows.shape[0], (b + 1) * PATCH)):
                 rows[p, j] = sign * planes[j, order[p]] if j < labels else padding
 
 
-@kernel(parallel=True)
-def _to_planes(rows, order, planes):
+@kernel()
+def _to_planes(head, tail, rows, order, planes):
     """planes[:, order[p]] becomes row p."""
-    for b in prange(-(-rows.shape[0] // GROUP)):
+    for b in range(head, tail):
         for j in range(planes.shape[0]):
-            for p in range(b * GROUP, min(rows.shape[0], (b + 1) * GROUP)):
+            for p in range(b * PATCH, min(rows.shape[0], (b + 1) * PATCH)):
                 planes[j, order[p]] = rows[p, j]
 
 
 def to_rows(planes, order, *, sign=1, padding=0):
     """Return an array (P, width) of the planes (L, P) in another order of points, labels side by side."""
     rows = np.empty((len(order), padded(len(planes))), planes.dtype)
-    launch(_to_rows, planes, order, planes.dtype.type(sign), planes.dtype.type(padding), rows)
+    launch(_to_rows, -(-len(order) // PATCH), planes, order, planes.dtype.type(sign), planes.dtype.type(padding), rows)
     return rows
 
 
 def to_planes(rows, order, planes):
     """Write rows (P, width) into planes (L, ...) at the points `order` and return these: the inverse of `to_rows`."""
-    launch(_to_planes, rows, order, planes)
+    launch(_to_planes, -(-len(order) // PATCH), rows, order, planes)
     return planes
 
 
@@ -244,10 +241,11 @@ def join(owner, features, normalizations, *, silent=0):
     heard = spoken if np.isin(modes, (NONE_AT_ALL, SYMMETRIC)).all() else spoken.copy()
     joined = Joined(corners, spoken, heard, starts, slots, block)
     if modes.any():
+        blocks = len(counts)
         values = np.zeros((len(slots), padded(1)), dtype)
-        launch(_speak_ones, corners, spoken, starts, block, values)
+        launch(_speak_ones, blocks, corners, spoken, starts, block, values)
         table = hear(parts, values, [np.ones(values.shape[1], dtype)] * len(parts))
-        launch(_normalize, table, joined, columns, modes, heard is not spoken)
+        launch(_normalize, blocks, table, joined, columns, modes, heard is not spoken)
     return joined, parts
 
 
@@ -266,10 +264,10 @@ def hear(parts, slot_values, compatibilities, space=None):
             here, there = there, here
         scale = slot_values.dtype.type(slice_scale(len(part.neighbours) - 1))
         factors = np.full(width, scale) if compatibility.ndim == 2 else compatibility * scale
-        launch(direct._gather, slot_values, part.first, part.members, here)
+        launch(direct._gather, len(part.first), slot_values, part.first, part.members, here)
         here, there = direct.blur(here, there, part.neighbours, factors)
         if compatibility.ndim == 2:
-            launch(_mix, here, compatibility, there)
+            launch(_mix, len(here), here, compatibility, there)
     return table
 
 
@@ -279,7 +277,7 @@ def softmax(logits):
         np.empty((0, 0), np.uint16), logits[:0], logits[:0], np.zeros(-(-len(logits) // build.BLOCK) + 1, np.int64),
         np.empty(0, np.int32), build.BLOCK,
     )  # fmt: skip
-    launch(_pass, logits, logits, one_block, logits[:0], logits, False, False, True)
+    launch(_pass, len(one_block.starts) - 1, logits, logits, one_block, logits[:0], logits, False, False, True)
     return logits
 
 
@@ -300,10 +298,44 @@ def widened(kernels, labels, dtype):
 def messages(joined, parts, compatibilities, marginals):
     """Return what all kernels together add to the logits, (P, width), given marginals (P, width)."""
     slot_values = np.empty((len(joined.slots), marginals.shape[1]), marginals.dtype)
-    launch(_speak, marginals, joined, slot_values)
+    launch(_speak, len(joined.starts) - 1, marginals, joined, slot_values)
     out = np.empty_like(marginals)
-    launch(_listen, hear(parts, slot_values, compatibilities), joined, out)
+    launch(_listen, len(joined.starts) - 1, hear(parts, slot_values, compatibilities), joined, out)
     return out
+
+
+@kernel()
+def _steps(me, size, barrier, steps, listens, joined, parts, factors, matrices, space, logits, slot_values, out, ends):
+    """Run some steps; each thread does the same share of every stage and waits for the others after it.
+
+    `listens` says that the first step hears what is in the slots, else it is softmax(logits); `ends` that the last one
+    only writes marginals to `out` and says nothing. `factors` (kernels, width) and `matrices` (kernels, width, width),
+    or (kernels, 0, 0) where no kernel needs one, are what `hear` applies.
+    """
+    blocks = joined.starts.size - 1
+    for step in range(steps):
+        if step > 0 or listens:
+            for k in range(len(parts)):
+                part = parts[k]
+                rows, axes = part.first.size, part.neighbours.shape[0]
+                head, tail = rows * me // size, rows * (me + 1) // size
+                here, there = space[0][part.begin : part.end], space[1][part.begin : part.end]
+                if (axes + (matrices.shape[1] > 0)) % 2 == 1:
+                    here, there = there, here
+                direct._gather(head, tail, slot_values, part.first, part.members, here)
+                wait(barrier, size)
+                for axis in range(axes):
+                    direct._blur(head, tail, here, part.neighbours[axis], factors[k if axis == axes - 1 else -1], there)
+                    here, there = there, here
+                    wait(barrier, size)
+                if matrices.shape[1] > 0:
+                    _mix(head, tail, here, matrices[k], there)
+                    wait(barrier, size)
+        heard, last = step > 0 or listens, ends and step == steps - 1
+        head, tail = blocks * me // size, blocks * (me + 1) // size
+        keeps = step == steps - 1 and out.size > 0
+        _pass(head, tail, logits, space[0], joined, slot_values, out, heard, not last, keeps)
+        wait(barrier, size)
 
 
 def iterate(joined, parts, compatibilities, logits, iterations, *, start=None, tick=None, watch=None):
@@ -312,23 +344,50 @@ def iterate(joined, parts, compatibilities, logits, iterations, *, start=None, t
     `start` (P, width) are marginals to begin with, by default softmax(logits). After every step `tick(step)` is called,
     and `watch(step, marginals)` with a copy; where the latter returns True, the run ends.
     """
-    slot_values = np.empty((len(joined.slots), logits.shape[1]), logits.dtype)
-    space = np.empty((2, parts[-1].end, logits.shape[1]), logits.dtype)
-    table = space[0]
+    if iterations == 0:
+        if start is not None:
+            logits[...] = start
+            return logits
+        return softmax(logits)
+    width = logits.shape[1]
+    slot_values = np.empty((len(joined.slots), width), logits.dtype)
+    space = np.empty((2, parts[-1].end, width), logits.dtype)
+    factors, matrices = _applied(parts, compatibilities)
+    nothing = logits[:0]
+
+    def steps(count, out, *, listens, ends):
+        launch_team(
+            _steps, count, listens, joined, tuple(parts), factors, matrices, space, logits, slot_values, out, ends
+        )
+
     if start is not None:
-        launch(_speak, start, joined, slot_values)
-    elif iterations == 0:
-        launch(_pass, logits, table, joined, slot_values, logits, False, False, True)
-    else:
-        launch(_pass, logits, table, joined, slot_values, logits, False, True, False)
-    seen = np.empty_like(logits) if watch else logits
+        launch(_speak, len(joined.starts) - 1, start, joined, slot_values)
+    if not tick and not watch:
+        steps(iterations + (start is None), logits, listens=start is not None, ends=True)
+        return logits
+    seen = np.empty_like(logits) if watch else nothing
+    if start is None:
+        steps(1, nothing, listens=False, ends=False)
     for step in range(1, iterations + 1):
-        hear(parts, slot_values, compatibilities, space)
         last = step == iterations
-        launch(_pass, logits, table, joined, slot_values, seen, True, not last, last or watch is not None)
+        steps(1, logits if last and not watch else seen, listens=True, ends=last)
         if tick:
             tick(step)
         if watch and (watch(step, seen) or last):
             logits[...] = seen
             break
     return logits
+
+
+def _applied(parts, compatibilities):
+    """Return factors (kernels + 1, width), the last row ones, and matrices, empty where all kernels do with factors."""
+    width, dtype = len(compatibilities[0]), compatibilities[0].dtype
+    scales = [dtype.type(slice_scale(len(p.neighbours) - 1)) for p in parts]
+    factors = np.ones((len(parts) + 1, width), dtype)
+    if not any(c.ndim == 2 for c in compatibilities):
+        for k, (c, scale) in enumerate(zip(compatibilities, scales, strict=True)):
+            factors[k] = c * scale
+        return factors, np.empty((len(parts), 0, 0), dtype)
+    for k, scale in enumerate(scales):
+        factors[k] = scale
+    return factors, np.stack([c if c.ndim == 2 else np.diag(c) for c in compatibilities])

@@ -15,6 +15,7 @@ from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
 NORMALIZATIONS = ("none", "before", "after", "symmetric")
+TINY = 1e-20  # added to sums of kernel rows before division, as in Krähenbühl's and Koltun's code
 
 
 class Kernel(NamedTuple):
@@ -31,6 +32,8 @@ class Kernel(NamedTuple):
 def _sigmas(owner, name, sigma, count):
     """Return `count` positive finite numbers from one number or a sequence."""
     try:
+        if np.asarray(sigma).dtype.kind not in "iuf":
+            raise TypeError
         values = np.asarray(sigma, np.float64)
     except (TypeError, ValueError):
         raise ParameterError(f"{owner}: {name} must be a number or {count} of them, got {sigma!r}.") from None
@@ -158,13 +161,11 @@ def bilateral_kernel(
     [[0.0, 0.0, 2.0], [0.012500000186264515, 0.0, 2.0]]
     """
     owner = "bilateral_kernel"
-    image = np.asarray(image)
-    if image.ndim < 2 or image.size == 0:
+    image = _check.real_array(owner, "image", image)
+    if image.ndim < 2:
         raise ShapeError(
             f"{owner}: image must be (H, W, C) or (D, H, W, C), got shape {image.shape}. Grey: image[..., None]."
         )
-    if image.dtype.kind not in "buif":
-        raise DTypeError(f"{owner}: image must hold real numbers, got {image.dtype}.")
     _check.one_of(owner, "normalization", normalization, NORMALIZATIONS)
     dtype = _dtype(owner, dtype)
     shape = image.shape[:-1]
@@ -183,7 +184,10 @@ def bilateral_kernel(
 
 def check_kernels(owner, kernels, points, labels, dtype):
     """Return a list of Kernel with arrays of one dtype, shapes that fit, and compatibilities as arrays."""
-    kernels = [kernels] if isinstance(kernels, Kernel) else list(kernels)
+    try:
+        kernels = [kernels] if isinstance(kernels, Kernel) else list(kernels)
+    except TypeError:
+        raise DTypeError(f"{owner}: kernels must be a Kernel or a list of them, got {kernels!r}.") from None
     checked = []
     for i, k in enumerate(kernels):
         if not isinstance(k, Kernel):
@@ -196,16 +200,31 @@ def check_kernels(owner, kernels, points, labels, dtype):
         if not np.isfinite(features).all():
             raise ParameterError(f"{owner}: kernels[{i}].features holds NaN or inf.")
         _check.one_of(owner, f"kernels[{i}].normalization", k.normalization, NORMALIZATIONS)
-        compatibility = np.asarray(k.compatibility)
+        try:
+            compatibility = np.asarray(k.compatibility)
+        except ValueError:
+            raise ShapeError(f"{owner}: kernels[{i}].compatibility is a ragged sequence, no array.") from None
         if compatibility.dtype.kind not in "buif" or compatibility.shape not in ((), (labels,), (labels, labels)):
             raise ShapeError(
                 f"{owner}: kernels[{i}].compatibility must be a number, a vector ({labels},) or a matrix "
                 f"({labels}, {labels}), got {compatibility.dtype} of shape {compatibility.shape}."
             )
+        with np.errstate(over="ignore"):
+            compatibility = compatibility.astype(dtype)
         if not np.isfinite(compatibility).all():
-            raise ParameterError(f"{owner}: kernels[{i}].compatibility holds NaN or inf.")
-        checked.append(Kernel(np.ascontiguousarray(features), compatibility.astype(dtype), k.normalization))
+            raise ParameterError(f"{owner}: kernels[{i}].compatibility must be finite in {dtype}.")
+        checked.append(Kernel(np.ascontiguousarray(features), compatibility, k.normalization))
     return checked
+
+
+def row_sums(sums, itself):
+    """Return what to divide by: sums of kernel rows; inf, so that nothing is heard, where only rounding is left.
+
+    `itself` is what was taken off the sums, None where the self-message is kept.
+    """
+    if itself is None:
+        return sums + sums.dtype.type(TINY)
+    return np.where(sums > 64 * np.finfo(sums.dtype).eps * itself, sums, np.inf).astype(sums.dtype)
 
 
 def agreement(compatibility, filtered):

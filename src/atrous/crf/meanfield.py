@@ -13,7 +13,7 @@ import numpy as np
 from atrous import _check, _cuda
 from atrous._types import Array, FloatArray
 from atrous.crf import fused
-from atrous.crf.kernels import Kernel, agreement, check_kernels
+from atrous.crf.kernels import Kernel, agreement, check_kernels, row_sums
 from atrous.crf.reference import POINTS, kernel_matrix, softmax
 from atrous.errors import ParameterError, ShapeError
 from atrous.lattice.build import build_lattice
@@ -22,16 +22,6 @@ from atrous.lattice.direct import lattice_filter
 
 METHODS = ("auto", "lattice", "exact", "cuda")
 UPDATES = ("parallel", "sequential")
-
-
-def row_sums(sums, itself):
-    """Return what to divide by: sums of kernel rows; inf, so that nothing is heard, where only rounding is left.
-
-    `itself` is what was taken off the sums, None where the self-message is kept.
-    """
-    if itself is None:
-        return sums + sums.dtype.type(fused.TINY)
-    return np.where(sums > 64 * np.finfo(sums.dtype).eps * itself, sums, np.inf).astype(sums.dtype)
 
 
 def lattice_operator(kernel, *, self_message=True):
@@ -148,6 +138,15 @@ def _constrain(owner, unary, fixed, shape):
     return unary
 
 
+def few_enough(owner, points):
+    """Refuse more points than there can be matrices of all pairs for."""
+    if points > POINTS:
+        raise ParameterError(
+            f'{owner}: method="exact" takes at most {POINTS} points, got {points}. Use "lattice", and lattice_error to '
+            "see how far it is from exact."
+        )
+
+
 def _check_energies(owner, energies):
     # The minimum over the labels is NaN or -inf where any is, and +inf where all are.
     low = energies.min(0)
@@ -252,8 +251,13 @@ def mean_field(
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     _check.one_of(owner, "method", method, METHODS)
     _check.one_of(owner, "update", update, UPDATES)
-    if not 0 <= damping < 1:
+    damping = _check.number(owner, "damping", damping, least=0)
+    if damping >= 1:
         raise ParameterError(f"{owner}: damping must be in [0, 1), got {damping!r}.")
+    if tolerance is not None:
+        tolerance = _check.number(owner, "tolerance", tolerance, least=0)
+    if callback is not None and not callable(callback):
+        raise ParameterError(f"{owner}: callback must be a function of (step, marginals), got {callback!r}.")
     if update == "sequential" and (method != "exact" or damping):
         raise ParameterError(f'{owner}: update="sequential" needs method="exact" and damping=0.')
     if fixed is not None:
@@ -272,12 +276,9 @@ def mean_field(
         out = softmax(-energies)
     if len(order) == 0 or not kernels or (iterations == 0 and start is None):
         return softmax(-energies).reshape(shape)
-    if len(order) > POINTS and method == "exact":
-        raise ParameterError(
-            f'{owner}: method="exact" takes at most {POINTS} points, got {len(order)}. Use "lattice", and '
-            "lattice_error to see how far it is from exact."
-        )
-    tick = (lambda step: progress(step, iterations, "")) if progress else (lambda _: None)
+    if method == "exact":
+        few_enough(owner, len(order))
+    tick = (lambda step: progress(step, iterations, "")) if progress else None
     watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance)
     if method in ("auto", "lattice") and self_message and not damping:
         return _fused(owner, energies, kernels, order, out, iterations, start, tick, watch).reshape(shape)
@@ -292,7 +293,8 @@ def mean_field(
     begin = None if start is None else np.ascontiguousarray(start[:, order])
 
     def seen(step, part):
-        tick(step)
+        if tick:
+            tick(step)
         return watch is not None and watch(step, restored(part))
 
     if method == "cuda":

@@ -16,14 +16,9 @@ CLIP = 1e-5  # a probability of zero would be final; pydensecrf's helper takes t
 
 def as_float(owner, name, value):
     """Return any real array as float32, or float64 if it is that."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0.0).")
-    array = np.asarray(value)
-    if array.dtype.kind not in "buif":
-        raise DTypeError(f"{owner}: {name} must hold real numbers, got {array.dtype}.")
-    if array.size == 0:
-        raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}.")
-    return array.astype(np.float64 if array.dtype == np.float64 else np.float32, copy=False)
+    array = _check.real_array(owner, name, value)
+    wide = array.dtype.kind == "f" and array.dtype.itemsize >= 8
+    return array.astype(np.float64 if wide else np.float32, copy=False)
 
 
 def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner: str | None = None) -> FloatArray:

@@ -16,7 +16,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from atrous import _check
 from atrous._jit import kernel, launch
@@ -35,6 +35,7 @@ from atrous.lattice.simplex import (
 BLOCK = 2048  # points whose vertices share one small table
 LANE = 64  # points embedded at once
 WORD_BITS = 62
+PIECE = 16384  # vertices whose neighbours one thread looks for
 EMPTY = np.uint16(65535)
 # Beyond, the spacing of floating-point numbers approaches that of the lattice and weights become meaningless.
 REACH = {np.dtype(np.float32): 2.0**20, np.dtype(np.float64): 2.0**48}
@@ -80,31 +81,11 @@ class Packing(NamedTuple):
     words: int
 
 
-@kernel(parallel=True)
-def _bounds(features, low, high):
-    """Smallest and largest feature of each block and axis; NaN anywhere makes both NaN."""
-    count, axes = features.shape
-    blocks = low.shape[0]
-    size = -(-count // blocks)
-    for b in prange(blocks):
-        for j in range(axes):
-            small, large = features[b * size, j], features[b * size, j]
-            for p in range(b * size, min(count, (b + 1) * size)):
-                f = features[p, j]
-                if not f >= small:
-                    small = f
-                if not f <= large:
-                    large = f
-            low[b, j], high[b, j] = small, large
-
-
 def feature_bounds(features):
     """Return the smallest and the largest feature of each axis, NaN where an axis holds one."""
-    size = -(-len(features) // min(64, len(features)))
-    blocks = -(-len(features) // size)
-    low, high = np.empty((2, blocks, features.shape[1]), features.dtype)
-    launch(_bounds, features, low, high)
-    return low.min(0), high.max(0)
+    # Column by column: NumPy reduces a narrow array along its first axis many times slower.
+    columns = features.T
+    return np.array([c.min() for c in columns]), np.array([c.max() for c in columns])
 
 
 def packing(owner, features, low, high):
@@ -152,124 +133,141 @@ def _same(keys, row, key, r, p):
     return True
 
 
-@kernel(parallel=True, contract=False)
-def _embed(features, scales, packed, block, lane, corners, weights, column, counts, keys):
-    """Embed all points: corners and weights from `column` on, and each block's distinct vertices.
+@njit(nogil=True, error_model="numpy")
+def _embed_block(features, scales, packed, lane, begin, end, corners, weights, column, taken, keys, table):
+    """Embed the points begin…end of one block; return how many distinct vertices they touch.
 
-    `lane` points go side by side through each step, one short simple loop after the other. As a constant it would have
-    these loops unrolled instead of vectorised. `counts[b]` slots are taken by earlier columns; the new ones are added.
-    `keys[b]` receives their packed keys.
+    Each of the arrays made here holds one number for each of `lane` points side by side, so that every step is a short
+    simple loop. As a constant `lane` would have these loops unrolled instead of vectorised.
     """
-    count, dimension = features.shape
+    dimension = features.shape[1]
     size = dimension + 1
-    capacity = 1
-    while capacity < 2 * block * size:
-        capacity *= 2
     zero, one = features.dtype.type(0), features.dtype.type(1)
     span = features.dtype.type(size)
     inverse = one / span
-    all_up = np.zeros(packed.words, np.int64)
+    all_up = np.empty(packed.words, np.int64)
+    for w in range(packed.words):
+        all_up[w] = 0
     for i in range(dimension):
         all_up[packed.word[i]] += np.int64(1) << packed.shift[i]
-    for b in prange(counts.size):
-        # Each of these arrays holds one number for each of lane points side by side.
-        elevated = np.zeros((size, lane), features.dtype)
-        base = np.empty((size, lane), features.dtype)
-        ordered = np.empty((size, lane), features.dtype)
-        rank = np.empty((size, lane), np.int32)
-        total = np.empty(lane, features.dtype)
-        off_plane = np.empty(lane, np.int32)
-        key = np.empty((size, packed.words, lane), np.int64)
-
-        table = np.full(capacity, EMPTY)
-        seen = np.full(size, np.int64(-1))  # no packed key is negative
-        slot_of = np.zeros(size, np.uint16)
-        mine = keys[b]
-        taken, found = counts[b], 0
-        end = min(count, (b + 1) * block)
-        for start in range(b * block, end, lane):
-            lanes = min(lane, end - start)
+    elevated = np.empty((size, lane), features.dtype)
+    base = np.empty((size, lane), features.dtype)
+    ordered = np.empty((size, lane), features.dtype)
+    rank = np.empty((size, lane), np.int32)
+    total = np.empty(lane, features.dtype)
+    off_plane = np.empty(lane, np.int32)
+    key = np.empty((size, packed.words, lane), np.int64)
+    seen = np.empty(size, np.int64)
+    slot_of = np.empty(size, np.uint16)
+    for r in range(size):
+        seen[r], slot_of[r] = -1, 0  # no packed key is negative
+        for p in range(lane):
+            elevated[r, p] = zero
+    for h in range(table.size):
+        table[h] = EMPTY
+    found = 0
+    for start in range(begin, end, lane):
+        lanes = min(lane, end - start)
+        for p in range(lane):
+            total[p], off_plane[p] = zero, 0
+        for j in range(dimension, 0, -1):
+            for p in range(lanes):
+                elevated[j, p] = features[start + p, j - 1]
+            scale, weight = scales[j - 1], features.dtype.type(j)
             for p in range(lane):
-                total[p], off_plane[p] = zero, 0
-            for j in range(dimension, 0, -1):
-                for p in range(lanes):
-                    elevated[j, p] = features[start + p, j - 1]
-                scale, weight = scales[j - 1], features.dtype.type(j)
-                for p in range(lane):
-                    scaled = elevated[j, p] * scale
-                    elevated[j, p] = elevated_coordinate(total[p], weight, scaled)
-                    total[p] += scaled
+                scaled = elevated[j, p] * scale
+                elevated[j, p] = elevated_coordinate(total[p], weight, scaled)
+                total[p] += scaled
+        for p in range(lane):
+            elevated[0, p] = total[p]
+
+        # `ordered` holds the residuals until the ranks are known.
+        for i in range(size):
             for p in range(lane):
-                elevated[0, p] = total[p]
+                multiple = nearest_multiple(elevated[i, p], inverse)
+                base[i, p] = features.dtype.type(multiple) * span
+                off_plane[p] += np.int32(multiple)
+                ordered[i, p] = elevated[i, p] - base[i, p]
+        for i in range(size):
+            for p in range(lane):
+                rank[i, p] = off_plane[p]
+        for i in range(size):
+            for j in range(i + 1, size):
+                for p in range(lane):
+                    after = np.int32(ranks_after(ordered[i, p], ordered[j, p]))
+                    rank[i, p] += after
+                    rank[j, p] += np.int32(1) - after
+        for i in range(size):
+            for p in range(lane):
+                step = np.int32(back_to_plane(rank[i, p], size))
+                rank[i, p] += step * np.int32(size)
+                base[i, p] += features.dtype.type(step) * span
+                elevated[i, p] = (elevated[i, p] - base[i, p]) * inverse
 
-            # `ordered` holds the residuals until the ranks are known.
-            for i in range(size):
-                for p in range(lane):
-                    multiple = nearest_multiple(elevated[i, p], inverse)
-                    base[i, p] = features.dtype.type(multiple) * span
-                    off_plane[p] += np.int32(multiple)
-                    ordered[i, p] = elevated[i, p] - base[i, p]
-            for i in range(size):
-                for p in range(lane):
-                    rank[i, p] = off_plane[p]
-            for i in range(size):
-                for j in range(i + 1, size):
-                    for p in range(lane):
-                        after = np.int32(ranks_after(ordered[i, p], ordered[j, p]))
-                        rank[i, p] += after
-                        rank[j, p] += np.int32(1) - after
-            for i in range(size):
-                for p in range(lane):
-                    step = np.int32(back_to_plane(rank[i, p], size))
-                    rank[i, p] += step * np.int32(size)
-                    base[i, p] += features.dtype.type(step) * span
-                    elevated[i, p] = (elevated[i, p] - base[i, p]) * inverse
-
+        for r in range(size):
+            for p in range(lane):
+                ordered[r, p] = zero
+        for i in range(size):
             for r in range(size):
                 for p in range(lane):
-                    ordered[r, p] = zero
-            for i in range(size):
-                for r in range(size):
-                    for p in range(lane):
-                        ordered[r, p] += elevated[i, p] if rank[i, p] == r else zero
+                    ordered[r, p] += elevated[i, p] if rank[i, p] == r else zero
+        for p in range(lanes):
+            weights[start + p, column] = ordered[dimension, p] + (one - ordered[0, p])
+        for r in range(1, size):
             for p in range(lanes):
-                weights[start + p, column] = ordered[dimension, p] + (one - ordered[0, p])
-            for r in range(1, size):
-                for p in range(lanes):
-                    weights[start + p, column + r] = ordered[dimension - r, p] - ordered[size - r, p]
+                weights[start + p, column + r] = ordered[dimension - r, p] - ordered[size - r, p]
 
-            key[0] = 0
-            for i in range(dimension):
-                w, shift, low = packed.word[i], packed.shift[i], packed.low[i]
+        for w in range(packed.words):
+            for p in range(lane):
+                key[0, w, p] = 0
+        for i in range(dimension):
+            w, shift, low = packed.word[i], packed.shift[i], packed.low[i]
+            for p in range(lane):
+                key[0, w, p] += (np.int64(base[i, p]) - low) << shift
+        for r in range(1, size):
+            for w in range(packed.words):
                 for p in range(lane):
-                    key[0, w, p] += (np.int64(base[i, p]) - low) << shift
-            for r in range(1, size):
-                for w in range(packed.words):
-                    for p in range(lane):
-                        key[r, w, p] = key[r - 1, w, p] + all_up[w]
-                for i in range(dimension):
-                    w, drop = packed.word[i], np.int64(size) << packed.shift[i]
-                    for p in range(lane):
-                        key[r, w, p] -= drop if drops_at(rank[i, p], r, size) else np.int64(0)
+                    key[r, w, p] = key[r - 1, w, p] + all_up[w]
+            for i in range(dimension):
+                w, drop = packed.word[i], np.int64(size) << packed.shift[i]
+                for p in range(lane):
+                    key[r, w, p] -= drop if drops_at(rank[i, p], r, size) else np.int64(0)
 
-            for p in range(lanes):
-                for r in range(size):
-                    mixed = key[r, 0, p]
-                    for w in range(1, packed.words):
-                        mixed = mixed * 31 + key[r, w, p]
-                    if mixed != seen[r] or (packed.words > 1 and not _same(mine, slot_of[r], key, r, p)):
-                        h = hash_slot(mixed, capacity - 1)
-                        while table[h] != EMPTY and not _same(mine, table[h], key, r, p):
-                            h = (h + np.uint64(1)) & np.uint64(capacity - 1)
-                        if table[h] == EMPTY:
-                            for w in range(packed.words):
-                                mine[found, w] = key[r, w, p]
-                            table[h] = found
-                            found += 1
-                        seen[r] = mixed
-                        slot_of[r] = table[h]
-                    corners[start + p, column + r] = taken + slot_of[r]
-        counts[b] = taken + found
+        for p in range(lanes):
+            for r in range(size):
+                mixed = key[r, 0, p]
+                for w in range(1, packed.words):
+                    mixed = (mixed << 5) ^ (mixed >> 59) ^ key[r, w, p]
+                if found == 0 or mixed != seen[r] or (packed.words > 1 and not _same(keys, slot_of[r], key, r, p)):
+                    h = hash_slot(mixed, table.size - 1)
+                    while table[h] != EMPTY and not _same(keys, table[h], key, r, p):
+                        h = (h + np.uint64(1)) & np.uint64(table.size - 1)
+                    if table[h] == EMPTY:
+                        for w in range(packed.words):
+                            keys[found, w] = key[r, w, p]
+                        table[h] = found
+                        found += 1
+                    seen[r] = mixed
+                    slot_of[r] = table[h]
+                corners[start + p, column + r] = taken + slot_of[r]
+    return found
+
+
+@kernel(contract=False)
+def _embed(head, tail, features, scales, packed, block, lane, corners, weights, column, counts, keys):
+    """Embed all points: corners and weights from `column` on, and each block's distinct vertices.
+
+    `counts[b]` slots are taken by earlier columns; the new ones are added. `keys[b]` receives their packed keys.
+    """
+    capacity = 1
+    while capacity < 2 * block * (features.shape[1] + 1):
+        capacity *= 2
+    for b in range(head, tail):
+        table = np.empty(capacity, np.uint16)
+        begin, end = b * block, min(features.shape[0], (b + 1) * block)
+        counts[b] += _embed_block(
+            features, scales, packed, lane, begin, end, corners, weights, column, counts[b], keys[b], table
+        )
 
 
 @kernel()
@@ -293,18 +291,16 @@ def _below(keys, v, target):
     return False
 
 
-@kernel(parallel=True)
-def _neighbours(keys, steps, neighbours):
+@kernel()
+def _neighbours(head, tail, keys, steps, neighbours):
     """Adding one step to sorted keys keeps them sorted, so each axis is one walk along two ascending lists."""
     vertices, words = keys.shape
-    axes = steps.shape[0]
-    piece = 16384
-    pieces = -(-vertices // piece)
-    for job in prange(axes * pieces):
-        axis, begin = job // pieces, job % pieces * piece
+    pieces = -(-vertices // PIECE)
+    for job in range(head, tail):
+        axis, begin = job // pieces, job % pieces * PIECE
         target = np.empty(words, np.int64)
         other = 0
-        for v in range(begin, min(vertices, begin + piece)):
+        for v in range(begin, min(vertices, begin + PIECE)):
             for w in range(words):
                 target[w] = keys[v, w] + steps[axis, w]
             if v == begin:
@@ -347,7 +343,7 @@ def find_neighbours(distinct, packed):
         for i in range(dimension):
             steps[axis, packed.word[i]] += (dimension if i == axis else -1) * (1 << int(packed.shift[i]))
     neighbours = np.full((dimension + 1, len(distinct), 2), len(distinct), np.int32)
-    launch(_neighbours, distinct, steps, neighbours)
+    launch(_neighbours, len(neighbours) * -(-len(distinct) // PIECE), distinct, steps, neighbours)
     return neighbours
 
 
@@ -379,7 +375,10 @@ def embed(owner, features, corners, weights, column, counts, block):
         factor = np.float64(np.float32(np.sqrt(2 / 3) * (d + 1)))
         scales = np.array([factor * (1 / math.sqrt((i + 1) * (i + 2))) for i in range(d)])
     before = counts.copy()
-    launch(_embed, features, scales.astype(features.dtype), packed, block, LANE, corners, weights, column, counts, keys)
+    launch(
+        _embed, len(counts), features, scales.astype(features.dtype), packed, block, LANE, corners, weights, column,
+        counts, keys,
+    )  # fmt: skip
     return np.concatenate([k[:n] for k, n in zip(keys, counts - before, strict=True)]), packed
 
 
@@ -398,7 +397,8 @@ def check_features(owner, features):
         )
     if features.shape[1] > 255:
         raise ShapeError(f"{owner}: features has {features.shape[1]} axes; a lattice takes at most 255.")
-    features = np.ascontiguousarray(features)
+    # A kernel is compiled anew for arrays that cannot be written to.
+    features = np.require(features, requirements=("C", "W"))
     low, high = feature_bounds(features)
     for axis, pair in enumerate(zip(low, high, strict=True)):
         if not np.isfinite(pair).all():

@@ -11,7 +11,7 @@ Role: loops.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from atrous._jit import kernel, launch
 from atrous._types import FloatArray
@@ -31,10 +31,10 @@ def _walk(neighbours, vertex, step_of_axis, first, last, inside, side):
     return True
 
 
-@kernel(parallel=True)
-def _diagonal(vertices, weights, neighbours, keys, out):
+@kernel()
+def _diagonal(head, tail, vertices, weights, neighbours, keys, out):
     count, size = vertices.shape
-    for block in prange(-(-count // 256)):
+    for block in range(head, tail):
         step_of_axis = np.empty(size, np.int64)
         for p in range(block * 256, min(count, (block + 1) * 256)):
             # Walking the simplex from remainder r to r + 1 lowers one coordinate; the last axis is what remains.
@@ -93,5 +93,5 @@ def lattice_diagonal(lattice: Lattice) -> FloatArray:
     True
     """
     out = np.empty(len(lattice.weights), lattice.weights.dtype)
-    launch(_diagonal, lattice.vertices(), lattice.weights, lattice.neighbours, lattice.keys, out)
+    launch(_diagonal, -(-len(out) // 256), lattice.vertices(), lattice.weights, lattice.neighbours, lattice.keys, out)
     return out * out.dtype.type(slice_scale(lattice.keys.shape[1]))

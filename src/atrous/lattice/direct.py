@@ -9,7 +9,6 @@ Role: loops. Formulas from `simplex`.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from atrous import _check
 from atrous import _lanes as lanes
@@ -17,16 +16,16 @@ from atrous._jit import kernel, launch
 from atrous._types import FloatArray
 from atrous.errors import ShapeError
 from atrous.lattice.build import Lattice
-from atrous.lattice.rows import NONE, ONE, clear, collect, copy, padded, spread, sum_rows
+from atrous.lattice.rows import AHEAD, NONE, ONE, clear, collect, copy_rows, expect_row, padded, spread, sum_rows
 from atrous.lattice.simplex import slice_scale
 
 CHANNELS = 512  # filtered at once; more go in turns, so that extra memory stays bounded
 
 
-@kernel(parallel=True)
-def _splat(values, corners, weights, starts, block, slot_values):
+@kernel()
+def _splat(head, tail, values, corners, weights, starts, block, slot_values):
     width = values.shape[1]
-    for b in prange(starts.size - 1):
+    for b in range(head, tail):
         table = slot_values[starts[b] : starts[b + 1]]
         clear(table)
         begin = b * block
@@ -34,24 +33,26 @@ def _splat(values, corners, weights, starts, block, slot_values):
         spread(values[begin : begin + count], corners, weights, begin, count, table, width)
 
 
-@kernel(parallel=True)
-def _gather(slot_values, first, members, table):
+@kernel()
+def _gather(head, tail, slot_values, first, members, table):
     """Row v becomes the sum of the slots of vertex v; the last row, what a missing neighbour reads, zero."""
     width = np.uintp(table.shape[1])
-    for v in prange(first.size):
+    for v in range(head, tail):
         o = np.uintp(v) * width
         if v == first.size - 1:
             clear(table[v:])
             continue
+        for m in range(first[v] + AHEAD, min(first[v + 1] + AHEAD, members.size)):
+            expect_row(slot_values, members[m], width)
         sum_rows(slot_values, members, first[v], first[v + 1], table, o, width)
 
 
-@kernel(parallel=True)
-def _blur(source, neighbours, factors, target):
+@kernel()
+def _blur(head, tail, source, neighbours, factors, target):
     """One axis: factors · (½ before + value + ½ after); `factors` has one number a channel."""
     width = np.uintp(source.shape[1])
     half = source.dtype.type(0.5)
-    for v in prange(neighbours.shape[0] + 1):
+    for v in range(head, tail):
         o = np.uintp(v) * width
         if v == neighbours.shape[0]:
             clear(target[v:])
@@ -63,13 +64,12 @@ def _blur(source, neighbours, factors, target):
             lanes.store(target, o + j, lanes.multiply(value, lanes.load(factors, j)))
 
 
-@kernel(parallel=True)
-def _slice(table, slots, corners, weights, starts, block, out):
+@kernel()
+def _slice(head, tail, table, slots, corners, weights, starts, block, out):
     width = table.shape[1]
-    for b in prange(starts.size - 1):
+    for b in range(head, tail):
         local = np.empty((starts[b + 1] - starts[b], width), table.dtype)
-        for s in range(starts[b], starts[b + 1]):
-            copy(table, np.int64(slots[s]), local, s - starts[b], 1, width)
+        copy_rows(table, slots[starts[b] : starts[b + 1]], local)
         begin = b * block
         count = min(block, out.shape[0] - begin)
         clear(out[begin : begin + count])
@@ -85,7 +85,7 @@ def blur(table, spare, neighbours, factors, *, reverse=False):
     axes = list(range(len(neighbours)))
     for axis in reversed(axes) if reverse else axes:
         last = axis == (0 if reverse else axes[-1])
-        launch(_blur, table, neighbours[axis], factors if last else ones, spare)
+        launch(_blur, len(table), table, neighbours[axis], factors if last else ones, spare)
         table, spare = spare, table
     return table, spare
 
@@ -93,16 +93,28 @@ def blur(table, spare, neighbours, factors, *, reverse=False):
 def splat(lattice, values):
     """Return the values of the vertices, (M + 1, width) with a last row of zeros, from those of the points."""
     slot_values = np.empty((len(lattice.slots), values.shape[1]), values.dtype)
-    launch(_splat, values, lattice.corners, lattice.weights, lattice.starts, lattice.block, slot_values)
+    launch(
+        _splat,
+        len(lattice.starts) - 1,
+        values,
+        lattice.corners,
+        lattice.weights,
+        lattice.starts,
+        lattice.block,
+        slot_values,
+    )
     table = np.empty((len(lattice.keys) + 1, values.shape[1]), values.dtype)
-    launch(_gather, slot_values, lattice.first, lattice.members, table)
+    launch(_gather, len(table), slot_values, lattice.first, lattice.members, table)
     return table
 
 
 def slice_points(lattice, table):
     """Return the values of the points (P, width) from those of the vertices: the adjoint of `splat`."""
     out = np.empty((len(lattice.corners), table.shape[1]), table.dtype)
-    launch(_slice, table, lattice.slots, lattice.corners, lattice.weights, lattice.starts, lattice.block, out)
+    launch(
+        _slice, len(lattice.starts) - 1, table, lattice.slots, lattice.corners, lattice.weights, lattice.starts,
+        lattice.block, out,
+    )  # fmt: skip
     return out
 
 

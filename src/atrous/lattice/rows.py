@@ -16,6 +16,8 @@ ONE = np.uintp(WIDTH)
 TWO = np.uintp(2 * WIDTH)
 THREE = np.uintp(3 * WIDTH)
 NONE = np.uintp(0)
+LINE = np.uintp(16)  # numbers in a cache line of 64 bytes, in float32
+AHEAD = 12  # how many rows early one is asked for
 
 
 def padded(width):
@@ -85,6 +87,23 @@ def spread(rows, corners, weights, start, count, table, width):
                 i = np.uintp(corners[q, r]) * width + j
                 lanes.store(table, i, lanes.add_scaled(lanes.load(table, i), weights[q, r], a))
             j += ONE
+
+
+@njit(nogil=True, error_model="numpy")
+def expect_row(table, row, width):
+    """Ask for a row that will be read soon: rows that lie anywhere are not guessed by the processor."""
+    for i in range(NONE, width, LINE):
+        lanes.expect(table, np.uintp(row) * width + i)
+
+
+@njit(nogil=True, error_model="numpy")
+def copy_rows(table, rows, local):
+    """Copy the rows of `table` that `rows` names into `local`, one after the other."""
+    width = np.uintp(table.shape[1])
+    for s in range(rows.size):
+        if s + AHEAD < rows.size:
+            expect_row(table, rows[s + AHEAD], width)
+        copy(table, np.int64(rows[s]), local, s, 1, table.shape[1])
 
 
 @njit(nogil=True, error_model="numpy")

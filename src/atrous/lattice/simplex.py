@@ -6,7 +6,7 @@ Role: shared formulas.
 """
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 
 
 @njit
@@ -58,3 +58,10 @@ def slice_scale(dimension):
 def hash_slot(key, mask):
     """Return where in a table of mask + 1 entries the search for a key begins (Fibonacci hashing)."""
     return ((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & np.uint64(mask)
+
+
+if config.DISABLE_JIT:  # NumPy warns of the overflow that is wanted
+
+    def hash_slot(key, mask):
+        """Return the same with Python's integers."""
+        return np.uint64((int(key) * 0x9E3779B97F4A7C15 % 2**64 >> 32) & int(mask))

@@ -114,12 +114,18 @@ class LogisticUnary(Unary):
 
 def _compatibility(compat, labels):
     """Return a compatibility in this package's signs: numbers and vectors reward agreement, matrices cost."""
-    if isinstance(compat, Number):
+    if isinstance(compat, Number) and not isinstance(compat, complex):
         number = float(compat)
         if not np.isfinite(number):
             raise ParameterError(f"compat must be finite, got {compat!r}.")
         return np.float32(number)
-    view = memoryview(compat)
+    try:
+        view = memoryview(compat)
+    except TypeError:
+        raise DTypeError(
+            f"compat must be a number or a float32 array (L,) or (L, L), got {type(compat).__name__}. "
+            "Convert it with np.array(compat, np.float32)."
+        ) from None
     if view.ndim not in (1, 2):
         raise ShapeError("LabelCompatibility of dimension >2 not meaningful. Pass a number, (L,) or (L, L).")
     array = eigen.require_buffer(compat, view.ndim, name="compat").copy()
@@ -158,10 +164,10 @@ class DenseCRF:
 
     def __init__(self, nvar: int, nlabels: int, *_, **__):
         for name, value in (("nvar", nvar), ("nlabels", nlabels)):
-            if isinstance(value, Number) and value == int(value) and value < 1:
-                raise ParameterError(f"{name} must be at least 1, got {value}.")
-            if not isinstance(value, Number) or value != int(value):
+            if not isinstance(value, Number) or isinstance(value, complex) or value % 1 != 0:
                 raise DTypeError(f"an integer is required for {name}, got {value!r}")
+            if value < 1:
+                raise ParameterError(f"{name} must be at least 1, got {value}.")
         self._variables, self._labels = int(nvar), int(nlabels)
         self._grid = (self._variables,)
         self._unary = None
@@ -356,7 +362,10 @@ class DenseCRF2D(DenseCRF):
 
 def _deviations(name, value, count):
     """Return float32 standard deviations from one number or a sequence of `count`; more are ignored, as they were."""
-    values = [value] * count if isinstance(value, Number) else list(value)[:count]
+    try:
+        values = [value] * count if isinstance(value, Number) else list(value)[:count]
+    except TypeError:
+        values = []
     if len(values) < count or not all(isinstance(v, Number) for v in values):
         raise DTypeError(f"{name} must be a real number or {count} of them, got {value!r}")
     deviations = np.array(values, np.float32)
