@@ -196,7 +196,20 @@ def test_there_are_examples_to_run():
 # The name of a folder stands for all its modules, which import each other; "conv" stands for its __init__ alone.
 FOLDERS = {"bench", "figures", "gradients"}
 LEVELS = [
-    {"", "conv", "lattice", "crf", "layers", "data", "pydensecrf", "errors", "progress", "_types", "_lanes"},
+    {
+        "",
+        "conv",
+        "lattice",
+        "crf",
+        "layers",
+        "data",
+        "pydensecrf",
+        "errors",
+        "progress",
+        "_types",
+        "_lanes",
+        "_barrier",
+    },
     {"_check", "_jit", "_cuda", "crf.params", "crf.memory", "data.palettes"},
     # convolution
     {"conv.padding", "gradients"},
@@ -232,6 +245,7 @@ ONLY = {
     "conv.taps": set(),
     "gradients": {"_types", "_check", "errors", "gradients"},
     "_lanes": set(),
+    "_barrier": set(),
     # definitions
     "lattice.geometry": {"_types"},
     "lattice.exact": {"_types", "_check", "errors"},
@@ -257,6 +271,7 @@ ONLY = {
 # Compiled loops and the formulas they share.
 LOOPS = {
     "_lanes",
+    "_barrier",
     *("conv.taps", "conv.direct", "conv.cuda"),
     *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.direct", "lattice.diagonal", "lattice.cuda"),
     *("crf.softmax", "crf.fused", "crf.cuda"),
@@ -265,7 +280,7 @@ LOOPS = {
 THIRD_PARTY = {
     "numpy": None,
     "numba": LOOPS | {"_jit", "_cuda", "kernels"} | PROGRAMS,
-    "llvmlite": {"_lanes"},
+    "llvmlite": {"_lanes", "_barrier"},
     "scipy": PROGRAMS | {"crf.grid"},
     "matplotlib": PROGRAMS,
     "PIL": PROGRAMS | {"data.palettes", "refine"},
@@ -283,7 +298,7 @@ AT_THE_TOP = {
     "pydensecrf": set(),
     "IPython": set(),
     "numba": LOOPS | {"_jit"},
-    "llvmlite": {"_lanes"},
+    "llvmlite": {"_lanes", "_barrier"},
 }
 
 

@@ -72,12 +72,10 @@ def number(owner, name, value, *, least=None):
             raise TypeError
         found = float(value)
     except (TypeError, ValueError):
-        raise ParameterError(
-            f"{owner}: {name} must be a number, got {value!r} of type {type(value).__name__}."
-        ) from None
+        found = math.nan
     if not math.isfinite(found) or (least is not None and found < least):
-        wanted = "finite" if least is None else f"finite and at least {least}"
-        raise ParameterError(f"{owner}: {name} must be {wanted}, got {value!r}.")
+        bound = "" if least is None else f" of at least {least}"
+        raise ParameterError(f"{owner}: {name} must be a finite number{bound}, got {value!r}.")
     return found
 
 

@@ -443,9 +443,9 @@ BAD = {
     "compat float16": (pairwise(compat=V.astype("f2")), ValueError, r"character buffer dtype format string \('e'\)"),
     "compat strided": (pairwise(compat=np.ones(6, "f4")[::2]), ValueError, "^ndarray is not C-contiguous"),
     "compat read-only": (pairwise(compat=np.broadcast_to(V, 3)), ValueError, "read-only|C-contiguous"),
-    "compat list": (pairwise(compat=[1.0, 1.0, 1.0]), TypeError, "bytes-like object is required, not 'list'"),
+    "compat list": (pairwise(compat=[1.0, 1.0, 1.0]), TypeError, "must be a number or a float32 array .* got list"),
     "compat None": (pairwise(compat=None), TypeError, "NoneType"),
-    "compat text": (pairwise(compat="5"), TypeError, "bytes-like object is required, not 'str'"),
+    "compat text": (pairwise(compat="5"), TypeError, "must be a number or a float32 array .* got str"),
     "compat no axis": (
         pairwise(compat=np.array(1, "f4")), ValueError, "^LabelCompatibility of dimension >2 not meaningful"
     ),

@@ -45,9 +45,10 @@ def measure(image, probabilities, setting):
         for part, c in zip(parts, compatibilities, strict=True):
             direct.blur(space[0][part.begin : part.end], space[1][part.begin : part.end], part.neighbours, c)
 
-    def iteration():
-        fused.hear(parts, values, compatibilities, space)
-        one_pass(True, True)()
+    ten = logits.copy()
+
+    def iterations():
+        fused.iterate(joined, parts, compatibilities, ten, 10)
 
     softmax = best_of(one_pass(False, False))
     blurs = sum(len(p.neighbours) * (p.end - p.begin) for p in parts)
@@ -60,7 +61,7 @@ def measure(image, probabilities, setting):
         ("splat", best_of(one_pass(False, True)) - softmax, points * corners + slots * row),
         ("gather vertices", best_of(gather), (slots + vertices) * row),
         ("blur", best_of(blur), 2 * blurs * row),
-        ("one iteration", best_of(iteration), points * (row + corners) + through_slots + through_vertices),
+        ("one iteration of ten", best_of(iterations) / 10, points * (row + corners) + through_slots + through_vertices),
         ("back to planes", best_of(lambda: fused.to_planes(logits, order, planes)), 2 * points * row),
     ]
     return {"stages": stages, "points": points, "slots": slots, "vertices": vertices, "width": wide}

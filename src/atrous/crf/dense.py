@@ -53,7 +53,7 @@ def _image(owner, image, size, intensity_scale):
     if intensity_scale is not None:
         intensity_scale = _check.number(owner, "intensity_scale", intensity_scale, least=0)
         if not intensity_scale:
-            raise ParameterError(f"{owner}: intensity_scale must be positive, got 0.")
+            raise ParameterError(f"{owner}: intensity_scale must be a positive number, got 0.")
         return image * (np.float32(intensity_scale) if image.dtype != np.float64 else float(intensity_scale))
     if image.dtype.kind == "f" and image.max() <= 1:
         raise ParameterError(

@@ -36,7 +36,9 @@ def _sigmas(owner, name, sigma, count):
             raise TypeError
         values = np.asarray(sigma, np.float64)
     except (TypeError, ValueError):
-        raise ParameterError(f"{owner}: {name} must be a number or {count} of them, got {sigma!r}.") from None
+        raise ParameterError(
+            f"{owner}: {name} must be positive and finite, got {sigma!r}. Pass one number, or {count}."
+        ) from None
     if values.ndim > 1 or (values.ndim == 1 and values.size != count):
         raise ParameterError(f"{owner}: {name} must be one number or {count}, one for each axis, got {sigma!r}.")
     if not (np.isfinite(values).all() and (values > 0).all()):
@@ -212,7 +214,7 @@ def check_kernels(owner, kernels, points, labels, dtype):
         with np.errstate(over="ignore"):
             compatibility = compatibility.astype(dtype)
         if not np.isfinite(compatibility).all():
-            raise ParameterError(f"{owner}: kernels[{i}].compatibility must be finite in {dtype}.")
+            raise ParameterError(f"{owner}: kernels[{i}].compatibility holds NaN or inf, or numbers beyond {dtype}.")
         checked.append(Kernel(np.ascontiguousarray(features), compatibility, k.normalization))
     return checked
 

@@ -15,7 +15,7 @@ from atrous._types import Array, FloatArray
 from atrous.crf import fused
 from atrous.crf.kernels import Kernel, agreement, check_kernels, row_sums
 from atrous.crf.reference import POINTS, kernel_matrix, softmax
-from atrous.errors import ParameterError, ShapeError
+from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.lattice.build import build_lattice
 from atrous.lattice.diagonal import lattice_diagonal
 from atrous.lattice.direct import lattice_filter
@@ -257,7 +257,7 @@ def mean_field(
     if tolerance is not None:
         tolerance = _check.number(owner, "tolerance", tolerance, least=0)
     if callback is not None and not callable(callback):
-        raise ParameterError(f"{owner}: callback must be a function of (step, marginals), got {callback!r}.")
+        raise DTypeError(f"{owner}: callback must be a function of (step, marginals), got {type(callback).__name__}.")
     if update == "sequential" and (method != "exact" or damping):
         raise ParameterError(f'{owner}: update="sequential" needs method="exact" and damping=0.')
     if fixed is not None:

@@ -72,7 +72,8 @@ def unary_from_labels(labels: Array, n_labels: int, gt_prob: float, zero_unsure:
 
     Examples
     --------
-    >>> np.exp(-unary_from_labels(np.array([1, 0, 2]), 2, gt_prob=0.75)).round(3)
+    >>> from atrous.pydensecrf import utils
+    >>> np.exp(-utils.unary_from_labels(np.array([1, 0, 2]), 2, gt_prob=0.75)).round(3)
     array([[0.75, 0.5 , 0.25],
            [0.25, 0.5 , 0.75]], dtype=float32)
     """
