@@ -27,7 +27,7 @@ from atrous.lattice.rows import NONE, ONE, clear, collect, copy, copy_rows, padd
 from atrous.lattice.simplex import slice_scale
 
 GROUP = 64  # points that are done together, so that their rows stay in the innermost cache
-NONE_AT_ALL, BEFORE, AFTER, SYMMETRIC = range(4)
+UNCHANGED, BEFORE, AFTER, SYMMETRIC = range(4)  # the normalisations, in the order of their names
 PATCH = 512  # points that are moved together between planes and rows: lines of the planes are used whole
 
 
@@ -238,7 +238,7 @@ def join(owner, features, normalizations, *, silent=0):
         row += len(distinct) + 1
 
     modes = np.array([NORMALIZATIONS.index(n) for n in normalizations])
-    heard = spoken if np.isin(modes, (NONE_AT_ALL, SYMMETRIC)).all() else spoken.copy()
+    heard = spoken if np.isin(modes, (UNCHANGED, SYMMETRIC)).all() else spoken.copy()
     joined = Joined(corners, spoken, heard, starts, slots, block)
     if modes.any():
         blocks = len(counts)
@@ -249,26 +249,50 @@ def join(owner, features, normalizations, *, silent=0):
     return joined, parts
 
 
-def hear(parts, slot_values, compatibilities, space=None):
-    """Return the table that points listen to: gathered, blurred, scaled, and put through the compatibilities.
+@kernel()
+def _hear(me, size, barrier, parts, factors, matrices, slot_values, space):
+    """Gather, blur, scale and mix the vertices of all lattices, each thread its share of each stage.
 
-    `compatibilities` holds for each part a row (width,) of factors or a matrix (width, width). `space` are two arrays
-    (rows, width) to work in; the result is the first.
+    `factors` (kernels + 1, width), the last row ones, are applied on the last axis; then `matrices` (kernels, width,
+    width), or (kernels, 0, 0) where no kernel needs one. The result is space[0], of space (2, rows, width).
     """
-    width = slot_values.shape[1]
-    table, spare = np.empty((2, parts[-1].end, width), slot_values.dtype) if space is None else space
-    for part, compatibility in zip(parts, compatibilities, strict=True):
-        here, there = table[part.begin : part.end], spare[part.begin : part.end]
-        passes = len(part.neighbours) + (compatibility.ndim == 2)
-        if passes % 2:
+    mixes = matrices.shape[1] > 0
+    for k in range(len(parts)):
+        part = parts[k]
+        rows, axes = part.first.size, part.neighbours.shape[0]
+        head, tail = rows * me // size, rows * (me + 1) // size
+        here, there = space[0][part.begin : part.end], space[1][part.begin : part.end]
+        if (axes + mixes) % 2 == 1:
             here, there = there, here
-        scale = slot_values.dtype.type(slice_scale(len(part.neighbours) - 1))
-        factors = np.full(width, scale) if compatibility.ndim == 2 else compatibility * scale
-        launch(direct._gather, len(part.first), slot_values, part.first, part.members, here)
-        here, there = direct.blur(here, there, part.neighbours, factors)
-        if compatibility.ndim == 2:
-            launch(_mix, len(here), here, compatibility, there)
-    return table
+        direct._gather(head, tail, slot_values, part.first, part.members, here)
+        wait(barrier, size)
+        for axis in range(axes):
+            direct._blur(head, tail, here, part.neighbours[axis], factors[k if axis == axes - 1 else -1], there)
+            here, there = there, here
+            wait(barrier, size)
+        if mixes:
+            _mix(head, tail, here, matrices[k], there)
+            wait(barrier, size)
+
+
+def _applied(parts, compatibilities):
+    """Return the factors and matrices of `_hear` from a row (width,) or a matrix (width, width) for each lattice."""
+    width, dtype = len(compatibilities[0]), compatibilities[0].dtype
+    factors = np.ones((len(parts) + 1, width), dtype)
+    for k, part in enumerate(parts):
+        factors[k] *= dtype.type(slice_scale(len(part.neighbours) - 1))
+    if any(c.ndim == 2 for c in compatibilities):
+        return factors, np.stack([c if c.ndim == 2 else np.diag(c) for c in compatibilities])
+    for k, c in enumerate(compatibilities):
+        factors[k] *= c
+    return factors, np.empty((len(parts), 0, 0), dtype)
+
+
+def hear(parts, slot_values, compatibilities):
+    """Return the table (rows, width) that points listen to, from what they said and the kernels' compatibilities."""
+    space = np.empty((2, parts[-1].end, slot_values.shape[1]), slot_values.dtype)
+    launch_team(_hear, tuple(parts), *_applied(parts, compatibilities), slot_values, space)
+    return space[0]
 
 
 def softmax(logits):
@@ -306,35 +330,19 @@ def messages(joined, parts, compatibilities, marginals):
 
 @kernel()
 def _steps(me, size, barrier, steps, listens, joined, parts, factors, matrices, space, logits, slot_values, out, ends):
-    """Run some steps; each thread does the same share of every stage and waits for the others after it.
+    """Run some steps, each thread its share of each stage.
 
     `listens` says that the first step hears what is in the slots, else it is softmax(logits); `ends` that the last one
-    only writes marginals to `out` and says nothing. `factors` (kernels, width) and `matrices` (kernels, width, width),
-    or (kernels, 0, 0) where no kernel needs one, are what `hear` applies.
+    only writes marginals to `out` and says nothing. A step in between writes none, nor does any if `out` is empty.
     """
     blocks = joined.starts.size - 1
+    head, tail = blocks * me // size, blocks * (me + 1) // size
     for step in range(steps):
-        if step > 0 or listens:
-            for k in range(len(parts)):
-                part = parts[k]
-                rows, axes = part.first.size, part.neighbours.shape[0]
-                head, tail = rows * me // size, rows * (me + 1) // size
-                here, there = space[0][part.begin : part.end], space[1][part.begin : part.end]
-                if (axes + (matrices.shape[1] > 0)) % 2 == 1:
-                    here, there = there, here
-                direct._gather(head, tail, slot_values, part.first, part.members, here)
-                wait(barrier, size)
-                for axis in range(axes):
-                    direct._blur(head, tail, here, part.neighbours[axis], factors[k if axis == axes - 1 else -1], there)
-                    here, there = there, here
-                    wait(barrier, size)
-                if matrices.shape[1] > 0:
-                    _mix(head, tail, here, matrices[k], there)
-                    wait(barrier, size)
-        heard, last = step > 0 or listens, ends and step == steps - 1
-        head, tail = blocks * me // size, blocks * (me + 1) // size
-        keeps = step == steps - 1 and out.size > 0
-        _pass(head, tail, logits, space[0], joined, slot_values, out, heard, not last, keeps)
+        heard, last = listens or step > 0, step == steps - 1
+        if heard:
+            _hear(me, size, barrier, parts, factors, matrices, slot_values, space)
+        speaks, keeps = not (ends and last), last and out.size > 0
+        _pass(head, tail, logits, space[0], joined, slot_values, out, heard, speaks, keeps)
         wait(barrier, size)
 
 
@@ -377,17 +385,3 @@ def iterate(joined, parts, compatibilities, logits, iterations, *, start=None, t
             logits[...] = seen
             break
     return logits
-
-
-def _applied(parts, compatibilities):
-    """Return factors (kernels + 1, width), the last row ones, and matrices, empty where all kernels do with factors."""
-    width, dtype = len(compatibilities[0]), compatibilities[0].dtype
-    scales = [dtype.type(slice_scale(len(p.neighbours) - 1)) for p in parts]
-    factors = np.ones((len(parts) + 1, width), dtype)
-    if not any(c.ndim == 2 for c in compatibilities):
-        for k, (c, scale) in enumerate(zip(compatibilities, scales, strict=True)):
-            factors[k] = c * scale
-        return factors, np.empty((len(parts), 0, 0), dtype)
-    for k, scale in enumerate(scales):
-        factors[k] = scale
-    return factors, np.stack([c if c.ndim == 2 else np.diag(c) for c in compatibilities])
