@@ -224,9 +224,9 @@ LEVELS = [
     {"lattice.direct", "lattice.diagonal"},
     {"lattice.error", "lattice.cuda"},
     # random fields
-    {"crf.kernels", "crf.unary", "crf.softmax", "crf.grid"},
+    {"crf.kernels", "crf.unary", "crf.softmax"},
     {"crf.reference", "crf.fused"},
-    {"crf.cuda"},
+    {"crf.cuda", "crf.grid"},
     {"crf.meanfield"},
     {"crf.energy", "crf.dense"},
     {"crf.tiles"},
@@ -254,7 +254,7 @@ ONLY = {
     "crf.kernels": {"_types", "_check", "errors"},
     "crf.unary": {"_types", "_check", "errors"},
     "crf.reference": {"_types", "_check", "errors", "crf.kernels", "lattice.exact"},
-    "crf.grid": {"_types", "_check", "errors"},
+    "crf.grid": {"_types", "_check", "errors", "crf.reference"},
     # formulas that the loops of CPU and GPU share
     "lattice.simplex": set(),
     "lattice.rows": {"_lanes"},

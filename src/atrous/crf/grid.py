@@ -24,6 +24,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
+from atrous.crf.reference import softmax
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
 # For a step of 0, 1 or −1 along an axis: the pixels that have such a neighbour, and these neighbours.
@@ -206,9 +207,9 @@ def grid_mean_field(
     unary, weights = _model(owner, unary, weights)
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     damping = _number(owner, "damping", damping, "a number in [0, 1)", lambda d: 0 <= d < 1)
-    q = _softmax(-unary)
+    q = softmax(-unary)
     for _ in range(iterations):
-        q = damping * q + (1 - damping) * _softmax(_neighbour_sum(q, weights) - unary)
+        q = damping * q + (1 - damping) * softmax(_neighbour_sum(q, weights) - unary)
     return q
 
 
@@ -417,11 +418,6 @@ def _neighbour_sum(maps, weights):
         total[..., *here] += w[here] * maps[..., *there]
         total[..., *there] += w[here] * maps[..., *here]
     return total
-
-
-def _softmax(z):
-    z = np.exp(z - z.max(axis=0))
-    return z / z.sum(axis=0)
 
 
 def _best_labels(labels, unary, weights):
