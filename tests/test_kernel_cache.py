@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numba
@@ -332,3 +333,25 @@ def test_where_the_cache_lies(variables, root, monkeypatch, tmp_path):
     assert _jit.cache_root() == (root and root.absolute())
     if root is None:
         assert _jit.clear_cache() == 0
+
+
+def test_times_of_nested_compilations_are_counted_once(monkeypatch):
+    """A kernel compiled because another calls it belongs to itself, or all would sum to more than has passed."""
+    from atrous import _jit
+
+    def store(name):
+        made = object.__new__(_jit._Store)
+        made.label, made._started = name, {}
+        made._disk = _jit.NullCache()
+        return made
+
+    clock = iter([0.0, 1.0, 4.0, 10.0])
+    monkeypatch.setattr(_jit, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(_jit, "compiled", [])
+    monkeypatch.setenv("ATROUS_QUIET", "1")
+    outer, inner = store("outer"), store("inner")
+    outer.load_overload((), None)  # at 0
+    inner.load_overload((), None)  # at 1
+    inner.save_overload((), None)  # at 4
+    outer.save_overload((), None)  # at 10
+    assert [(name, seconds) for name, _, seconds in _jit.compiled] == [("inner", 3.0), ("outer", 7.0)]

@@ -36,6 +36,7 @@ KEPT_FOLDERS = 3
 LOCK_SECONDS = 60
 
 compiled = []  # (kernel, dtype, seconds) of this process, for `atrous bench compile`
+_nested = []  # seconds spent on kernels that the kernels now being compiled call, innermost last
 _config_lock = threading.Lock()
 
 
@@ -263,10 +264,15 @@ class _Store:
         if found is None:
             self._announce(sig)
             self._started[sig] = time.perf_counter()
+            _nested.append(0.0)
         return found
 
     def save_overload(self, sig, data):
-        compiled.append((self.label, _dtype_of(sig), time.perf_counter() - self._started.pop(sig, time.perf_counter())))
+        now = time.perf_counter()
+        seconds = now - self._started.pop(sig, now)
+        compiled.append((self.label, _dtype_of(sig), seconds - (_nested.pop() if _nested else 0.0)))
+        if _nested:
+            _nested[-1] += seconds
         if isinstance(self.disk, NullCache):
             return
         with contextlib.suppress(OSError), _exclusive(Path(self.cache_path)) as ours:

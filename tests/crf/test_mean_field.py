@@ -792,7 +792,7 @@ BAD = {
     "kernels of numbers": (field(kernels=[K, 3]), DTypeError, r"kernels\[1\] must be a Kernel, got int"),
     "points": (field(kernels=[K, K._replace(features=K.features[:5])]), ShapeError, r"\[1\].features.*12 points"),
     "features flat": (kernel(features=K.features[:, 0]), ShapeError, r"kernels\[0\].features must be \(points, axes\)"),
-    "features float32": (kernel(features=K.features.astype("f4")), DTypeError, r"\[0\].features.*float64, got float32"),
+    "features float32": (kernel(features=K.features.astype("f4")), DTypeError, "features are float32, the unary is"),
     "features NaN": (kernel(features=K.features * np.nan), ParameterError, r"kernels\[0\].features holds NaN"),
     "features 1e18": (kernel(features=K.features * 1e18), ParameterError, r"features reach .*larger sigma"),
     "normalization": (kernel(normalization="mean"), ParameterError, r"kernels\[0\].normalization must be one of"),
@@ -889,3 +889,15 @@ def test_agreement_has_the_signs_that_are_promised(rng):
     vector = np.array([1.0, -2.0, 3.0])
     np.testing.assert_allclose(terms.agreement(vector, filtered), vector[:, None] * filtered)
     np.testing.assert_allclose(terms.agreement(matrix, filtered), -(matrix / 2 + matrix.T / 2) @ filtered)
+
+
+def test_a_numpy_bool_ends_the_run_too():
+    """An early stop is usually written with NumPy, whose comparisons are not Python's bools."""
+    seen = []
+    unary = np.zeros((2, 3, 4), np.float32)
+    atrous.mean_field(
+        unary,
+        atrous.spatial_kernel((3, 4), 1.0, 1.0),
+        callback=lambda step, q: seen.append(step) or np.bool_(step == 3),
+    )
+    assert seen == [1, 2, 3]

@@ -146,7 +146,8 @@ def table(found):
         for name, seconds, moved in s["stages"]:
             rate = f"{moved / seconds * 1e-9:>9.1f} GB/s" if moved else ""
             lines.append(f"  {name:<22}{seconds * 1e3:>9.2f} ms{rate}")
-        lines.append(f"  {'(copy, for comparison)':<22}{'':>12}{found['limits']['copy_gbps']:>9.1f} GB/s)")
+        lines.append(f"  {'(copy, for comparison)':<22}{'':>12}{found['limits']['copy_gbps']:>9.1f} GB/s")
+    lines.append("extra MB: the most that each program holds beyond the level after a small run")
     lines.append("")
     for name, e in found["errors"].items():
         lines.append(

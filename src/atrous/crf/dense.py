@@ -40,15 +40,25 @@ def _params(owner, params, iterations, normalization):
     return params
 
 
-def _image(owner, image, size, intensity_scale):
-    """Return the image as (H, W, C) of real numbers in levels 0–255."""
+def _mend(shape, wanted):
+    """Return what is probably wrong with an image of this shape beside probabilities of shape `wanted`."""
+    if shape[1:] == wanted[1:]:
+        return "Move its channels to the end: np.moveaxis(image, 0, -1)."
+    if shape[:2] == wanted[:2]:
+        return "If the probabilities are (H, W, L), move the labels to the front: np.moveaxis(p, -1, 0)."
+    return "Resize one to the other; the order is (height, width)."
+
+
+def _image(owner, image, wanted, intensity_scale):
+    """Return the image as (H, W, C) of real numbers in levels 0–255, for probabilities of shape `wanted`."""
+    size = wanted[1:]
     image = _check.real_array(owner, "image", image)
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[:2] != size or image.shape[2] == 0:
         raise ShapeError(
             f"{owner}: image must be {size} + (channels,) like the probabilities (L, H, W), got shape {image.shape}. "
-            "Resize one to the other; the order is (height, width)."
+            f"{_mend(image.shape, wanted)}"
         )
     if intensity_scale is not None:
         intensity_scale = _check.number(owner, "intensity_scale", intensity_scale, least=0)
@@ -133,7 +143,7 @@ def dense_crf(
     if len(shape) != 3:
         raise ShapeError(
             f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
-            "One foreground map p: np.stack([1 - p, p])."
+            + ("One foreground map p: np.stack([1 - p, p])." if len(shape) < 3 else "A batch goes image by image.")
         )
     params = _params(owner, params, iterations, normalization)
     itemsize = 8 if probabilities.dtype.kind == "f" and probabilities.dtype.itemsize >= 8 else 4
@@ -144,7 +154,7 @@ def dense_crf(
         channels = getattr(image, "shape", (0, 0, 3))[2:] or (1,)
         needed = mean_field_bytes(shape[1] * shape[2], shape[0], (2, 2 + channels[0]), itemsize)
         refuse_too_large(owner, needed, "Use dense_crf_tiled, fewer labels or a smaller image.")
-    image = _image(owner, image, shape[1:], intensity_scale)
+    image = _image(owner, image, shape, intensity_scale)
     unary = unary_from_probabilities(probabilities, owner=owner)
     kernels = []
     options = {"normalization": params.normalization, "dtype": unary.dtype}

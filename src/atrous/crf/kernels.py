@@ -19,14 +19,21 @@ TINY = 1e-20  # added to sums of kernel rows before division, as in Krähenbühl
 
 
 class Kernel(NamedTuple):
-    """One pairwise term of a fully connected CRF over P points."""
+    """One pairwise term of a fully connected CRF over P points.
+
+    Attributes
+    ----------
+    features : ndarray of shape (P, D)
+        In units of standard deviations; points in the order of the raveled grid.
+    compatibility : float or ndarray
+        A number w (Potts) or a vector (L,) rewards equal labels, a matrix (L, L) holds costs; see `mean_field`.
+    normalization : {"symmetric", "none", "before", "after"}
+        What is divided by the sums of the kernel's rows; see `mean_field`.
+    """
 
     features: FloatArray
-    """(P, D), in units of standard deviations; points in the order of the raveled grid."""
     compatibility: float | Array
-    """A number w (Potts) or a vector (L,) rewards equal labels; a matrix (L, L) holds costs, see `mean_field`."""
     normalization: str = "symmetric"
-    """What the sum of a point's kernel row does: "none", "before", "after" or "symmetric"."""
 
 
 def _sigmas(owner, name, sigma, count):
@@ -164,7 +171,7 @@ def bilateral_kernel(
     """
     owner = "bilateral_kernel"
     image = _check.real_array(owner, "image", image)
-    if image.ndim < 2:
+    if image.ndim < 3:
         raise ShapeError(
             f"{owner}: image must be (H, W, C) or (D, H, W, C), got shape {image.shape}. Grey: image[..., None]."
         )
@@ -194,7 +201,12 @@ def check_kernels(owner, kernels, points, labels, dtype):
     for i, k in enumerate(kernels):
         if not isinstance(k, Kernel):
             raise DTypeError(f"{owner}: kernels[{i}] must be a Kernel, got {type(k).__name__}.")
-        features = _check.float_array(owner, f"kernels[{i}].features", k.features, like=np.empty(0, dtype))
+        features = _check.float_array(owner, f"kernels[{i}].features", k.features)
+        if features.dtype != dtype:
+            raise DTypeError(
+                f"{owner}: kernels[{i}].features are {features.dtype}, the unary is {dtype}. Make the kernel with "
+                f"dtype=np.{dtype}, or convert the unary: unary.astype(np.{features.dtype})."
+            )
         if features.ndim != 2 or len(features) != points:
             raise ShapeError(
                 f"{owner}: kernels[{i}].features must be (points, axes) with {points} points, got {features.shape}."

@@ -105,7 +105,8 @@ def _watcher(callback, tolerance):
         if tolerance is not None:
             ended = before[0] is not None and float(np.abs(marginals - before[0]).max()) <= tolerance
             before[0] = marginals.copy()
-        return (callback is not None and callback(step, marginals.copy()) is True) or ended
+        answer = callback is not None and callback(step, marginals.copy())
+        return ended or (isinstance(answer, (bool, np.bool_)) and bool(answer))
 
     return watch
 
@@ -184,6 +185,9 @@ def mean_field(
         Pairwise terms, from `spatial_kernel`, `bilateral_kernel` or any features. A compatibility of w or of a vector v
         adds w·KQ or v⊙KQ to the logits, so positive numbers reward equal labels; a matrix M holds costs and adds
         −½(M + Mᵀ)·KQ. So w, w·(1, …, 1) and −w·I mean the same. (In pydensecrf a vector has the opposite sign.)
+        With n the sums of the rows of K, its normalisation makes of it K ("none"), K·diag(1/n) ("before"), diag(1/n)·K
+        ("after": a weighted mean of the neighbours, as in DeepLab's code and CRF-RNN) or diag(1/√n)·K·diag(1/√n)
+        ("symmetric", as in pydensecrf). Without normalisation messages grow with the area of the Gaussian.
     iterations : int
         Steps at most; 0 returns softmax(−unary).
     method : {"auto", "lattice", "exact", "cuda"}
@@ -256,6 +260,11 @@ def mean_field(
         raise ParameterError(f"{owner}: damping must be in [0, 1), got {damping!r}.")
     if tolerance is not None:
         tolerance = _check.number(owner, "tolerance", tolerance, least=0)
+    if progress and not callable(progress):
+        raise DTypeError(
+            f"{owner}: progress must be a function of (done, total, label), got {type(progress).__name__}. "
+            "dense_crf takes progress=True."
+        )
     if callback is not None and not callable(callback):
         raise DTypeError(f"{owner}: callback must be a function of (step, marginals), got {type(callback).__name__}.")
     if update == "sequential" and (method != "exact" or damping):

@@ -13,7 +13,8 @@ class CRFParams(NamedTuple):
     """Weights, standard deviations, iterations and normalisation of the two-kernel CRF.
 
     E(x) = Σᵢ −log P(xᵢ) + Σ_{i<j} [xᵢ ≠ xⱼ] (w₁ exp(−|pᵢ−pⱼ|²/2σ_α² − |Iᵢ−Iⱼ|²/2σ_β²) + w₂ exp(−|pᵢ−pⱼ|²/2σ_γ²)),
-    DeepLab v2, Sec. 3.3, Eq. (3). The default are the values of the reference code's example program.
+    DeepLab v2, Sec. 3.3, Eq. (3). The default are the values of the reference code's example program with DeepLab's ten
+    iterations; `CRF_PRESETS["densecrf"]` has the program's own five.
     """
 
     bilateral_weight: float = 10.0

@@ -232,7 +232,7 @@ def dense_crf_tiled(
                 within = rows, columns
                 try:
                     unary = unary_from_probabilities(np.asarray(probabilities[:, rows, columns]), owner=owner)
-                    window = _image(owner, image[within], unary.shape[1:], intensity_scale)
+                    window = _image(owner, image[within], unary.shape, intensity_scale)
                     found = mean_field(
                         unary,
                         _kernels(window, params, rows, columns, dtype),
