@@ -40,6 +40,22 @@ def throughput(peers):
     return found
 
 
+def text(found):
+    """Return all results as lines."""
+    lines = [*table.environment_lines(found), "", *crf.table(found), ""]
+    t = found["throughput"]
+    lines.append(
+        f"{t['images']} images of 320 x 240, 21 labels, two processes of one thread: {t['atrous']:.2f} s"
+        + (f"; pydensecrf {t['pydensecrf']:.2f} s" if "pydensecrf" in t else "")
+    )
+    v = found["volume"]
+    lines.append(f"volume of 120 x 150 x 100, 2 labels, 5 iterations: {v['atrous']:.2f} s" + (
+        f"; pydensecrf {v['pydensecrf']:.2f} s" if "pydensecrf" in v else ""))  # fmt: skip
+    lines += [f"{w} x {h}, 2 labels: {s:.3f} s, {s / w / h * 1e9:.0f} ns a pixel" for w, h, s in found["growth"]]
+    lines.append(f"3840 x 2160, 21 labels: {found['4K, 21 labels']:.1f} s")
+    return lines
+
+
 def main():
     peers = importlib.util.find_spec("pydensecrf") is not None
     found = crf.run(crf.ALL, peers=peers, rounds=4, seconds=0.8, progress=ProgressLine("crf"))
@@ -53,19 +69,8 @@ def main():
     large = {"size": [3840, 2160], "labels": 21, "iterations": 10, "least": 1, "seconds": 0.1}
     found["4K, 21 labels"] = ask("atrous", None, large)["seconds"]
 
-    lines = [*table.environment_lines(found), "", *crf.table(found), ""]
-    t = found["throughput"]
-    lines.append(
-        f"{t['images']} images of 320 x 240, 21 labels, two processes of one thread: {t['atrous']:.2f} s"
-        + (f"; pydensecrf {t['pydensecrf']:.2f} s" if peers else "")
-    )
-    v = found["volume"]
-    lines.append(f"volume of 120 x 150 x 100, 2 labels, 5 iterations: {v['atrous']:.2f} s" + (
-        f"; pydensecrf {v['pydensecrf']:.2f} s" if peers else ""))  # fmt: skip
-    lines += [f"{w} x {h}, 2 labels: {s:.3f} s, {s / w / h * 1e9:.0f} ns a pixel" for w, h, s in found["growth"]]
-    lines.append(f"3840 x 2160, 21 labels: {found['4K, 21 labels']:.1f} s")
     (RESULTS / "crf.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "crf.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (RESULTS / "crf.txt").write_text("\n".join(text(found)) + "\n", encoding="utf-8")
     figures.save(figures.figure_bench_crf(found), RESULTS / "crf.svg")
 
 
