@@ -194,6 +194,7 @@ def test_demo_from_a_read_only_folder_with_an_own_picture(tmp_path):
     assert "FAIL" not in text
 
 
+@pytest.mark.slow
 def test_demo_of_a_file_that_is_no_picture(tmp_path):
     wrong = tmp_path / "wrong.png"
     wrong.write_text("no picture")

@@ -205,6 +205,7 @@ def test_a_cache_folder_that_cannot_be_written(house, tmp_path):
     assert said == f"{LINE} (for this process; no cache folder is writable)\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "damage"),
     [
@@ -231,6 +232,7 @@ def test_a_package_that_cannot_be_written(house, tmp_path):
     assert kernel_files(tmp_path / "new", ".nbc")
 
 
+@pytest.mark.slow
 def test_two_processes_that_compile_at_once(house, tmp_path):
     processes = [house.start(tmp_path / "new") for _ in range(2)]
     for process in processes:
@@ -238,6 +240,7 @@ def test_two_processes_that_compile_at_once(house, tmp_path):
     assert house.run(tmp_path / "new") == (DOUBLED, False, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("age", "kept"), [(0, False), (2 * _jit.LOCK_SECONDS, True)], ids=["held", "stale"])
 def test_a_lock_left_behind_does_not_matter(house, cache, age, kept):
     (index,) = kernel_files(cache, ".nbi")
