@@ -17,7 +17,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.dense import _image, _params
+from atrous.crf.dense import _image, _mend, _params
 from atrous.crf.kernels import bilateral_kernel, spatial_kernel
 from atrous.crf.meanfield import METHODS, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
@@ -60,16 +60,16 @@ def _kernels(image, params, rows, columns, dtype):
     return [kernel for kernel, _ in found]
 
 
-def _checked_image(owner, image, size, intensity_scale):
+def _checked_image(owner, image, wanted, intensity_scale):
     """Return what the image of each window is multiplied with, after looking at the whole of it a few rows at a time.
 
     Whether an image counts from 0 to 1 or to 255 is seen on the whole only: a window of the latter may be black.
     """
-    shape = np.shape(image)
+    shape, size = np.shape(image), wanted[1:]
     if len(shape) not in (2, 3) or shape[:2] != size or 0 in shape:
         raise ShapeError(
             f"{owner}: image must be {size} + (channels,) like the probabilities (L, H, W), got shape {shape}. "
-            "Resize one to the other; the order is (height, width)."
+            f"{_mend(shape, wanted)}"
         )
     if image.dtype.kind != "f" or intensity_scale is not None:
         return intensity_scale
@@ -207,7 +207,7 @@ def dense_crf_tiled(
         overlap = max(LEAST_OVERLAP, round(3 * float(params.sigma_alpha)))
     overlap = _check.integer(owner, "overlap", overlap, least=0)
     size = shape[1:]
-    intensity_scale = _checked_image(owner, image, size, intensity_scale)
+    intensity_scale = _checked_image(owner, image, shape, intensity_scale)
     for name, value in (("ignore", ignore), ("fixed", fixed)):
         if value is not None and np.shape(value) != size:
             raise ShapeError(f"{owner}: {name} must have the size of the image, {size}, got {np.shape(value)}.")
