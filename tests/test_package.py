@@ -215,7 +215,7 @@ LEVELS = [
     {"conv.padding", "gradients"},
     {"conv.geometry", "conv.chains"},
     {"conv.definition", "conv.reference", "conv.im2col", "conv.taps"},
-    {"conv.upsampled", "conv.interlace", "conv.direct", "conv.cuda"},
+    {"conv.upsampled", "conv.interlace", "conv.shift", "conv.direct", "conv.cuda"},
     {"conv.operators"},
     {"conv.separable"},
     # the lattice

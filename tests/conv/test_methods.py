@@ -164,8 +164,17 @@ def test_nan_and_inf_reach_exactly_the_outputs_that_read_them(method, name, bad,
     np.testing.assert_array_equal(~np.isfinite(conv_backward(dy, cache).dx), fed)
 
 
-def test_auto_is_direct_for_depthwise_and_im2col_otherwise():
+def test_auto_looks_at_channels_and_at_taps_on_zeros():
     from atrous.conv.operators import choose_method
+
+    def chosen(c, f, n, rate, **options):
+        return choose_method(conv_geometry((1, c, n, n), (f, c, 3, 3), rate=rate, **options))
+
+    assert chosen(512, 1024, 41, 12) == "shift"
+    assert chosen(512, 512, 65, 2) == "im2col"
+    assert chosen(2048, 21, 129, 2) == "shift"
+    assert chosen(64, 64, 41, 12) == "im2col"
+    assert chosen(512, 1024, 41, 12, stride=2) == "im2col"
 
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), groups=4)) == "direct"
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 2, 3, 3), groups=2)) == "im2col"

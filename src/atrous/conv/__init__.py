@@ -7,7 +7,8 @@
 5. `upsampled`    the holes written out as zeros
 6. `im2col`       sparse sampling and one matrix product
 7. `interlace`    subsample, convolve, interlace
-8. `taps`, `direct`, `cuda`   loops that own the output, on the CPU and on the GPU
-9. `operators`, `separable`   what users call
-10. `chains`      receptive fields, and strides traded for rates
+8. `shift`        multiply first, shift after: one product per tap, none for taps on zeros
+9. `taps`, `direct`, `cuda`   loops that own the output, on the CPU and on the GPU
+10. `operators`, `separable`   what users call
+11. `chains`      receptive fields, and strides traded for rates
 """  # noqa: D400

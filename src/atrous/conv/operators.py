@@ -6,6 +6,7 @@ and nowhere else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -17,9 +18,10 @@ from atrous import _check, _cuda
 from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
 from atrous.conv.padding import effective_kernel, resolve_padding
+from atrous.conv.shift import reached
 from atrous.errors import ParameterError, ShapeError
 
-METHODS = ("reference", "upsampled", "im2col", "interlace", "direct", "cuda")
+METHODS = ("reference", "upsampled", "im2col", "interlace", "shift", "direct", "cuda")
 
 
 class Method(NamedTuple):
@@ -57,9 +59,18 @@ def choose_method(g):
     """Return what ``method="auto"`` stands for, from the geometry alone.
 
     ``direct`` where every group has a single input channel (a depthwise convolution: no sum over channels for BLAS to
-    speed up); ``im2col`` everywhere else.
+    speed up); ``shift`` where a product has at least 128 channels to sum over, the stride is 1, and either a tenth or
+    more of the taps lie on zeros or the columns of im2col would outweigh the output (C ≥ 4 F); ``im2col`` elsewhere.
     """
-    return "direct" if g.c == g.groups and g.c > 1 else "im2col"
+    if g.c == g.groups and g.c > 1:
+        return "direct"
+    if g.groups == 1 and g.c >= 128 and g.stride == (1, 1, 1) and g.kernel != (1, 1, 1):
+        read = math.prod(
+            sum(o.stop - o.start for _, o, _ in reached(g, axis)) / (g.kernel[axis] * g.out[axis]) for axis in range(3)
+        )
+        if read <= 0.9 or g.c >= 4 * g.f:
+            return "shift"
+    return "im2col"
 
 
 def method_named(owner, name, g):
@@ -145,8 +156,9 @@ def atrous_conv(
         Channel groups convolved apart; C and F are multiples of it.
     method : str, default "auto"
         "reference", "upsampled", "im2col", "interlace" (or "interlace:direct" and so on, which names the inner
-        convolution), "direct", "cuda"; see ``CONV_METHODS`` for those usable here. "auto" takes "direct" for depthwise
-        convolutions and "im2col" otherwise. All agree to rounding.
+        convolution), "shift", "direct", "cuda"; see ``CONV_METHODS`` for those usable here. "auto" takes "direct" for
+        depthwise convolutions, "shift" where many channels meet taps on zeros or few filters, and "im2col" otherwise.
+        All agree to rounding.
 
     Returns
     -------
