@@ -1,18 +1,29 @@
-"""Multiply first, shift after: each tap is one matrix product over the samples that it really reads.
+"""Multiply first, shift after: taps are matrix products over the samples that they really read.
 
-    y[:, o] = Σ_k W_k · x[:, s·o + r·k − p]          W_k: the (F, C/groups) weights of tap k
+    y[:, o] = Σ_k P_k[:, s·o + r·k − p]          P_k = W_k · x, with W_k the (F, C/groups) weights of tap k
 
 Each tap is a 1×1 convolution whose result is added where the tap puts it. No columns and no zeros: a tap that hangs over
-the border is multiplied for the outputs at which it lies inside, no others. At rate 12 on 41 samples a 3×3 filter so does
-65 % of the work, at rate 36 on 65 samples 40 %; a tap beyond the border costs nothing (DeepLab v3, Section 3.3, counts
-those taps). BLAS reads the cropped rows where they lie; cropped columns are copied once for all taps of a column.
+the border is multiplied for the samples it reads, no others. At rate 12 on 41 samples a 3×3 filter so does 65 % of the
+work, at rate 36 on 65 samples 40 %; a tap beyond the border costs nothing (DeepLab v3, Section 3.3, counts those taps).
+The backward pass is the adjoint, shift first: S_k is dy laid out at the samples that tap k read, then
 
-Role: transformation. NaN and inf reach exactly the outputs whose taps read them. Zeros around x are skipped.
-Cost: 2·macs flops less those on zeros, in BLAS; extra memory one copy of x without the columns that a tap cannot read,
-and the product of one tap.
+    dx = Σ_k W_kᵀ · S_k          dW_k = S_k · xᵀ
+
+Several convolutions of one input are only more taps (`forward_all`): that is how the branches of ASPP share a pass.
+BLAS wants a few hundred rows at a time, so taps with few filters are stacked into one product over the whole input.
+
+Role: transformation. NaN and inf reach exactly the y and dx that read them; in dw, stacked taps meet the zeros of S.
+Cost: 2·macs flops in BLAS, less those on zeros where F is large; extra memory one copy of x without the columns that a
+tap cannot read, and the products of some `ROWS` filters or of one tap.
 """
 
+from collections import defaultdict
+from typing import NamedTuple
+
 import numpy as np
+
+# From so many rows on a product runs at BLAS's rate; fewer are stacked.
+ROWS = 256
 
 
 def reached(g, axis):
@@ -27,11 +38,76 @@ def reached(g, axis):
     return found
 
 
-def _taps(g):
-    """Yield (outputs, inputs, [(tap, outputs, inputs), …]): a range of columns, and its taps with their other ranges."""
-    deep, high = reached(g, 0), reached(g, 1)
-    for kx, ox, ix in reached(g, 2):
-        yield ox, ix, [((kz, ky, kx), (oz, oy), (iz, iy)) for kz, oz, iz in deep for ky, oy, iy in high]
+class Tap(NamedTuple):
+    """One tap of one of several convolutions: where it writes, what it reads, its number of filters."""
+
+    conv: int
+    at: tuple[int, int, int]
+    outputs: tuple[slice, slice, slice]
+    inputs: tuple[slice, slice, slice]
+    rows: int
+
+
+class Product(NamedTuple):
+    """Taps multiplied at once, over one box of the input; `inputs` of its taps count from the corner of the box."""
+
+    columns: slice
+    rows: tuple[slice, slice]
+    taps: list[Tap]
+
+
+def products(geometries):
+    """Return the Products that make up several convolutions of one input; those of one range of columns in a row."""
+    by_columns = defaultdict(list)
+    for i, g in enumerate(geometries):
+        for kz, oz, iz in reached(g, 0):
+            for ky, oy, iy in reached(g, 1):
+                for kx, ox, ix in reached(g, 2):
+                    tap = Tap(i, (kz, ky, kx), (oz, oy, ox), (iz, iy, ix), g.f // g.groups)
+                    by_columns[ix.start, ix.stop, ix.step].append(tap)
+    whole = (0, geometries[0].size[2], 1)
+    for columns in [c for c, taps in by_columns.items() if sum(t.rows for t in taps) < ROWS and c != whole]:
+        by_columns[whole] += by_columns.pop(columns)
+    return [
+        _product(slice(*columns), some)
+        for columns, taps in by_columns.items()
+        for some in _split(sorted(taps, key=lambda tap: tap.inputs[0].start))
+    ]
+
+
+def _split(taps):
+    """Yield runs of taps that reach `ROWS` rows, the last perhaps not."""
+    run, rows = [], 0
+    for tap in taps:
+        run.append(tap)
+        rows += tap.rows
+        if rows >= ROWS:
+            yield run
+            run, rows = [], 0
+    if run:
+        yield run
+
+
+def _product(columns, taps):
+    """Return the Product of taps over the smallest box that holds what they read."""
+    if len(taps) == 1:
+        box = (*taps[0].inputs[:2], columns)
+    else:
+        reads = [[tap.inputs[axis] for tap in taps] for axis in (0, 1)]
+        box = (*(slice(min(r.start for r in some), max(r.stop for r in some), 1) for some in reads), columns)
+    inside = [tap._replace(inputs=tuple(map(_within, tap.inputs, box))) for tap in taps]
+    return Product(columns, box[:2], inside)
+
+
+def _within(part, box):
+    """Return the slice of the samples of `box` that are those of `part`."""
+    step = part.step // box.step
+    start = (part.start - box.start) // box.step
+    return slice(start, start + (part.stop - part.start - 1) // part.step * step + 1, step)
+
+
+def _covers(inputs, box):
+    return all(s.start == 0 and s.step == 1 and s.stop == n for s, n in zip(inputs, box.shape[3:], strict=True))
 
 
 def _grouped(a, g):
@@ -39,47 +115,88 @@ def _grouped(a, g):
     return a.reshape(g.n, g.groups, -1, *a.shape[2:])
 
 
-def _matrix(a, rows):
-    """Return the samples of `rows` of (…, D, H, W) as (…, positions), a view wherever memory allows."""
-    part = a[:, :, :, rows[0], rows[1]]
-    return part.reshape(*part.shape[:3], -1)
+def _matrix(a):
+    """Return (N, groups, A, D, H, W) as (N, groups, A, positions), a view wherever memory allows."""
+    return a.reshape(*a.shape[:3], -1)
 
 
-def by_tap(w, g):
-    """Return the weights (F, C/groups, KD, KH, KW) as (KD, KH, KW, groups, F/groups, C/groups)."""
-    return np.ascontiguousarray(w.reshape(g.groups, -1, *w.shape[1:]).transpose(3, 4, 5, 0, 1, 2))
+def _stacked(weights, taps, g):
+    """Return the weights of the taps as (groups, rows, C/groups)."""
+    parts = [weights[tap.conv][:, :, *tap.at].reshape(g.groups, tap.rows, -1) for tap in taps]
+    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _boxes(x, plan):
+    """Yield (product, its box of x) with x (N, groups, C/groups, D, H, W); columns are copied once for all products."""
+    columns, copied = None, None
+    for product in plan:
+        if product.columns != columns:
+            columns, copied = product.columns, np.ascontiguousarray(x[..., product.columns])
+        yield product, copied[:, :, :, *product.rows]
+
+
+def _shifted(dys, product, box):
+    """Return S (N, groups, rows, D, H, W): for each tap dy at the samples that the tap read, zeros elsewhere."""
+    first = product.taps[0]
+    if len(product.taps) == 1 and _covers(first.inputs, box):
+        return np.ascontiguousarray(dys[first.conv][:, :, :, *first.outputs])
+    s = np.zeros((*box.shape[:2], sum(tap.rows for tap in product.taps), *box.shape[3:]), box.dtype)
+    row = 0
+    for tap in product.taps:
+        s[:, :, row : row + tap.rows, *tap.inputs] = dys[tap.conv][:, :, :, *tap.outputs]
+        row += tap.rows
+    return s
+
+
+def forward_all(x, weights, geometries):
+    """Return [y, …] of several convolutions of one x (N, C, D, H, W), whose geometries differ in filters and rates."""
+    g = geometries[0]
+    ys = [np.zeros((g.n, g.groups, o.f // o.groups, *o.out), x.dtype) for o in geometries]
+    for product, box in _boxes(_grouped(x, g), products(geometries)):
+        p = (_stacked(weights, product.taps, g) @ _matrix(box)).reshape(*box.shape[:2], -1, *box.shape[3:])
+        row = 0
+        for tap in product.taps:
+            ys[tap.conv][:, :, :, *tap.outputs] += p[:, :, row : row + tap.rows, *tap.inputs]
+            row += tap.rows
+    return [y.reshape(o.n, o.f, *o.out) for y, o in zip(ys, geometries, strict=True)]
+
+
+def backward_input_all(dys, weights, geometries):
+    """Return dx (N, C, D, H, W), the sum over the convolutions."""
+    g = geometries[0]
+    dx = np.zeros((g.n, g.groups, g.c // g.groups, *g.size), dys[0].dtype)
+    dys = [_grouped(dy, g) for dy in dys]
+    for product in products(geometries):
+        box = dx[:, :, :, *product.rows, product.columns]
+        w = _stacked(weights, product.taps, g).swapaxes(-1, -2)
+        box += (w @ _matrix(_shifted(dys, product, box))).reshape(box.shape)
+    return dx.reshape(g.n, g.c, *g.size)
+
+
+def backward_weight_all(dys, x, geometries):
+    """Return [dw, …], each (F, C/groups, KD, KH, KW) and summed over the batch in order."""
+    g = geometries[0]
+    dws = [np.zeros((o.groups, o.f // o.groups, o.c // o.groups, *o.kernel), x.dtype) for o in geometries]
+    dys = [_grouped(dy, g) for dy in dys]
+    for product, box in _boxes(_grouped(x, g), products(geometries)):
+        dw = (_matrix(_shifted(dys, product, box)) @ _matrix(box).swapaxes(-1, -2)).sum(0)
+        row = 0
+        for tap in product.taps:
+            dws[tap.conv][..., *tap.at] = dw[:, row : row + tap.rows]
+            row += tap.rows
+    return [dw.reshape(o.f, -1, *o.kernel) for dw, o in zip(dws, geometries, strict=True)]
 
 
 def forward(x, w, g):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW)."""
-    x, w = _grouped(x, g), by_tap(w, g)
-    y = np.zeros((g.n, g.groups, g.f // g.groups, *g.out), x.dtype)
-    for ox, ix, taps in _taps(g):
-        columns = np.ascontiguousarray(x[..., ix])
-        for tap, outputs, inputs in taps:
-            target = y[:, :, :, *outputs, ox]
-            target += (w[tap] @ _matrix(columns, inputs)).reshape(target.shape)
-    return y.reshape(g.n, g.f, *g.out)
+    return forward_all(x, [w], [g])[0]
 
 
 def backward_input(dy, w, g):
     """Return dx (N, C, D, H, W)."""
-    dy, w = _grouped(dy, g), by_tap(w, g).swapaxes(-1, -2)
-    dx = np.zeros((g.n, g.groups, g.c // g.groups, *g.size), dy.dtype)
-    for ox, ix, taps in _taps(g):
-        columns = np.ascontiguousarray(dy[..., ox])
-        for tap, outputs, inputs in taps:
-            target = dx[:, :, :, *inputs, ix]
-            target += (w[tap] @ _matrix(columns, outputs)).reshape(target.shape)
-    return dx.reshape(g.n, g.c, *g.size)
+    return backward_input_all([dy], [w], [g])
 
 
 def backward_weight(dy, x, g):
-    """Return dw (F, C/groups, KD, KH, KW), summed over the batch in order."""
-    dy, x = _grouped(dy, g), _grouped(x, g)
-    dw = np.zeros((*g.kernel, g.groups, g.f // g.groups, g.c // g.groups), dy.dtype)
-    for ox, ix, taps in _taps(g):
-        read, written = np.ascontiguousarray(x[..., ix]), np.ascontiguousarray(dy[..., ox])
-        for tap, outputs, inputs in taps:
-            dw[tap] = (_matrix(written, outputs) @ _matrix(read, inputs).swapaxes(-1, -2)).sum(0)
-    return np.ascontiguousarray(dw.transpose(3, 4, 5, 0, 1, 2)).reshape(g.f, g.c // g.groups, *g.kernel)
+    """Return dw (F, C/groups, KD, KH, KW)."""
+    return backward_weight_all([dy], x, [g])[0]
