@@ -122,7 +122,8 @@ def test_every_module_is_found_by_walking_the_packages():
 
 
 def test_no_module_shares_the_name_of_a_public_object():
-    assert {name.rpartition(".")[2] for name in FILES}.isdisjoint(atrous.__all__)
+    # A module atrous.x, once imported, stands at atrous.x.
+    assert {name.partition(".")[0] for name in FILES}.isdisjoint(atrous.__all__)
 
 
 def test_all_lists_what_can_be_had():
@@ -204,22 +205,44 @@ LEVELS = [
         "layers",
         "data",
         "pydensecrf",
+        "compose",
+        "aspp",
+        "nets",
+        "weights",
         "errors",
         "progress",
         "_types",
         "_lanes",
         "_barrier",
     },
-    {"_check", "_jit", "_cuda", "crf.params", "crf.memory", "data.palettes"},
+    {"_check", "_jit", "_cuda", "crf.params", "crf.memory", "data.palettes", "weights.errors", "weights.names"},
+    # files of weights
+    {"weights.dtypes"},
+    {"weights.archive", "weights.safetensors_file", "weights.caffemodel"},
+    {"weights.torch_zip"},
+    {"weights.files"},
     # convolution
     {"conv.padding", "gradients"},
     {"conv.geometry", "conv.chains"},
     {"conv.definition", "conv.reference", "conv.im2col", "conv.taps"},
     {"conv.upsampled", "conv.interlace", "conv.shift", "conv.direct", "conv.cuda"},
-    {"conv.operators"},
+    {"conv.operators", "conv.branches"},
     {"conv.separable"},
+    # layers
+    {"layers.backward", "layers.epilogue"},
+    {
+        "layers.activation",
+        "layers.dropout",
+        "layers.fusion",
+        "layers.norm",
+        "layers.pool",
+        "layers.resize",
+        "layers.softmax",
+        "layers.upsample",
+    },
+    {"layers.loss"},
     # the lattice
-    {"lattice.geometry", "lattice.exact", "lattice.simplex", "lattice.rows", "layers.resize", "metrics"},
+    {"lattice.geometry", "lattice.exact", "lattice.simplex", "lattice.rows", "metrics"},
     {"lattice.reference", "lattice.build"},
     {"lattice.direct", "lattice.diagonal"},
     {"lattice.error", "lattice.cuda"},
@@ -232,6 +255,16 @@ LEVELS = [
     {"crf.tiles"},
     {"pydensecrf.eigen", "pydensecrf.utils"},
     {"pydensecrf.densecrf"},
+    # networks
+    {"compose.part", "compose.match", "aspp.reference"},
+    {"compose.leaves"},
+    {"compose.joins"},
+    {"compose.styles"},
+    {"aspp.description", "nets.summary", "nets.vgg", "nets.resnet", "nets.xception"},
+    {"aspp.block", "nets.classifiers", "nets.deeplab_v1", "nets.deeplab_v3"},
+    {"nets.deeplab_v2", "nets.deeplab_v3plus", "nets.drawing"},
+    {"nets.network"},
+    {"nets.catalogue", "nets.segmentation"},
     {"kernels", "checks", "pytest_plugin", "refine"},
     {"figures", "bench", "demo", "cli", "__main__"},
 ]
@@ -262,7 +295,7 @@ ONLY = {
     # what works without a compiler
     "crf.memory": {"errors"},
     "data.palettes": {"_types", "errors"},
-    "layers.resize": {"_types", "_check", "errors"},
+    "layers.resize": {"_types", "_check", "errors", "layers.backward"},
     "metrics": {"_types", "_check", "errors"},
     "pydensecrf.eigen": {"_types", "errors"},
     "pydensecrf.utils": {"_types", "errors"},
@@ -272,7 +305,7 @@ ONLY = {
 LOOPS = {
     "_lanes",
     "_barrier",
-    *("conv.taps", "conv.direct", "conv.cuda"),
+    *("conv.taps", "conv.direct", "conv.cuda", "layers.epilogue"),
     *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.direct", "lattice.diagonal", "lattice.cuda"),
     *("crf.softmax", "crf.fused", "crf.cuda"),
 }
@@ -286,6 +319,7 @@ THIRD_PARTY = {
     "PIL": PROGRAMS | {"data.palettes", "refine"},
     "pytest": {"pytest_plugin"},
     "torch": PROGRAMS,
+    "safetensors": {"weights.safetensors_file"},
     "pydensecrf": PROGRAMS,
     "IPython": PROGRAMS,
 }
@@ -295,6 +329,7 @@ AT_THE_TOP = {
     "PIL": {"figures"},
     "scipy": {"figures"},
     "torch": set(),
+    "safetensors": set(),
     "pydensecrf": set(),
     "IPython": set(),
     "numba": LOOPS | {"_jit"},

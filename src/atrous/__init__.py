@@ -56,7 +56,56 @@ _PUBLIC = {
     "mean_field": "atrous.crf.meanfield",
     "mean_field_bytes": "atrous.crf.memory",
     **dict.fromkeys(("grid_crf", "grid_energy", "grid_weights"), "atrous.crf.grid"),
-    **dict.fromkeys(("bilinear_backward", "bilinear_forward", "resize_bilinear"), "atrous.layers.resize"),
+    **dict.fromkeys(("BranchesCache", "branches_backward", "branches_forward"), "atrous.conv.branches"),
+    **dict.fromkeys(("ASPPCache", "aspp_backward", "aspp_forward"), "atrous.aspp.block"),
+    **dict.fromkeys(("relu6_backward", "relu6_forward", "relu_backward", "relu_forward"), "atrous.layers.activation"),
+    **dict.fromkeys(
+        (
+            "average_pool_backward",
+            "average_pool_forward",
+            "global_average_backward",
+            "global_average_forward",
+            "max_pool_backward",
+            "max_pool_forward",
+        ),
+        "atrous.layers.pool",
+    ),
+    **dict.fromkeys(("batch_norm_backward", "batch_norm_forward", "fold_batch_norm"), "atrous.layers.norm"),
+    **dict.fromkeys(("dropout_backward", "dropout_forward"), "atrous.layers.dropout"),
+    **dict.fromkeys(
+        ("log_softmax_backward", "log_softmax_forward", "softmax_backward", "softmax_forward"), "atrous.layers.softmax"
+    ),
+    **dict.fromkeys(
+        (
+            "cross_entropy_backward",
+            "cross_entropy_forward",
+            "segmentation_loss_backward",
+            "segmentation_loss_forward",
+        ),
+        "atrous.layers.loss",
+    ),
+    **dict.fromkeys(
+        ("concat_backward", "concat_forward", "max_backward", "max_forward", "sum_backward", "sum_forward"),
+        "atrous.layers.fusion",
+    ),
+    **dict.fromkeys(("bilinear_filter", "upsample_backward", "upsample_forward"), "atrous.layers.upsample"),
+    **dict.fromkeys(
+        (
+            "bilinear_backward",
+            "bilinear_forward",
+            "interp_backward",
+            "interp_forward",
+            "resize_bilinear",
+            "resize_labels",
+        ),
+        "atrous.layers.resize",
+    ),
+    **dict.fromkeys(("convolutionalize", "decimate_kernel"), "atrous.nets.classifiers"),
+    **dict.fromkeys(("build", "networks"), "atrous.nets.catalogue"),
+    "Network": "atrous.nets.network",
+    **dict.fromkeys(("Segmentation", "predict", "prepare", "segment"), "atrous.nets.segmentation"),
+    **dict.fromkeys(("load_weights", "save_weights"), "atrous.weights.files"),
+    "WeightsError": "atrous.weights.errors",
     **dict.fromkeys(("class_iou", "confusion_matrix", "mean_iou", "pixel_accuracy"), "atrous.metrics"),
     "warmup": "atrous.kernels",
 }

@@ -1,4 +1,4 @@
-"""Bilinear resizing: PyTorch's numbers, the papers' sizes, the adjoint, and what must come out exactly."""
+"""Bilinear resizing and Interp: PyTorch's numbers, the papers' sizes, the adjoint, what must come out exactly."""
 
 from pathlib import Path
 
@@ -8,9 +8,17 @@ from tolerances import TABLE, assert_close
 
 from atrous import adjoint_error, assert_gradients
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
-from atrous.layers.resize import bilinear_backward, bilinear_forward, resize_bilinear, resize_labels
+from atrous.layers.resize import (
+    bilinear_backward,
+    bilinear_forward,
+    interp_backward,
+    interp_forward,
+    interp_size,
+    resize_bilinear,
+    resize_labels,
+)
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "resize.npz")
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "layers.npz")
 CASES = [("bilinear_corners_33x49", True), ("bilinear_halfpixel_33x49", False), ("bilinear_corners_5x7", True)]
 SIZES = [
     ((5, 7), (33, 49)),
@@ -165,6 +173,68 @@ def test_labels_take_the_nearest(rng, old, new, align_corners):
     assert not np.shares_memory(out, labels)
 
 
+# Interp
+
+INTERPS = [
+    {},
+    {"zoom": 8},
+    {"shrink": 2},
+    {"shrink": 3, "zoom": 2},
+    {"crop": (1, 0), "shrink": 2},
+    {"crop": (2, 3), "zoom": 3},
+]
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "expected"),
+    [
+        (65, {"zoom": 8}, (513, 513)),
+        (321, {"shrink": 8}, (41, 41)),
+        ((306, 320), {"shrink": 8, "crop": (1, 0)}, (39, 40)),
+        (9, {"shrink": 5, "zoom": 4}, (5, 5)),
+        ((7, 9), {"shrink": 2, "crop": (0, 1)}, (3, 4)),
+        ((7, 9), {"zoom": 3, "crop": (2, 3)}, (4, 10)),
+        (1, {"shrink": 2, "zoom": 3}, (1, 1)),
+    ],
+)
+def test_interp_gives_caffes_sizes(size, options, expected):
+    assert interp_size(size, **options) == expected
+
+
+@pytest.mark.parametrize("options", INTERPS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_interp_crops_then_resizes_once(rng, options, dtype):
+    x = rng.standard_normal((2, 7, 9)).astype(dtype)
+    given = x.copy()
+    begin, end = options.get("crop", (0, 0))
+    y, cache = interp_forward(x, **options)
+    expected = [by_definition(a[begin : 7 - end, begin : 9 - end], interp_size((7, 9), **options), True) for a in x]
+    assert_close(y, np.array(expected), "reordered")
+    dx = interp_backward(y, cache)
+    assert y.dtype == dx.dtype == dtype
+    outside = np.ones((7, 9), bool)
+    outside[begin : 7 - end, begin : 9 - end] = False
+    assert not dx[:, outside].any()
+    assert np.array_equal(x, given)
+
+
+@pytest.mark.parametrize("options", INTERPS)
+def test_interp_backward_is_the_adjoint(options):
+    cache = interp_forward(np.ones((2, 7, 9)), **options)[1]
+    error = adjoint_error(lambda x: interp_forward(x, **options)[0], lambda dy: interp_backward(dy, cache), (2, 7, 9))
+    assert error <= TABLE["adjoint"]["float64"]
+
+
+def test_gradients_of_interp(rng):
+    x = rng.standard_normal((5, 6))
+    assert_gradients(lambda x: interp_forward(x, zoom=2, crop=(1, 0)), interp_backward, [x])
+
+
+def test_interp_shrinks_by_taking_every_eighth(rng):
+    labels = rng.integers(0, 256, (17, 25)).astype(float)
+    assert np.array_equal(interp_forward(labels, shrink=8)[0], labels[::8, ::8])
+
+
 # Bad input
 
 X = np.ones((2, 5, 7))
@@ -186,6 +256,19 @@ BAD = [
         "float64, got float32",
     ),
     ("cache", lambda: bilinear_backward(X, (1, 2)), ParameterError, "bilinear_forward, got tuple"),
+    ("interp of one axis", lambda: interp_forward(X[0, 0]), ShapeError, r"interp_forward: .*\(7,\)"),
+    ("zoom", lambda: interp_forward(X, zoom=0), ParameterError, "zoom must be at least 1, got 0"),
+    ("shrink", lambda: interp_size(5, shrink=0.5), ParameterError, "shrink must be an integer, got 0.5"),
+    ("crop", lambda: interp_forward(X, crop=1), ParameterError, r"crop must be \(begin, end\).*got 1"),
+    ("padding", lambda: interp_size(5, crop=(-1, 0)), ParameterError, r"crop\[0\] must be at least 0, got -1"),
+    ("all cropped", lambda: interp_forward(X, crop=(2, 3)), ShapeError, r"crop \(2, 3\) leaves nothing of \(5, 7\)"),
+    (
+        "interp dy",
+        lambda: interp_backward(X, interp_forward(X, zoom=2)[1]),
+        ShapeError,
+        r"interp_backward: dy .*\(2, 9, 13\), got",
+    ),
+    ("interp cache", lambda: interp_backward(X, bilinear_forward(X, 3)[1]), ParameterError, "interp_forward, got"),
     ("float labels", lambda: resize_labels(X, 3), DTypeError, "float64"),
     ("empty labels", lambda: resize_labels(np.zeros((0, 3), int), 3), ShapeError, "empty"),
     ("labels of one axis", lambda: resize_labels(np.zeros(3, int), 3), ShapeError, r"\(3,\)"),

@@ -2,9 +2,10 @@
 
     y[:, o] = Σ_k P_k[:, s·o + r·k − p]          P_k = W_k · x, with W_k the (F, C/groups) weights of tap k
 
-Each tap is a 1×1 convolution whose result is added where the tap puts it. No columns and no zeros: a tap that hangs over
-the border is multiplied for the samples it reads, no others. At rate 12 on 41 samples a 3×3 filter so does 65 % of the
-work, at rate 36 on 65 samples 40 %; a tap beyond the border costs nothing (DeepLab v3, Section 3.3, counts those taps).
+Each tap is a 1×1 convolution whose result is added where the tap puts it. No columns and no zeros: a tap that hangs
+over the border is multiplied for the samples it reads, no others. At rate 12 on 41 samples a 3×3 filter so does 65 % of
+the work, at rate 36 on 65 samples 40 %; a tap beyond the border costs nothing (DeepLab v3, Section 3.3, counts such
+taps).
 The backward pass is the adjoint, shift first: S_k is dy laid out at the samples that tap k read, then
 
     dx = Σ_k W_kᵀ · S_k          dW_k = S_k · xᵀ
@@ -27,7 +28,7 @@ ROWS = 256
 
 
 def reached(g, axis):
-    """Return [(k, outputs, inputs), …] for the taps of an axis: the outputs at which tap k lies inside, what it reads."""
+    """Return [(k, outputs, inputs), …] along an axis: the outputs at which tap k lies inside, and what it reads."""
     found = []
     for k in range(g.kernel[axis]):
         n, out, s, move = g.size[axis], g.out[axis], g.stride[axis], g.rate[axis] * k - g.pad[axis]

@@ -1,0 +1,198 @@
+"""Atrous spatial pyramid pooling as users call it, in the papers' four forms, forward and backward.
+
+Role: public edge. The branches share a pass over the input (`conv.branches`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import FloatArray
+from atrous.aspp.description import RATES, concatenated, summed, summed_vgg
+from atrous.compose.match import mismatch
+from atrous.compose.part import Part
+from atrous.compose.styles import SHORT
+from atrous.errors import ParameterError, ShapeError
+
+FORMS = ("v2", "v2vgg", "v3", "v3plus")
+
+
+class ASPPCache(NamedTuple):
+    """What `aspp_backward` needs: the block's description and its layers' caches, which refer to their inputs."""
+
+    block: Part
+    held: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def _named_by_rate(rates):
+    return lambda branch, piece: f"r{rates[branch]}" + ("" if piece == "conv" else f".{piece}")
+
+
+def _named_by_branch(branch, piece):
+    name = f"b{branch}" if isinstance(branch, int) else branch
+    return f"{name}.dw" if piece.startswith("depthwise") else name
+
+
+def _width(owner, params, name, axis=0):
+    """Return the number of channels that an array of `params` sets, whatever else is wrong with them."""
+    if np.ndim(params.get(name)) != 4:
+        raise ParameterError(
+            f"{owner}: params must hold {name!r}, filters (F, C, K, K); it has {sorted(params)[:6] or 'nothing'}."
+        )
+    return params[name].shape[axis]
+
+
+def _block(owner, x, params, rates, form):
+    """Return the description of a block from the shapes of its arrays."""
+    c = x.shape[1]
+    if form == "v2":
+        return summed(c, _width(owner, params, f"r{rates[0]}.w"), rates, _named_by_rate(rates), style=SHORT)
+    if form == "v2vgg":
+        width = _width(owner, params, f"r{rates[0]}.fc6.w")
+        classes = _width(owner, params, f"r{rates[0]}.fc8.w")
+        return summed_vgg(c, width, classes, rates, _named_by_rate(rates), style=SHORT)
+    return concatenated(
+        c, _width(owner, params, "b0.w"), rates, _named_by_branch, style=SHORT, separate=form == "v3plus",
+        pool="pool.w" in params, out=_width(owner, params, "proj.w"),
+    )  # fmt: skip
+
+
+def _rates(owner, rates):
+    if isinstance(rates, str):
+        return RATES[_check.one_of(owner, "rates", rates, tuple(RATES))]
+    found = tuple(_check.integer(owner, f"rates[{i}]", r, least=1) for i, r in enumerate(np.atleast_1d(rates).tolist()))
+    if not found or len(set(found)) < len(found):
+        raise ParameterError(f"{owner}: rates must be different positive integers, at least one, got {rates!r}.")
+    return found
+
+
+def aspp_forward(
+    x: FloatArray,
+    params: Mapping[str, FloatArray],
+    *,
+    rates: Sequence[int] | str,
+    form: str,
+    state: Mapping[str, FloatArray] | None = None,
+    train: bool = False,
+) -> tuple[FloatArray, ASPPCache, dict[str, FloatArray]]:
+    """Apply atrous spatial pyramid pooling in one of the papers' forms.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, H, W)
+        Feature map, float32 or float64.
+    params : dict of ndarray, dtype of `x`
+        Flat, by name; see the notes.
+    rates : sequence of int, or "ASPP-S" (2, 4, 8, 12), or "ASPP-L" (6, 12, 18, 24)
+        Distance between taps of each branch, in samples of `x`, all different.
+    form : {"v2", "v2vgg", "v3", "v3plus"}
+        v2 and v2vgg sum their branches; v3 and v3plus concatenate and project them.
+    state : dict of ndarray, optional
+        Running ``.mean`` and ``.var`` of the batch norms; zeros and ones if left out.
+    train : bool, default False
+        Normalise by the batch and update the running statistics (momentum 0.1).
+
+    Returns
+    -------
+    y : ndarray of shape (N, F, H, W)
+        Scores (v2), or features (v3).
+    cache : ASPPCache
+        Refers to the layers' inputs.
+    state : dict of ndarray
+        The running statistics, new ones where `train`; empty for v2.
+
+    Raises
+    ------
+    ShapeError
+        Arrays are missing, unexpected or of another shape (all are listed), or x is not (N, C, H, W).
+    DTypeError, ParameterError
+        An array is not of the dtype of `x`; an unknown form; rates that are not different positive integers.
+
+    Notes
+    -----
+    Convolutions have arrays ``.w`` (F, C, K, K) and, in v2, ``.b`` (F,); batch norms ``.gamma`` and ``.beta`` (F,):
+
+    ========  ==================================================================================================
+    v2        ``r6`` …: one 3×3 a rate, to the classes
+    v2vgg     ``r6.fc6`` 3×3, ReLU, ``r6.fc7`` 1×1, ReLU, ``r6.fc8`` 1×1 …
+    v3        ``b0`` 1×1; ``b1`` … 3×3, one a rate; ``pool`` (left out: no image-level features); ``proj`` 1×1
+    v3plus    as v3, with ``b1.dw`` … depthwise (C, 1, 3, 3) and its batch norm before a 1×1 ``b1`` …
+    ========  ==================================================================================================
+
+    Cost: the branches' 2·N·C·F·ΠK·H·W flops, less those of taps on zeros; no padded copy and no columns. Dropout is the
+    network's, not the block's.
+
+    References
+    ----------
+    .. [1] Chen et al., DeepLab v2, arXiv:1606.00915, Section 3.2, Figs. 4 and 7.
+    .. [2] Chen et al., DeepLab v3, arXiv:1706.05587, Section 3.3, Fig. 5.
+    .. [3] Chen et al., DeepLab v3+, arXiv:1802.02611, Section 3.1.
+
+    Examples
+    --------
+    >>> x = np.ones((1, 4, 9, 9))
+    >>> params = {f"r{r}.{k}": np.ones((2, 4, 3, 3) if k == "w" else 2) for r in (1, 2) for k in "wb"}
+    >>> y, cache, _ = aspp_forward(x, params, rates=(1, 2), form="v2")
+    >>> y.shape, y[0, 0, 4, 4]
+    ((1, 2, 9, 9), np.float64(74.0))
+    """
+    owner = "aspp_forward"
+    x = _check.float_array(owner, "x", x)
+    if x.ndim != 4:
+        raise ShapeError(f"{owner}: x must be (N, C, H, W), got shape {x.shape}. For one map use x[None].")
+    _check.one_of(owner, "form", form, FORMS)
+    rates = _rates(owner, rates)
+    params = dict(params)
+    block = _block(owner, x, params, rates, form)
+    variables = block.variables()
+    trained = {name: v for name, v in variables.items() if v.trained}
+    running = {name: v for name, v in variables.items() if not v.trained}
+    if state is None:
+        state = {name: v.draw(None, x.dtype) for name, v in running.items()}
+    for word, wanted, given in (("params", trained, params), ("state", running, state)):
+        if wrong := mismatch(wanted, given):
+            raise ShapeError(
+                f"{owner}: {word} do not make a block of form {form!r} with rates {rates} for {x.shape[1]} channels: "
+                f"{wrong}."
+            )
+    params = {name: _check.float_array(owner, f"params[{name!r}]", params[name], like=x) for name in trained}
+    state = {name: _check.float_array(owner, f"state[{name!r}]", state[name], like=x) for name in running}
+    y, held, state = block.forward(params, state, x, train=bool(train))
+    return y, ASPPCache(block, held, y.shape, x.dtype), state
+
+
+def aspp_backward(dy: FloatArray, cache: ASPPCache) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return the gradients of a loss with respect to x and the parameters of `aspp_forward`.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, F, H, W)
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : ASPPCache
+        From `aspp_forward`; may be used again.
+
+    Returns
+    -------
+    dx : ndarray of shape (N, C, H, W)
+        The sum over the branches.
+    grads : dict of ndarray
+        By the names of the parameters.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        `dy` does not match the output, or `cache` comes from elsewhere.
+    """
+    owner = "aspp_backward"
+    if not isinstance(cache, ASPPCache):
+        raise ParameterError(f"{owner}: cache must come from aspp_forward, got {type(cache).__name__}.")
+    dy = _check.float_array(owner, "dy", dy, like=cache)
+    if dy.shape != cache.shape:
+        raise ShapeError(f"{owner}: dy must have the shape of the output, {cache.shape}, got {dy.shape}.")
+    return cache.block.backward(dy, cache.held)

@@ -1,0 +1,40 @@
+"""How families of networks name their arrays, so that each loads the files that people own.
+
+Role: names.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from atrous.compose.joins import chain
+from atrous.compose.leaves import BatchNorm, Conv, ReLU
+
+
+class Style(NamedTuple):
+    """The last parts of the arrays' names, behind the name of their layer."""
+
+    w: str = "weight"
+    b: str = "bias"
+    gamma: str = "weight"
+    beta: str = "bias"
+    mean: str = "running_mean"
+    var: str = "running_var"
+
+    def conv(self, name, c, f, kernel=3, *, bias=False, **options):
+        """Return the convolution called `name`."""
+        return Conv(f"{name}.{self.w}", f"{name}.{self.b}" if bias else None, c, f, kernel, **options)
+
+    def norm(self, name, c, **options):
+        """Return the batch norm called `name`."""
+        return BatchNorm(*(f"{name}.{end}" for end in (self.gamma, self.beta, self.mean, self.var)), c, **options)
+
+    def conv_norm(self, conv, norm, c, f, kernel=1, *, relu=True, eps=1e-5, frozen=False, **options):
+        """Return convolution, batch norm and ReLU."""
+        norm = self.norm(norm, f, eps=eps, frozen=frozen)
+        return chain(self.conv(conv, c, f, kernel, **options), norm, ReLU() if relu else None)
+
+
+# PyTorch's, for every network; that of the card's `aspp_forward`.
+TORCH = Style()
+SHORT = Style("w", "b", "gamma", "beta", "mean", "var")

@@ -1,0 +1,140 @@
+"""Several atrous convolutions of one input in one pass: the branches of ASPP.
+
+All taps of all branches are products with the same x (see `shift`): nothing is padded, x is copied once for each range
+of columns that taps at a border read, and branches with few filters are stacked into one product.
+
+Role: public edge of `shift.forward_all` and its adjoints; forward and backward stand side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import FloatArray
+from atrous.conv import shift
+from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
+from atrous.errors import ParameterError, ShapeError
+
+
+class BranchesCache(NamedTuple):
+    """What `branches_backward` needs: references to x and the filters, and how they were joined."""
+
+    x: FloatArray
+    weights: tuple[FloatArray, ...]
+    biased: tuple[bool, ...]
+    geometries: tuple[ConvGeometry, ...]
+
+
+def branches_forward(
+    x: FloatArray,
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray | None] | None = None,
+    *,
+    rates: Sequence[int],
+) -> tuple[list[FloatArray], BranchesCache]:
+    """Convolve one input with several filters, each at its own rate, stride 1, "same" zeros.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, *S)
+        float32 or float64, 1 to 3 spatial axes.
+    weights : sequence of ndarray of shape (F, C, *K)
+        The filters of each branch, dtype of `x`; F and K may differ.
+    biases : sequence of (ndarray of shape (F,) or None), optional
+        The bias of each branch.
+    rates : sequence of int
+        Distance between taps of each branch, in samples of `x`.
+
+    Returns
+    -------
+    ys : list of ndarray of shape (N, F, *S)
+        What `atrous_conv` gives for each branch, to rounding.
+    cache : BranchesCache
+        References; no arrays of its own.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `atrous_conv`; also if there is not one rate, or one bias, for each branch.
+
+    Notes
+    -----
+    Cost: 2·N·ΣF·C·ΠK·ΠS flops in BLAS, less those of taps on zeros where a branch has many filters.
+
+    Examples
+    --------
+    >>> ys, _ = branches_forward(np.ones((1, 1, 5)), [np.ones((1, 1, 3))] * 2, rates=(1, 2))
+    >>> ys[0][0, 0], ys[1][0, 0]
+    (array([2., 3., 3., 3., 2.]), array([2., 2., 3., 2., 2.]))
+    """
+    owner = "branches_forward"
+    x = _check.float_array(owner, "x", x)
+    weights = tuple(_check.float_array(owner, f"weights[{i}]", w, like=x) for i, w in enumerate(weights))
+    biases = (None,) * len(weights) if biases is None else tuple(biases)
+    rates = tuple(rates)
+    if not weights or len(rates) != len(weights) or len(biases) != len(weights):
+        raise ParameterError(
+            f"{owner}: each branch needs weights, a rate and a bias or None; got {len(weights)} weights, {len(rates)} "
+            f"rates and {len(biases)} biases."
+        )
+    geometries = tuple(
+        conv_geometry(x.shape, w.shape, rate=r, owner=owner) for w, r in zip(weights, rates, strict=True)
+    )
+    with np.errstate(invalid="ignore", over="ignore"):
+        ys = shift.forward_all(lift(x), [lift(w) for w in weights], geometries)
+    for i, (y, b) in enumerate(zip(ys, biases, strict=True)):
+        if b is not None:
+            b = _check.float_array(owner, f"biases[{i}]", b, like=x)  # noqa: PLW2901
+            if b.shape != (y.shape[1],):
+                raise ShapeError(f"{owner}: biases[{i}] must have shape ({y.shape[1]},), got {b.shape}.")
+            y += b[:, None, None, None]  # noqa: PLW2901
+    rank = x.ndim - 2
+    cache = BranchesCache(x, weights, tuple(b is not None for b in biases), geometries)
+    return [drop(y, rank) for y in ys], cache
+
+
+def branches_backward(
+    dys: Sequence[FloatArray], cache: BranchesCache
+) -> tuple[FloatArray, list[FloatArray], list[FloatArray | None]]:
+    """Return the gradients with respect to x, the filters and the biases of `branches_forward`.
+
+    Parameters
+    ----------
+    dys : sequence of ndarray of shape (N, F, *S)
+        Gradient of the loss with respect to the output of each branch, dtype of x.
+    cache : BranchesCache
+        From `branches_forward`; may be used again.
+
+    Returns
+    -------
+    dx : ndarray of shape (N, C, *S)
+        The sum over the branches.
+    dweights, dbiases : list
+        One for each branch; None where a branch has no bias.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        `dys` do not match the outputs, or `cache` comes from elsewhere.
+    """
+    owner = "branches_backward"
+    if not isinstance(cache, BranchesCache):
+        raise ParameterError(f"{owner}: cache must come from branches_forward, got {type(cache).__name__}.")
+    x, weights, biased, geometries = cache
+    rank = x.ndim - 2
+    dys = [_check.float_array(owner, f"dys[{i}]", dy, like=x) for i, dy in enumerate(dys)]
+    expected = [(g.n, g.f, *g.out[3 - rank :]) for g in geometries]
+    if [dy.shape for dy in dys] != expected:
+        raise ShapeError(
+            f"{owner}: dys must have the shapes of the outputs, {expected}, got {[dy.shape for dy in dys]}."
+        )
+    lifted = [lift(dy) for dy in dys]
+    with np.errstate(invalid="ignore", over="ignore"):
+        dx = shift.backward_input_all(lifted, [lift(w) for w in weights], geometries)
+        dws = shift.backward_weight_all(lifted, lift(x), geometries)
+    dbs = [dy.sum(axis=(0, *range(2, dy.ndim))) if has else None for dy, has in zip(dys, biased, strict=True)]
+    return drop(dx, rank), [drop(dw, rank) for dw in dws], dbs

@@ -1,0 +1,147 @@
+"""Rectifiers.
+
+    ReLU    y = max(x, 0)             dx = dy where y > 0, else 0
+    ReLU6   y = min(max(x, 0), 6)     dx = dy where 0 < y < 6, else 0
+
+The slopes can be read off y, so the caches refer to the output, which the next layer keeps anyway, and x may go.
+
+Role: public edge.
+
+References
+----------
+Nair and Hinton, ICML 2010 (ReLU); Sandler et al., MobileNetV2, arXiv:1801.04381, Section 4 (ReLU6).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import FloatArray
+from atrous.layers.backward import own, upstream
+
+
+class ReluCache(NamedTuple):
+    """What `relu_backward` needs: a reference to the output."""
+
+    y: FloatArray
+
+
+class Relu6Cache(NamedTuple):
+    """What `relu6_backward` needs: a reference to the output."""
+
+    y: FloatArray
+
+
+def relu_forward(x: FloatArray) -> tuple[FloatArray, ReluCache]:
+    """Return max(x, 0).
+
+    Parameters
+    ----------
+    x : ndarray of any shape
+        float32 or float64. Never modified.
+
+    Returns
+    -------
+    y : ndarray of the shape of `x`
+        dtype of `x`; NaN stays NaN.
+    cache : ReluCache
+        A reference to `y`.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        `x` is not float32 or float64, or empty.
+
+    Notes
+    -----
+    Cost: one pass, forward; one and a mask of a byte an element, backward.
+
+    Examples
+    --------
+    >>> relu_forward(np.array([-1.0, 0.0, 2.0]))[0]
+    array([0., 0., 2.])
+    """
+    y = np.clip(_check.float_array("relu_forward", "x", x), 0, None)
+    return y, ReluCache(y)
+
+
+def relu_backward(dy: FloatArray, cache: ReluCache) -> FloatArray:
+    """Return dy where y > 0, else 0: the gradient of `relu_forward`, with slope 0 at 0.
+
+    Parameters
+    ----------
+    dy : ndarray of the shape of the output
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : ReluCache
+        From `relu_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of the shape of `dy`
+        dtype of `dy`; where y is NaN, `dy`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        `dy` does not fit the output, or `cache` comes from elsewhere.
+    """
+    (y,) = own("relu_backward", cache, ReluCache)
+    dy = upstream("relu_backward", dy, y.shape, y)
+    return np.where(y <= 0, 0, dy)
+
+
+def relu6_forward(x: FloatArray) -> tuple[FloatArray, Relu6Cache]:
+    """Return min(max(x, 0), 6).
+
+    Parameters
+    ----------
+    x : ndarray of any shape
+        float32 or float64. Never modified.
+
+    Returns
+    -------
+    y : ndarray of the shape of `x`
+        dtype of `x`; NaN stays NaN.
+    cache : Relu6Cache
+        A reference to `y`.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        As `relu_forward`.
+
+    Examples
+    --------
+    >>> relu6_forward(np.array([-1.0, 2.0, 7.0]))[0]
+    array([0., 2., 6.])
+    """
+    y = np.clip(_check.float_array("relu6_forward", "x", x), 0, 6)
+    return y, Relu6Cache(y)
+
+
+def relu6_backward(dy: FloatArray, cache: Relu6Cache) -> FloatArray:
+    """Return dy where 0 < y < 6, else 0: the gradient of `relu6_forward`, with slope 0 at both corners.
+
+    Parameters
+    ----------
+    dy : ndarray of the shape of the output
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : Relu6Cache
+        From `relu6_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of the shape of `dy`
+        dtype of `dy`; where y is NaN, `dy`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `relu_backward`.
+    """
+    (y,) = own("relu6_backward", cache, Relu6Cache)
+    dy = upstream("relu6_backward", dy, y.shape, y)
+    return np.where((y <= 0) | (y >= 6), 0, dy)

@@ -1,0 +1,128 @@
+"""Dropout: in training, features left out at random; the others are enlarged so that the mean stays.
+
+    y = m·x / (1 − p)        m = 1 with probability 1 − p, else 0
+
+Enlarging in training (inverted dropout, Caffe's and PyTorch's) leaves nothing to do in inference.
+
+Role: public edge.
+
+References
+----------
+Srivastava et al., Journal of Machine Learning Research 15, 2014, Sections 4 and 10.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import Array, FloatArray
+from atrous.errors import ParameterError
+from atrous.layers.backward import own, upstream
+
+
+class DropoutCache(NamedTuple):
+    """What `dropout_backward` needs: the mask, a bit a feature (None: all are kept), and how it was drawn."""
+
+    mask: Array | None
+    probability: float
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def _kept(a, cache):
+    """Return the kept elements of an array, enlarged; the map is its own adjoint."""
+    if cache.mask is None:
+        return a
+    keep = np.unpackbits(cache.mask, count=math.prod(cache.shape)).view(bool).reshape(cache.shape)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.where(keep, a * (1 / (1 - cache.probability)), 0)
+
+
+def dropout_forward(
+    x: FloatArray, probability: float, rng: np.random.Generator | None, *, train: bool = True
+) -> tuple[FloatArray, DropoutCache]:
+    """Set each feature to 0 with the given probability and divide the others by 1 − probability.
+
+    Parameters
+    ----------
+    x : ndarray of any shape
+        float32 or float64. Never modified.
+    probability : float
+        Of a feature to be left out, in [0, 1).
+    rng : numpy.random.Generator or None
+        Draws the mask; the same for float32 and float64. None where nothing is drawn.
+    train : bool, default True
+        False: nothing is left out.
+
+    Returns
+    -------
+    y : ndarray of the shape of `x`
+        dtype of `x`. `x` itself where `train` is False or `probability` 0.
+    cache : DropoutCache
+        The mask, a bit a feature.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        `x` is not float32 or float64, or empty.
+    ParameterError
+        `probability` outside its range, no generator where one is needed, or `train` not a bool.
+
+    Notes
+    -----
+    Cost: one random number an element, and three passes; memory for these numbers in float32.
+
+    References
+    ----------
+    .. [1] Srivastava et al., Journal of Machine Learning Research 15, 2014.
+
+    Examples
+    --------
+    >>> y, cache = dropout_forward(np.ones(8), 0.5, np.random.default_rng(1))
+    >>> y
+    array([0., 2., 2., 2., 0., 0., 2., 2.])
+    """
+    owner = "dropout_forward"
+    x = _check.float_array(owner, "x", x)
+    p = _check.number(owner, "probability", probability, least=0)
+    if p >= 1:
+        raise ParameterError(f"{owner}: probability must lie in 0 to 1, below 1, got {p}: something must be kept.")
+    if not isinstance(train, (bool, np.bool_)):
+        raise ParameterError(f"{owner}: train must be True or False, got {train!r}.")
+    if not train or p == 0:
+        return x, DropoutCache(None, p, x.shape, x.dtype)
+    if not isinstance(rng, np.random.Generator):
+        raise ParameterError(
+            f"{owner}: rng must be a numpy.random.Generator in training, got {type(rng).__name__}. Make one with "
+            "np.random.default_rng(seed)."
+        )
+    cache = DropoutCache(np.packbits(rng.random(x.shape, np.float32) >= p), p, x.shape, x.dtype)
+    return _kept(x, cache), cache
+
+
+def dropout_backward(dy: FloatArray, cache: DropoutCache) -> FloatArray:
+    """Return dx of `dropout_forward`: the mask it drew, applied to dy.
+
+    Parameters
+    ----------
+    dy : ndarray of the shape of the output
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : DropoutCache
+        From `dropout_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of the shape of `dy`
+        dtype of `dy`; `dy` itself where nothing was left out.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        `dy` does not fit the output, or `cache` comes from elsewhere.
+    """
+    cache = own("dropout_backward", cache, DropoutCache)
+    return _kept(upstream("dropout_backward", dy, cache.shape, cache), cache)

@@ -1,0 +1,262 @@
+"""Branches joined into one: their sum, their maximum, or all channels one after the other.
+
+DeepLab v2 sums the scores of its parallel branches and takes the maximum over scaled copies of the image; v3 and v3+
+concatenate.
+
+    sum      dx_b = dy
+    max      dx_b = dy where b is the first branch that reaches the maximum, else 0
+    concat   dx_b = the channels of dy that came from b
+
+Role: public edge. Cost: one pass over every branch and memory for the result.
+
+References
+----------
+Chen et al., DeepLab v2, arXiv:1606.00915, Sections 3.2 and 4.1; DeepLab v3, arXiv:1706.05587, Section 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import FloatArray
+from atrous.errors import ParameterError, ShapeError
+from atrous.layers.backward import own, upstream
+
+
+class SumCache(NamedTuple):
+    """What `sum_backward` needs: the number of branches, their shape and dtype."""
+
+    count: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class MaxCache(NamedTuple):
+    """What `max_backward` needs: references to the branches and the output."""
+
+    arrays: tuple[FloatArray, ...]
+    y: FloatArray
+
+
+class ConcatCache(NamedTuple):
+    """What `concat_backward` needs: the channels of each branch, the output's shape and the dtype."""
+
+    channels: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def _branches(owner, arrays, *, free_channels=False):
+    """Return the branches as a tuple of arrays that agree in all axes, the channels perhaps left out."""
+    if isinstance(arrays, np.ndarray):
+        raise ParameterError(
+            f"{owner}: arrays must be a sequence of arrays, got one array of shape {arrays.shape}. Pass [x]."
+        )
+    arrays = tuple(arrays)
+    if not arrays:
+        raise ParameterError(f"{owner}: arrays must hold at least one array, got none.")
+    first = _check.float_array(owner, "arrays[0]", arrays[0])
+    arrays = (first, *(_check.float_array(owner, f"arrays[{i}]", a, like=first) for i, a in enumerate(arrays[1:], 1)))
+    shapes = [a.shape for a in arrays]
+    compared = {(s[0], *s[2:]) if free_channels else s for s in shapes}
+    if min(map(len, shapes)) < 2 or len(compared) > 1:
+        what = "the same shape (N, C, *S)" + (", but for the channels C" if free_channels else "")
+        raise ShapeError(
+            f"{owner}: arrays must have {what}, got {', '.join(map(str, shapes))}. Bring them to one size with "
+            "resize_bilinear."
+        )
+    return arrays
+
+
+def sum_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, SumCache]:
+    """Return the sum of arrays.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarrays of shape (N, C, *S)
+        At least one; float32 or float64, all the same. Never modified.
+
+    Returns
+    -------
+    y : ndarray of shape (N, C, *S)
+        dtype of the arrays; added from left to right.
+    cache : SumCache
+        Number, shape and dtype; no arrays.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        The arrays differ in shape or dtype, or one is empty or not float32 or float64.
+    ParameterError
+        No arrays, or one array in place of a sequence.
+
+    References
+    ----------
+    .. [1] Chen et al., DeepLab v2, arXiv:1606.00915, Section 3.2 (ASPP).
+
+    Examples
+    --------
+    >>> sum_forward([np.ones((1, 2)), np.full((1, 2), 3.0)])[0]
+    array([[4., 4.]])
+    """
+    arrays = _branches("sum_forward", arrays)
+    y = arrays[0].copy()
+    with np.errstate(invalid="ignore", over="ignore"):
+        for a in arrays[1:]:
+            y += a
+    return y, SumCache(len(arrays), y.shape, y.dtype)
+
+
+def sum_backward(dy: FloatArray, cache: SumCache) -> tuple[FloatArray, ...]:
+    """Return the gradients of `sum_forward`, one for each array: dy itself, again and again.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, C, *S)
+        Gradient of the loss with respect to the output, dtype of the arrays.
+    cache : SumCache
+        From `sum_forward`; may be used again.
+
+    Returns
+    -------
+    tuple of ndarrays of shape (N, C, *S)
+        The same array each time, no copies.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        `dy` does not fit the output, or `cache` comes from elsewhere.
+    """
+    cache = own("sum_backward", cache, SumCache)
+    return (upstream("sum_backward", dy, cache.shape, cache),) * cache.count
+
+
+def max_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, MaxCache]:
+    """Return the element-wise maximum of arrays.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarrays of shape (N, C, *S)
+        At least one; float32 or float64, all the same. Never modified.
+
+    Returns
+    -------
+    y : ndarray of shape (N, C, *S)
+        dtype of the arrays; NaN where one is NaN.
+    cache : MaxCache
+        References to the arrays and to `y`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `sum_forward`.
+
+    References
+    ----------
+    .. [1] Chen et al., DeepLab v2, arXiv:1606.00915, Section 4.1 (scaled copies of the image).
+
+    Examples
+    --------
+    >>> max_forward([np.array([[1.0, 5.0]]), np.array([[2.0, 4.0]])])[0]
+    array([[2., 5.]])
+    """
+    arrays = _branches("max_forward", arrays)
+    y = arrays[0].copy()
+    for a in arrays[1:]:
+        np.maximum(y, a, out=y)
+    return y, MaxCache(arrays, y)
+
+
+def max_backward(dy: FloatArray, cache: MaxCache) -> tuple[FloatArray, ...]:
+    """Return the gradients of `max_forward`: dy goes to the first of equal arrays, element by element.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, C, *S)
+        Gradient of the loss with respect to the output, dtype of the arrays.
+    cache : MaxCache
+        From `max_forward`; may be used again.
+
+    Returns
+    -------
+    tuple of ndarrays of shape (N, C, *S)
+        One for each array; they sum to `dy`. Where y is NaN, the first NaN takes dy.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `sum_backward`.
+    """
+    arrays, y = own("max_backward", cache, MaxCache)
+    dy = upstream("max_backward", dy, y.shape, y)
+    waiting = np.ones(y.shape, bool)
+    gradients = []
+    for a in arrays:
+        won = ((a == y) | np.isnan(a)) & waiting
+        waiting ^= won
+        gradients.append(np.where(won, dy, 0))
+    return tuple(gradients)
+
+
+def concat_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ConcatCache]:
+    """Return arrays one after the other along the channels.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarrays of shape (N, C_b, *S)
+        At least one; float32 or float64, all the same; any number of channels each. Never modified.
+
+    Returns
+    -------
+    y : ndarray of shape (N, ΣC_b, *S)
+        dtype of the arrays.
+    cache : ConcatCache
+        Numbers of channels, shape and dtype; no arrays.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `sum_forward`.
+
+    References
+    ----------
+    .. [1] Chen et al., DeepLab v3, arXiv:1706.05587, Section 3.3.
+
+    Examples
+    --------
+    >>> concat_forward([np.zeros((1, 1)), np.ones((1, 2))])[0]
+    array([[0., 1., 1.]])
+    """
+    arrays = _branches("concat_forward", arrays, free_channels=True)
+    y = np.concatenate(arrays, axis=1)
+    return y, ConcatCache(tuple(a.shape[1] for a in arrays), y.shape, y.dtype)
+
+
+def concat_backward(dy: FloatArray, cache: ConcatCache) -> tuple[FloatArray, ...]:
+    """Return the gradients of `concat_forward`: the channels of dy, handed back to where they came from.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, ΣC_b, *S)
+        Gradient of the loss with respect to the output, dtype of the arrays.
+    cache : ConcatCache
+        From `concat_forward`; may be used again.
+
+    Returns
+    -------
+    tuple of ndarrays of shape (N, C_b, *S)
+        Views of `dy`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `sum_backward`.
+    """
+    cache = own("concat_backward", cache, ConcatCache)
+    dy = upstream("concat_backward", dy, cache.shape, cache)
+    return tuple(np.split(dy, list(accumulate(cache.channels))[:-1], axis=1))

@@ -1,0 +1,308 @@
+"""Cross-entropy between scores and a map of labels, and what to do where the two differ in size.
+
+    L = Σ_i w[t_i]·(log Σ_c exp x[c, i] − x[t_i, i]) / Σ_i w[t_i]        over the i that are not ignored
+    dx[c, i] = (softmax(x)[c, i] − [c = t_i])·w[t_i] / Σ_i w[t_i]
+
+A network at output stride 8 puts out an eighth of the labels' size. DeepLab v1 and v2 sub-sample the labels; v3
+and v3+ enlarge the scores, since small objects vanish from sub-sampled labels.
+
+Role: public edge. The backward passes compute the softmax, and the enlarged scores, again rather than keep them.
+
+References
+----------
+Chen et al., DeepLab v1, arXiv:1412.7062, Section 3.2; DeepLab v3, arXiv:1706.05587, Section 4.1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import Array, FloatArray
+from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.layers.backward import own
+from atrous.layers.resize import bilinear_backward, bilinear_forward, resize_labels
+
+
+class CrossEntropyCache(NamedTuple):
+    """What `cross_entropy_backward` needs: references to logits and labels, the classes' weights and their total."""
+
+    logits: FloatArray
+    labels: Array
+    ignore: int | None
+    weights: FloatArray
+    total: float
+
+
+class SegmentationLossCache(NamedTuple):
+    """What `segmentation_loss_backward` needs: the logits given, the loss without them, and how they were enlarged.
+
+    `enlarged` is None where the labels were resized, else `align_corners`.
+    """
+
+    logits: FloatArray
+    loss: CrossEntropyCache
+    enlarged: bool | None
+
+
+def _labels(owner, labels):
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iub":
+        raise DTypeError(
+            f"{owner}: labels must be integers, got {labels.dtype}. Convert them with labels.astype(np.int64)."
+        )
+    return labels
+
+
+def _class_weights(owner, class_weights, logits):
+    """Return one weight a class, 1 where none are given."""
+    classes = logits.shape[1]
+    if class_weights is None:
+        return np.ones(classes, logits.dtype)
+    weights = _check.real_array(owner, "class_weights", class_weights)
+    if weights.shape != (classes,):
+        raise ShapeError(
+            f"{owner}: class_weights must have shape ({classes},), one number a class, got {weights.shape}."
+        )
+    if not (np.isfinite(weights).all() and weights.min() >= 0):
+        raise ParameterError(f"{owner}: class_weights must be finite and not negative, got {weights.tolist()}.")
+    return weights.astype(logits.dtype)
+
+
+def _counted(labels, ignore):
+    """Return where labels count, and labels with 0 for the others."""
+    counted = np.full(labels.shape, True) if ignore is None else labels != ignore
+    return counted, np.where(counted, labels, 0).astype(np.intp)
+
+
+def _exponentials(logits):
+    """Return x − max x over the classes; exp of it neither overflows nor sums to 0."""
+    return logits - logits.max(axis=1, keepdims=True)
+
+
+def _forward(owner, logits, labels, ignore, class_weights):
+    logits = _check.float_array(owner, "logits", logits)
+    labels = _labels(owner, labels)
+    if logits.ndim < 2 or labels.ndim != logits.ndim - 1 or labels.shape[0] != logits.shape[0]:
+        raise ShapeError(
+            f"{owner}: logits must be (N, C, *S) and labels (N, *S), got {logits.shape} and {labels.shape}."
+        )
+    if labels.shape[1:] != logits.shape[2:]:
+        raise ShapeError(
+            f"{owner}: logits are {logits.shape[2:]} in size, labels {labels.shape[1:]}. Sub-sample the labels with "
+            "resize_labels, or upsample the logits with bilinear_forward; segmentation_loss_forward does either."
+        )
+    if ignore is not None:
+        ignore = _check.integer(owner, "ignore", ignore, least=-_check.LIMIT)
+    weights = _class_weights(owner, class_weights, logits)
+    counted, classes = _counted(labels, ignore)
+    outside = (classes < 0) | (classes >= logits.shape[1])
+    if outside.any():
+        raise ParameterError(
+            f"{owner}: labels must lie in 0 to {logits.shape[1] - 1} or be ignored (ignore={ignore}), got "
+            f"{labels[outside][0]}. Name the label to leave out, or give the logits more classes."
+        )
+    share = weights[classes]
+    total = float(share.sum(where=counted, dtype=np.float64))
+    loss = 0.0
+    if total:
+        with np.errstate(invalid="ignore", over="ignore"):
+            scores = _exponentials(logits)
+            of_label = np.take_along_axis(scores, classes[:, None], 1)[:, 0]
+            np.exp(scores, out=scores)
+            terms = (np.log(scores.sum(axis=1)) - of_label) * share
+            loss = float(terms.sum(where=counted, dtype=np.float64) / total)
+    return loss, CrossEntropyCache(logits, labels, ignore, weights, total)
+
+
+def _backward(owner, dloss, cache):
+    logits, labels, ignore, weights, total = cache
+    dloss = _check.number(owner, "dloss", dloss)
+    if not total:
+        return np.zeros(logits.shape, logits.dtype)
+    counted, classes = _counted(labels, ignore)
+    with np.errstate(invalid="ignore", over="ignore"):
+        dlogits = _exponentials(logits)
+        np.exp(dlogits, out=dlogits)
+        dlogits /= dlogits.sum(axis=1, keepdims=True)
+        of_label = np.take_along_axis(dlogits, classes[:, None], 1)
+        np.put_along_axis(dlogits, classes[:, None], of_label - 1, 1)
+        dlogits *= (weights[classes] * (dloss / total))[:, None]
+    np.copyto(dlogits, 0, where=~counted[:, None])
+    return dlogits
+
+
+def cross_entropy_forward(
+    logits: FloatArray, labels: Array, *, ignore: int | None = 255, class_weights: Array | None = None
+) -> tuple[float, CrossEntropyCache]:
+    """Return the mean of −log softmax(logits)[label] over the positions that count.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (N, C, *S)
+        Scores, float32 or float64, any number of spatial axes. Never modified.
+    labels : ndarray of shape (N, *S)
+        Integers 0 to C - 1, or `ignore`.
+    ignore : int or None, default 255
+        Label of positions that count nowhere, PASCAL VOC's void; None: every position counts.
+    class_weights : ndarray of shape (C,), optional
+        Weight of a position by its label; the mean is weighted too, divided by the sum of the weights.
+
+    Returns
+    -------
+    loss : float
+        Summed in float64. 0.0 where nothing counts, all labels ignored or of weight 0 (PyTorch gives NaN).
+    cache : CrossEntropyCache
+        References to `logits` and `labels`, and a number a class.
+
+    Raises
+    ------
+    ShapeError
+        Shapes that do not fit, or an empty array.
+    DTypeError
+        `logits` are not float32 or float64, `labels` not integers.
+    ParameterError
+        A label outside its range, or weights that are negative or not finite.
+
+    Notes
+    -----
+    Cost: one copy of the logits and some four passes, either way. What the logits hold at ignored positions, NaN too,
+    reaches neither the loss nor the gradient.
+
+    References
+    ----------
+    .. [1] Chen et al., DeepLab v1, arXiv:1412.7062, Section 3.2.
+
+    Examples
+    --------
+    >>> loss, cache = cross_entropy_forward(np.log([[1.0, 3.0], [2.0, 2.0]]), np.array([1, 255]))
+    >>> round(loss, 6) == round(float(np.log(4 / 3)), 6)
+    True
+    """
+    return _forward("cross_entropy_forward", logits, labels, ignore, class_weights)
+
+
+def cross_entropy_backward(dloss: float, cache: CrossEntropyCache) -> FloatArray:
+    """Return dlogits of `cross_entropy_forward`.
+
+    Parameters
+    ----------
+    dloss : float
+        Gradient of the whole objective with respect to the loss, 1.0 where the loss is the objective.
+    cache : CrossEntropyCache
+        From `cross_entropy_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of shape (N, C, *S)
+        dtype of the logits; 0 at ignored positions, everywhere if nothing counts.
+
+    Raises
+    ------
+    ParameterError
+        `dloss` is not a finite number, or `cache` comes from elsewhere.
+    """
+    owner = "cross_entropy_backward"
+    return _backward(owner, dloss, own(owner, cache, CrossEntropyCache))
+
+
+def segmentation_loss_forward(
+    logits: FloatArray,
+    labels: Array,
+    *,
+    ignore: int | None = 255,
+    resize: str = "labels",
+    align_corners: bool = True,
+    class_weights: Array | None = None,
+) -> tuple[float, SegmentationLossCache]:
+    """Return the cross-entropy of an image's labels and of scores of another size.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (N, C, H, W)
+        Scores, float32 or float64. Never modified.
+    labels : ndarray of shape (N, *image)
+        Integers 0 to C - 1, or `ignore`, on two spatial axes of any size.
+    ignore, class_weights
+        As for `cross_entropy_forward`.
+    resize : {"labels", "logits"}
+        "labels": bring the labels to the size of the logits, by the nearest (DeepLab v1 and v2). "logits": bring the
+        logits to the size of the labels, bilinearly (v3 and v3+).
+    align_corners : bool, default True
+        As for `resize_bilinear`.
+
+    Returns
+    -------
+    loss : float
+        As `cross_entropy_forward` gives it.
+    cache : SegmentationLossCache
+        References to the logits and to the labels at the size of the loss.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `cross_entropy_forward`; also an unknown `resize`, or `align_corners` not a bool.
+
+    Notes
+    -----
+    Cost: as `cross_entropy_forward`, at the size of the logits for "labels", at that of the labels for "logits", where
+    either pass also makes one enlarged copy of the logits.
+
+    References
+    ----------
+    .. [1] Chen et al., DeepLab v1, arXiv:1412.7062, Section 3.2; DeepLab v3, arXiv:1706.05587, Section 4.1.
+
+    Examples
+    --------
+    >>> logits, labels = np.zeros((1, 2, 3, 3)), np.zeros((1, 17, 17), np.uint8)
+    >>> for resize in ("labels", "logits"):
+    ...     print(round(segmentation_loss_forward(logits, labels, resize=resize)[0], 6))
+    0.693147
+    0.693147
+    """
+    owner = "segmentation_loss_forward"
+    logits = _check.float_array(owner, "logits", logits)
+    labels = _labels(owner, labels)
+    _check.one_of(owner, "resize", resize, ("labels", "logits"))
+    if logits.ndim != 4 or labels.ndim != 3:
+        raise ShapeError(
+            f"{owner}: logits must be (N, C, H, W) and labels (N, H, W), got {logits.shape} and {labels.shape}."
+        )
+    enlarged, scores = None, logits
+    if resize == "labels":
+        labels = resize_labels(labels, logits.shape[2:], align_corners=align_corners)
+    else:
+        scores, resized = bilinear_forward(logits, labels.shape[1:], align_corners=align_corners)
+        enlarged = resized.align_corners
+    loss, cache = _forward(owner, scores, labels, ignore, class_weights)
+    return loss, SegmentationLossCache(logits, cache._replace(logits=None), enlarged)
+
+
+def segmentation_loss_backward(dloss: float, cache: SegmentationLossCache) -> FloatArray:
+    """Return dlogits of `segmentation_loss_forward`, at the size of the logits given.
+
+    Parameters
+    ----------
+    dloss : float
+        As for `cross_entropy_backward`.
+    cache : SegmentationLossCache
+        From `segmentation_loss_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of shape (N, C, H, W)
+        dtype of the logits.
+
+    Raises
+    ------
+    ParameterError
+        As `cross_entropy_backward`.
+    """
+    owner = "segmentation_loss_backward"
+    logits, loss, enlarged = own(owner, cache, SegmentationLossCache)
+    if enlarged is None:
+        return _backward(owner, dloss, loss._replace(logits=logits))
+    scores, resized = bilinear_forward(logits, loss.labels.shape[1:], align_corners=enlarged)
+    return bilinear_backward(_backward(owner, dloss, loss._replace(logits=scores)), resized)

@@ -1,0 +1,400 @@
+"""Pooling: the maximum or the mean over windows, and the mean over the whole image.
+
+    y[o] = max_k x̃[s·o + r·k − p]        y[o] = Σ_k x̃[s·o + r·k − p] / (samples in the window)
+
+A window holds K taps r apart and spans k_e = r·(K − 1) + 1 samples; x̃ is x with p samples of padding on either side,
+−∞ for the maximum and 0 for the mean. The last windows may hang over the end, by one of three rules:
+
+    floor   O = ⌊(S + 2p − k_e) / s⌋ + 1         none does; PyTorch's default
+    ceil    O = ⌈(S + 2p − k_e) / s⌉ + 1         less one where that window would start behind S + p; ceil_mode
+    caffe   as ceil, but less one only if p > 0   DeepLab v1 and v2: 321 → 161 by 3 taps, stride 2 and p = 1, 320 → 161
+
+Windows are boxes, so both pools go one axis after the other, and each axis by its taps: strided slices of the input
+are folded into the output, and no window is ever laid out. The gradient of the maximum goes to the first of equal
+samples in scan order; which one it was is found again by comparing with y.
+
+Role: public edge.
+
+References
+----------
+Chen et al., DeepLab v1, arXiv:1412.7062, Section 3.1; pooling layer of the DeepLab code in Caffe.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import FloatArray, PerAxis
+from atrous.errors import ParameterError, ShapeError
+from atrous.layers.backward import own, upstream
+
+SIZE_RULES = ("floor", "ceil", "caffe")
+
+
+class Window(NamedTuple):
+    """The windows along one axis: samples, taps, distances between windows and between taps, padding, outputs."""
+
+    size: int
+    kernel: int
+    stride: int
+    rate: int
+    padding: int
+    out: int
+
+
+class MaxPoolCache(NamedTuple):
+    """What `max_pool_backward` needs: references to the input and the output, and the windows."""
+
+    x: FloatArray
+    y: FloatArray
+    windows: tuple[Window, ...]
+
+
+class AveragePoolCache(NamedTuple):
+    """What `average_pool_backward` needs: sizes, the windows, how they are counted and the dtype; no arrays."""
+
+    shape: tuple[int, ...]
+    windows: tuple[Window, ...]
+    count_padding: bool
+    dtype: np.dtype
+
+
+class GlobalAverageCache(NamedTuple):
+    """What `global_average_backward` needs: the input's shape and dtype."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def _image(owner, x):
+    x = _check.float_array(owner, "x", x)
+    if x.ndim not in (3, 4, 5):
+        raise ShapeError(
+            f"{owner}: x must be (N, C, *S) with 1, 2 or 3 spatial axes, got shape {x.shape}. For one grey image use "
+            "x[None, None]."
+        )
+    return x
+
+
+def _taps(w):
+    """Yield (outputs, inputs) for each tap of an axis: the windows in which it meets a sample, and those samples."""
+    for k in range(w.kernel):
+        move = w.rate * k - w.padding
+        first, end = max(0, -(move // w.stride)), min(w.out, (w.size - 1 - move) // w.stride + 1)
+        if first < end:
+            start = w.stride * first + move
+            yield slice(first, end), slice(start, start + w.stride * (end - first - 1) + 1, w.stride)
+
+
+def _counts(w):
+    """Return the number of taps that meet a sample, for each window of an axis."""
+    counts = np.zeros(w.out, np.int64)
+    for outputs, _ in _taps(w):
+        counts[outputs] += 1
+    return counts
+
+
+def _window(owner, axis, n, k, s, r, p, size_rule):
+    """Return the Window of one axis."""
+    span = r * (k - 1) + 1
+    what = f"the window of spatial axis {axis} spans {span} samples (kernel {k}, rate {r})"
+    if 2 * p > span:
+        raise ParameterError(f"{owner}: {what}, so padding must be at most {span // 2}, got {p}. Lower padding.")
+    room = n + 2 * p - span
+    out = 1 + (room // s if size_rule == "floor" else -(-room // s))
+    if (size_rule == "ceil" or (size_rule == "caffe" and p)) and (out - 1) * s >= n + p:
+        out -= 1
+    if out < 1:
+        raise ShapeError(f"{owner}: {what}, but the padded input has {n + 2 * p}. Lower kernel or rate.")
+    window = Window(n, k, s, r, p, out)
+    if not _counts(window).all():
+        raise ShapeError(
+            f"{owner}: {what}; with {n} samples, stride {s}, padding {p} and size_rule={size_rule!r} some window holds "
+            "no sample. Lower rate or stride, or use size_rule='floor'."
+        )
+    return window
+
+
+def pool_size(size, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
+    """Return the number of windows along an axis of `size` samples."""
+    return _window("pool_size", 0, size, kernel, stride, rate, padding, size_rule).out
+
+
+def _windows(owner, x, kernel, stride, rate, padding, size_rule):
+    _check.one_of(owner, "size_rule", size_rule, SIZE_RULES)
+    options = (("kernel", kernel, 1), ("stride", stride, 1), ("rate", rate, 1), ("padding", padding, 0))
+    values = [_check.per_axis(owner, name, value, x.ndim - 2, least=least) for name, value, least in options]
+    return tuple(
+        _window(owner, axis, *numbers, size_rule) for axis, numbers in enumerate(zip(x.shape[2:], *values, strict=True))
+    )
+
+
+def _at(axis, index):
+    return (*(slice(None),) * axis, index)
+
+
+def _resized(shape, axis, length):
+    return (*shape[:axis], length, *shape[axis + 1 :])
+
+
+def _divisor(w, axis, like, count_padding):
+    """Return what the sums along an axis of `like` are divided by, shaped to stand before the axes behind it."""
+    counted = w._replace(size=w.size + 2 * w.padding, padding=0) if count_padding else w
+    return _counts(counted).astype(like.dtype).reshape(-1, *(1,) * (like.ndim - 1 - axis))
+
+
+def max_pool_forward(
+    x: FloatArray,
+    kernel: PerAxis,
+    *,
+    stride: PerAxis = 1,
+    rate: PerAxis = 1,
+    padding: PerAxis = 0,
+    size_rule: str = "floor",
+) -> tuple[FloatArray, MaxPoolCache]:
+    """Return the largest sample of each window.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, *S)
+        float32 or float64, 1 to 3 spatial axes. Never modified.
+    kernel : int or one int per axis
+        Taps of a window.
+    stride : int or one int per axis, default 1
+        Distance between windows, in samples. (PyTorch's default is the kernel.)
+    rate : int or one int per axis, default 1
+        Distance between taps, in samples.
+    padding : int or one int per axis, default 0
+        −∞ on either side, at most half of what a window spans.
+    size_rule : {"floor", "ceil", "caffe"}
+        How many windows there are; see the module.
+
+    Returns
+    -------
+    y : ndarray of shape (N, C, *O)
+        dtype of `x`. A window with a NaN gives NaN.
+    cache : MaxPoolCache
+        References to `x` and `y`, and the windows.
+
+    Raises
+    ------
+    ShapeError
+        Axes that do not fit, an empty array, or a window without a sample.
+    DTypeError
+        `x` is not float32 or float64.
+    ParameterError
+        An option outside its range, or padding beyond half a window.
+
+    Notes
+    -----
+    Cost: ΣK comparisons an output forward, ΠK backward; memory for the result after each axis.
+
+    References
+    ----------
+    .. [1] Chen et al., DeepLab v1, arXiv:1412.7062, Section 3.1.
+
+    Examples
+    --------
+    >>> x = np.array([[[1.0, 5.0, 2.0, 4.0]]])
+    >>> max_pool_forward(x, 3, stride=2, padding=1)[0], max_pool_forward(x, 3, stride=2, padding=1, size_rule="ceil")[0]
+    (array([[[5., 5.]]]), array([[[5., 5., 4.]]]))
+    """
+    x = _image("max_pool_forward", x)
+    windows = _windows("max_pool_forward", x, kernel, stride, rate, padding, size_rule)
+    y = x
+    for axis, w in enumerate(windows, 2):
+        samples, y = y, np.full(_resized(y.shape, axis, w.out), -np.inf, x.dtype)
+        for outputs, inputs in _taps(w):
+            part = y[_at(axis, outputs)]
+            np.maximum(part, samples[_at(axis, inputs)], out=part)
+    return y, MaxPoolCache(x, y, windows)
+
+
+def max_pool_backward(dy: FloatArray, cache: MaxPoolCache) -> FloatArray:
+    """Return dx of `max_pool_forward`: every dy goes to the first largest sample of its window, in scan order.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, C, *O)
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : MaxPoolCache
+        From `max_pool_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of shape (N, C, *S)
+        dtype of `dy`. Where y is NaN, the first NaN of the window takes dy.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        `dy` does not fit the output, or `cache` comes from elsewhere.
+    """
+    x, y, windows = own("max_pool_backward", cache, MaxPoolCache)
+    dy = upstream("max_pool_backward", dy, y.shape, x)
+    dx = np.zeros(x.shape, x.dtype)
+    waiting = np.ones(y.shape, bool)
+    for taps in product(*map(_taps, windows)):
+        outputs, inputs = ((..., *part) for part in zip(*taps, strict=True))
+        samples = x[inputs]
+        won = ((samples == y[outputs]) | np.isnan(samples)) & waiting[outputs]
+        waiting[outputs] ^= won
+        dx[inputs] += np.where(won, dy[outputs], 0)
+    return dx
+
+
+def average_pool_forward(
+    x: FloatArray,
+    kernel: PerAxis,
+    *,
+    stride: PerAxis = 1,
+    rate: PerAxis = 1,
+    padding: PerAxis = 0,
+    size_rule: str = "floor",
+    count_padding: bool = True,
+) -> tuple[FloatArray, AveragePoolCache]:
+    """Return the mean of each window.
+
+    Parameters
+    ----------
+    x, kernel, stride, rate, padding, size_rule
+        As for `max_pool_forward`, with zeros for padding.
+    count_padding : bool, default True
+        True: divide by the taps within the padded input, as PyTorch and Caffe do. False: by the samples.
+
+    Returns
+    -------
+    y : ndarray of shape (N, C, *O)
+        dtype of `x`.
+    cache : AveragePoolCache
+        Sizes, windows and the dtype; no arrays.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `max_pool_forward`.
+
+    Notes
+    -----
+    Cost: ΣK additions an output, either way; memory for the result after each axis.
+
+    References
+    ----------
+    .. [1] pool5a of DeepLab-LargeFOV, arXiv:1412.7062: 3 taps, stride 1, padding 1.
+
+    Examples
+    --------
+    >>> x = np.array([[[3.0, 6.0, 9.0]]])
+    >>> average_pool_forward(x, 3, padding=1)[0]
+    array([[[3., 6., 5.]]])
+    >>> average_pool_forward(x, 3, padding=1, count_padding=False)[0]
+    array([[[4.5, 6. , 7.5]]])
+    """
+    x = _image("average_pool_forward", x)
+    windows = _windows("average_pool_forward", x, kernel, stride, rate, padding, size_rule)
+    if not isinstance(count_padding, (bool, np.bool_)):
+        raise ParameterError(f"average_pool_forward: count_padding must be True or False, got {count_padding!r}.")
+    y = x
+    with np.errstate(invalid="ignore", over="ignore"):
+        for axis, w in enumerate(windows, 2):
+            samples, y = y, np.zeros(_resized(y.shape, axis, w.out), x.dtype)
+            for outputs, inputs in _taps(w):
+                y[_at(axis, outputs)] += samples[_at(axis, inputs)]
+            y /= _divisor(w, axis, y, count_padding)
+    return y, AveragePoolCache(x.shape, windows, bool(count_padding), x.dtype)
+
+
+def average_pool_backward(dy: FloatArray, cache: AveragePoolCache) -> FloatArray:
+    """Return dx of `average_pool_forward`, its exact adjoint.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, C, *O)
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : AveragePoolCache
+        From `average_pool_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of shape (N, C, *S)
+        dtype of `dy`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `max_pool_backward`.
+    """
+    shape, windows, count_padding, _ = own("average_pool_backward", cache, AveragePoolCache)
+    dx = upstream("average_pool_backward", dy, (*shape[:2], *(w.out for w in windows)), cache)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for axis, w in reversed(list(enumerate(windows, 2))):
+            shares = dx / _divisor(w, axis, dx, count_padding)
+            dx = np.zeros(_resized(dx.shape, axis, w.size), dx.dtype)
+            for outputs, inputs in _taps(w):
+                dx[_at(axis, inputs)] += shares[_at(axis, outputs)]
+    return dx
+
+
+def global_average_forward(x: FloatArray) -> tuple[FloatArray, GlobalAverageCache]:
+    """Return the mean of each channel over all samples: the image-level features of DeepLab v3.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, *S)
+        float32 or float64, 1 to 3 spatial axes. Never modified.
+
+    Returns
+    -------
+    y : ndarray of shape (N, C, 1, ...)
+        dtype of `x`, summed in float64; as many axes as `x`.
+    cache : GlobalAverageCache
+        Shape and dtype of `x`.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        As `max_pool_forward`.
+
+    References
+    ----------
+    .. [1] Chen et al., DeepLab v3, arXiv:1706.05587, Section 3.3.
+
+    Examples
+    --------
+    >>> global_average_forward(np.arange(8.0).reshape(1, 2, 2, 2))[0].tolist()
+    [[[[1.5]], [[5.5]]]]
+    """
+    x = _image("global_average_forward", x)
+    with np.errstate(invalid="ignore", over="ignore"):
+        y = x.mean(axis=tuple(range(2, x.ndim)), dtype=np.float64, keepdims=True).astype(x.dtype)
+    return y, GlobalAverageCache(x.shape, x.dtype)
+
+
+def global_average_backward(dy: FloatArray, cache: GlobalAverageCache) -> FloatArray:
+    """Return dx of `global_average_forward`: every sample takes an equal share of dy.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, C, 1, ...)
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : GlobalAverageCache
+        From `global_average_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of shape (N, C, *S)
+        dtype of `dy`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `max_pool_backward`.
+    """
+    shape, _ = own("global_average_backward", cache, GlobalAverageCache)
+    dy = upstream("global_average_backward", dy, (*shape[:2], *(1,) * (len(shape) - 2)), cache)
+    return np.full(shape, dy / math.prod(shape[2:]))

@@ -1,0 +1,163 @@
+"""Softmax and its logarithm along one axis.
+
+    p = exp(x − max x) / Σ exp(x − max x)        dx = p·(dy − Σ dy·p)
+    ℓ = x − max x − log Σ exp(x − max x)         dx = dy − exp(ℓ)·Σ dy
+
+Taking off the maximum changes nothing but keeps exp from overflowing. The caches refer to the output.
+
+Role: public edge. Cost: one copy of x and some four passes, either way.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import FloatArray
+from atrous.errors import ParameterError
+from atrous.layers.backward import own, upstream
+
+
+class SoftmaxCache(NamedTuple):
+    """What `softmax_backward` needs: a reference to the output, and the axis."""
+
+    y: FloatArray
+    axis: int
+
+
+class LogSoftmaxCache(NamedTuple):
+    """What `log_softmax_backward` needs: a reference to the output, and the axis."""
+
+    y: FloatArray
+    axis: int
+
+
+def _centred(owner, x, axis):
+    """Return x less its maximum along the axis, a new array."""
+    x = _check.float_array(owner, "x", x)
+    axis = _check.integer(owner, "axis", axis, least=-x.ndim)
+    if axis >= x.ndim:
+        raise ParameterError(f"{owner}: axis must lie below the {x.ndim} axes of x, shape {x.shape}; got {axis}.")
+    return x - x.max(axis=axis, keepdims=True)
+
+
+def softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, SoftmaxCache]:
+    """Return exp(x) / Σ exp(x), the sum along one axis: scores to probabilities.
+
+    Parameters
+    ----------
+    x : ndarray of any shape
+        float32 or float64. Never modified.
+    axis : int, default 1
+        The axis of the classes.
+
+    Returns
+    -------
+    y : ndarray of the shape of `x`
+        dtype of `x`; sums to 1 along `axis`. Scores of −∞ get 0; a NaN or +∞ makes its whole sum NaN.
+    cache : SoftmaxCache
+        A reference to `y`.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        `x` is empty, or not float32 or float64.
+    ParameterError
+        No such axis.
+
+    Examples
+    --------
+    >>> softmax_forward(np.array([[0.0, np.log(3.0)]]))[0]
+    array([[0.25, 0.75]])
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        y = _centred("softmax_forward", x, axis)
+        np.exp(y, out=y)
+        y /= y.sum(axis=axis, keepdims=True)
+    return y, SoftmaxCache(y, axis)
+
+
+def softmax_backward(dy: FloatArray, cache: SoftmaxCache) -> FloatArray:
+    """Return dx = y·(dy − Σ dy·y) of `softmax_forward`.
+
+    Parameters
+    ----------
+    dy : ndarray of the shape of the output
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : SoftmaxCache
+        From `softmax_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of the shape of `dy`
+        dtype of `dy`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        `dy` does not fit the output, or `cache` comes from elsewhere.
+    """
+    y, axis = own("softmax_backward", cache, SoftmaxCache)
+    dy = upstream("softmax_backward", dy, y.shape, y)
+    with np.errstate(invalid="ignore", over="ignore"):
+        dx = dy * y
+        return dx - y * dx.sum(axis=axis, keepdims=True)
+
+
+def log_softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, LogSoftmaxCache]:
+    """Return x − log Σ exp(x), the sum along one axis: scores to log-probabilities.
+
+    Parameters
+    ----------
+    x, axis
+        As for `softmax_forward`.
+
+    Returns
+    -------
+    y : ndarray of the shape of `x`
+        dtype of `x`; at most 0, and finite where the probability itself would round to 0.
+    cache : LogSoftmaxCache
+        A reference to `y`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `softmax_forward`.
+
+    Examples
+    --------
+    >>> log_softmax_forward(np.array([[0.0, 1000.0]]))[0]
+    array([[-1000.,     0.]])
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        y = _centred("log_softmax_forward", x, axis)
+        y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    return y, LogSoftmaxCache(y, axis)
+
+
+def log_softmax_backward(dy: FloatArray, cache: LogSoftmaxCache) -> FloatArray:
+    """Return dx = dy − exp(y)·Σ dy of `log_softmax_forward`.
+
+    Parameters
+    ----------
+    dy : ndarray of the shape of the output
+        Gradient of the loss with respect to the output, dtype of x.
+    cache : LogSoftmaxCache
+        From `log_softmax_forward`; may be used again.
+
+    Returns
+    -------
+    ndarray of the shape of `dy`
+        dtype of `dy`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As `softmax_backward`.
+    """
+    y, axis = own("log_softmax_backward", cache, LogSoftmaxCache)
+    dy = upstream("log_softmax_backward", dy, y.shape, y)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)

@@ -1,0 +1,9 @@
+"""The networks of the papers as descriptions. Read in this order:
+
+1. `vgg`, `resnet`, `xception`      the backbones, strides traded for rates
+2. `deeplab_v1`, `deeplab_v2`, `deeplab_v3`, `deeplab_v3plus`   what each paper puts on them
+3. `classifiers`                    from an ImageNet classifier to a dense extractor
+4. `network`, `catalogue`           what users build, load and run
+5. `summary`, `drawing`             the papers' layer table, and a picture
+6. `segmentation`                   any image in, labels out
+"""  # noqa: D400

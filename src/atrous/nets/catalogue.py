@@ -1,0 +1,144 @@
+"""Every network by name: what builds it, how its tiny sibling differs, how its authors prepare images.
+
+Role: public edge.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from atrous import _check
+from atrous.errors import ParameterError
+from atrous.nets.classifiers import dense_resnet, dense_vgg16
+from atrous.nets.deeplab_v1 import deeplab_v1
+from atrous.nets.deeplab_v2 import deeplab_v2_resnet, deeplab_v2_vgg
+from atrous.nets.deeplab_v3 import deeplab_v3, torchvision_v3
+from atrous.nets.deeplab_v3plus import deeplab_v3plus_resnet, deeplab_v3plus_xception, vainf_v3plus
+from atrous.nets.network import Network
+
+
+class Entry(NamedTuple):
+    """A line of the catalogue."""
+
+    builder: Callable[..., Any]
+    options: dict[str, Any]
+    tiny: dict[str, Any]
+    preprocessing: str
+    fusion: str
+
+
+SMALL_VGG = {"widths": (4, 6, 8, 12, 12), "width": 16}
+SMALL_MSC = {**SMALL_VGG, "multi_scale_width": 6}
+SMALL_RESNET = {"units": (3, 2, 2, 3), "width": 3}
+SMALL_HEAD = {**SMALL_RESNET, "aspp_width": 8}
+SMALL_DECODER = {**SMALL_HEAD, "low_width": 6}
+SMALL_XCEPTION = {"middle": 2, "divisor": 32, "aspp_width": 8, "low_width": 6}
+
+
+def _v1(**options):
+    small = SMALL_MSC if options.get("multi_scale") else SMALL_VGG
+    return Entry(deeplab_v1, options, small, "caffe", "max")
+
+
+def _v2(rates):
+    return Entry(deeplab_v2_vgg, {"rates": rates}, SMALL_VGG, "caffe", "max")
+
+
+def _v2_resnet(rates):
+    return Entry(deeplab_v2_resnet, {"rates": rates}, SMALL_RESNET, "caffe", "max")
+
+
+CATALOGUE = {
+    "deeplabv1_4x4": _v1(fc6=(4, 4), width=4096, large=False),
+    "deeplabv1_7x7": _v1(fc6=(7, 4), width=4096, large=False),
+    "deeplabv1_largefov": _v1(),
+    "deeplabv1_msc": _v1(fc6=(4, 4), width=4096, large=False, multi_scale=True),
+    "deeplabv1_msc_largefov": _v1(multi_scale=True),
+    "deeplabv2_vgg16_largefov": _v2((12,)),
+    "deeplabv2_vgg16_aspp_s": _v2((2, 4, 8, 12)),
+    "deeplabv2_vgg16_aspp_l": _v2((6, 12, 18, 24)),
+    "deeplabv2_resnet101_largefov": _v2_resnet((12,)),
+    "deeplabv2_resnet101_aspp": _v2_resnet((6, 12, 18, 24)),
+    "deeplabv3_resnet50": Entry(deeplab_v3, {"depth": 50}, SMALL_HEAD, "slim", "mean"),
+    "deeplabv3_resnet101": Entry(deeplab_v3, {"depth": 101}, SMALL_HEAD, "slim", "mean"),
+    "torchvision_deeplabv3_resnet50": Entry(torchvision_v3, {"depth": 50}, SMALL_HEAD, "torchvision", "mean"),
+    "torchvision_deeplabv3_resnet101": Entry(torchvision_v3, {"depth": 101}, SMALL_HEAD, "torchvision", "mean"),
+    "deeplabv3plus_resnet101": Entry(deeplab_v3plus_resnet, {"depth": 101}, SMALL_DECODER, "slim", "mean"),
+    "deeplabv3plus_xception65": Entry(deeplab_v3plus_xception, {}, SMALL_XCEPTION, "xception", "mean"),
+    "vainf_deeplabv3plus_resnet50": Entry(vainf_v3plus, {"depth": 50}, SMALL_DECODER, "torchvision", "mean"),
+    "vainf_deeplabv3plus_resnet101": Entry(vainf_v3plus, {"depth": 101}, SMALL_DECODER, "torchvision", "mean"),
+    "dense_vgg16": Entry(dense_vgg16, {}, SMALL_VGG, "torchvision", "mean"),
+    "dense_resnet50": Entry(dense_resnet, {"depth": 50}, SMALL_RESNET, "torchvision", "mean"),
+    "dense_resnet101": Entry(dense_resnet, {"depth": 101}, SMALL_RESNET, "torchvision", "mean"),
+}
+
+
+def networks() -> list[str]:
+    """Return the names that `build` knows: the networks of the papers, then their tiny siblings.
+
+    Returns
+    -------
+    list of str
+        A ``tiny_`` sibling comes from the same builder with fewer channels and units, some ten thousand parameters.
+
+    Examples
+    --------
+    >>> [name for name in networks() if "v3plus" in name and not name.startswith("tiny")][:2]
+    ['deeplabv3plus_resnet101', 'deeplabv3plus_xception65']
+    """
+    return [*CATALOGUE, *(f"tiny_{name}" for name in CATALOGUE)]
+
+
+def build(name: str, classes: int | None = None, **options: Any) -> Network:
+    """Return a network by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `networks()`.
+    classes : int, optional
+        Channels of the scores; 21 (PASCAL VOC) if left out, 1000 for ``dense_…`` classifiers.
+    **options
+        What the paper varies; the builder named in an error lists them. Among them: ``output_stride`` (ResNets 4, 8,
+        16, 32 and beyond with ``blocks``), ``rates`` of ASPP, ``multi_grid``, ``image_pooling``, ``blocks`` 4 to 7
+        with ``aspp=False`` (v3's cascade), ``convention`` "caffe", "torchvision" or "slim", ``stem`` "7x7" or "3x3",
+        ``separable`` (v3+), ``multi_scale`` and ``align_corners`` (v2 ResNet), ``fc6`` as (kernel, rate) (v1),
+        ``auxiliary`` (torchvision), ``units``, ``width``, ``widths``, ``aspp_width`` for sizes of your own.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ParameterError
+        An unknown name or option, or one outside its range.
+
+    Notes
+    -----
+    Nothing is allocated: arrays come with `init` or `load`.
+
+    Examples
+    --------
+    >>> build("torchvision_deeplabv3_resnet101").parameter_count
+    60996202
+    >>> build("deeplabv1_largefov")
+    <deeplabv1_largefov: 20,505,429 parameters; classes=21>
+    """
+    small = str(name).startswith("tiny_")
+    entry = CATALOGUE.get(str(name).removeprefix("tiny_"))
+    if entry is None:
+        listed = ", ".join(CATALOGUE)
+        raise ParameterError(f"build: name must be one of {listed}, or tiny_ and one of them; got {name!r}.")
+    known = list(inspect.signature(entry.builder).parameters)[1:]
+    if unknown := [option for option in options if option not in known]:
+        raise ParameterError(
+            f"build: {name} has no option {', '.join(map(repr, unknown))}; it takes {', '.join(known)}."
+        )
+    if classes is None:
+        classes = 1000 if "dense" in name else 21
+    classes = _check.integer("build", "classes", classes, least=1)
+    body = entry.builder(classes, **{**entry.options, **(entry.tiny if small else {}), **options})
+    return Network(name, classes, body, entry.preprocessing, entry.fusion, dict(options))

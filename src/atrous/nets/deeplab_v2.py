@@ -1,0 +1,43 @@
+"""DeepLab v2: atrous spatial pyramid pooling on VGG-16 and on ResNet-101, and images at several scales.
+
+References
+----------
+Chen et al., arXiv:1606.00915, Sections 3.2, 4.1.2 and 4.1.3, Fig. 7; the released networks.
+"""
+
+from fractions import Fraction
+
+from atrous.aspp.description import summed, summed_vgg
+from atrous.compose.joins import Scales, ToInputSize, chain
+from atrous.compose.leaves import Tap
+from atrous.nets import deeplab_v1, resnet, vgg
+
+
+def _caffe(branch, piece):
+    return f"fc8_voc12_{branch + 1}" if piece == "fc8" else f"{piece}_{branch + 1}"
+
+
+def deeplab_v2_vgg(classes, *, rates=(6, 12, 18, 24), width=1024, widths=vgg.WIDTHS):
+    """Return the network on VGG-16: one rate is LargeFOV, several are summed."""
+    if len(rates) == 1:
+        scores = deeplab_v1.head(widths[-1], width, classes, 3, rates[0])
+    else:
+        scores = summed_vgg(widths[-1], width, classes, rates, _caffe, dropout=0.5)
+    return ToInputSize(chain(vgg.trunk(widths), Tap("features"), scores, Tap("low_logits")))
+
+
+def deeplab_v2_resnet(
+    classes, *, rates=(6, 12, 18, 24), output_stride=8, multi_scale=True, align_corners=True, units=resnet.UNITS[101],
+    width=64,
+):  # fmt: skip
+    """Return the network on a ResNet, batch norms frozen in training; `multi_scale` sees the image at 1, ¾ and ½."""
+    stages, c = resnet.resnet(
+        units, names=resnet.kazuto_names(), convention="caffe", output_stride=output_stride, width=width,
+        pool_rule="ceil", frozen=True,
+    )  # fmt: skip
+    scores = summed(c, classes, rates, lambda branch, piece: f"base.aspp.c{branch}")
+    body = chain(*stages, Tap("features"), scores)
+    if multi_scale:
+        scales = (Fraction(1), Fraction(3, 4), Fraction(1, 2))
+        body = Scales(body, scales, align_corners)
+    return ToInputSize(chain(body, Tap("low_logits")), align_corners)

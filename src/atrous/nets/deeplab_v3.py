@@ -1,0 +1,85 @@
+"""DeepLab v3: batch norm everywhere, atrous convolution in cascade or in parallel, image-level features.
+
+References
+----------
+Chen et al., arXiv:1706.05587, Section 3; torchvision's ``segmentation/deeplabv3.py`` for its variant.
+"""
+
+from atrous.aspp.description import concatenated
+from atrous.compose.joins import Aside, ToInputSize, chain
+from atrous.compose.leaves import Dropout, Tap
+from atrous.compose.styles import TORCH
+from atrous.errors import ParameterError
+from atrous.nets import resnet
+
+
+def aspp_names(prefix, rates):
+    """Return torchvision's names of the block under `prefix`."""
+
+    def named(branch, piece):
+        if branch == "proj":
+            return f"{prefix}.project.{0 if piece == 'conv' else 1}"
+        if branch == "pool":
+            return f"{prefix}.convs.{rates + 1}.{1 if piece == 'conv' else 2}"
+        base = f"{prefix}.convs.{branch}"
+        ends = {"conv": "0", "norm": "1", "depthwise": "0.depthwise", "depthwise_norm": "0.depthwise_bn"}
+        return f"{base}.{ends.get(piece, '0.pointwise')}"
+
+    return named
+
+
+def scaled_rates(output_stride, rates=None):
+    """Return ASPP's rates: (6, 12, 18) at output stride 16, and in proportion at others (Section 3.3)."""
+    if rates is not None:
+        return tuple(rates)
+    return tuple(max(1, 16 * r // output_stride) for r in (6, 12, 18))
+
+
+def _units(depth, blocks, units):
+    if not 4 <= blocks <= 7:
+        raise ParameterError(f"build: blocks must be 4 to 7, got {blocks}.")
+    units = units or resnet.UNITS[depth]
+    return (*units, *units[3:] * (blocks - 4))
+
+
+def deeplab_v3(
+    classes, *, depth=101, output_stride=16, multi_grid=(1, 2, 4), rates=None, image_pooling=True, blocks=4, aspp=True,
+    convention="slim", stem="7x7", units=None, width=64, aspp_width=256,
+):  # fmt: skip
+    """Return the paper's network: ASPP on block 4, or a cascade of blocks (aspp=False, blocks=7)."""
+    stages, c = resnet.resnet(
+        _units(depth, blocks, units), names=resnet.torchvision_names(), convention=convention,
+        output_stride=output_stride, multi_grid=multi_grid, width=width, kind=stem,
+    )  # fmt: skip
+    parts = [*stages, Tap("features")]
+    if aspp:
+        rates = scaled_rates(output_stride, rates)
+        named = aspp_names("classifier.0", len(rates))
+        parts += [concatenated(c, aspp_width, rates, named, pool=image_pooling), Dropout(0.1)]
+        c = aspp_width
+    scores = TORCH.conv("classifier.4", c, classes, 1, bias=True, sigma=0.01)
+    return ToInputSize(chain(*parts, scores, Tap("low_logits")))
+
+
+def torchvision_v3(
+    classes, *, depth=101, output_stride=8, rates=(12, 24, 36), auxiliary=True, units=None, width=64, aspp_width=256
+):
+    """Return torchvision's variant: one more 3×3 before the classifier, half-pixel resizing, a side head on block 3."""
+    stages, c = resnet.resnet(
+        units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention="torchvision",
+        output_stride=output_stride, width=width,
+    )  # fmt: skip
+    if auxiliary:
+        side = chain(
+            TORCH.conv_norm("aux_classifier.0", "aux_classifier.1", c // 2, c // 8, 3), Dropout(0.1),
+            TORCH.conv("aux_classifier.4", c // 8, classes, 1, bias=True), name="auxiliary head",
+        )  # fmt: skip
+        stages = [*stages[:-1], Aside("aux_logits", side), stages[-1]]
+    rates = tuple(rates)
+    body = chain(
+        *stages, Tap("features"),
+        concatenated(c, aspp_width, rates, aspp_names("classifier.0", len(rates))), Dropout(0.5),
+        TORCH.conv_norm("classifier.1", "classifier.2", aspp_width, aspp_width, 3),
+        TORCH.conv("classifier.4", aspp_width, classes, 1, bias=True), Tap("low_logits"),
+    )  # fmt: skip
+    return ToInputSize(body, align_corners=False, also=("aux_logits",) if auxiliary else ())

@@ -1,0 +1,91 @@
+"""DeepLab v3+: an encoder with ASPP, and a decoder that meets it with features of stride 4.
+
+References
+----------
+Chen et al., arXiv:1802.02611, Sections 3 and 4.1, Figs. 2 and 4; TensorFlow's DeepLab; VainF's DeepLabV3Plus-Pytorch
+for its variant.
+"""
+
+from atrous.aspp.description import concatenated, separable
+from atrous.compose.joins import Bridge, ToInputSize, chain
+from atrous.compose.leaves import Dropout, Tap
+from atrous.compose.styles import TORCH
+from atrous.nets import resnet, xception
+from atrous.nets.deeplab_v3 import aspp_names, scaled_rates
+
+
+def _refine(conv, norm, c, f, separate):
+    """Return a 3×3 convolution of the decoder, with its batch norm and ReLU."""
+    if not separate:
+        return TORCH.conv_norm(conv, norm, c, f, 3)
+    names = {"norm": norm, "depthwise": f"{conv}.depthwise", "depthwise_norm": f"{conv}.depthwise_bn"}
+    return separable(lambda _, piece: names.get(piece, f"{conv}.pointwise"), 0, c, f)
+
+
+def _decoded(stages, c, low, classes, *, rates, separate, width, low_width, convs, trunk_first, image_pooling):
+    """Return encoder, bridge and decoder."""
+    named = aspp_names("classifier.aspp", len(rates))
+    encoder = chain(
+        *stages, Tap("features"), concatenated(c, width, rates, named, separate=separate, pool=image_pooling),
+        Dropout(0.1),
+    )  # fmt: skip
+    project = TORCH.conv_norm("classifier.project.0", "classifier.project.1", low, low_width)
+    bridge = Bridge(
+        encoder, (("low_level", project),), trunk_first=trunk_first, align_corners=trunk_first, name="decoder"
+    )
+    refine, c = [], width + low_width
+    for i in range(convs):
+        refine.append(
+            _refine(f"classifier.classifier.{3 * i}", f"classifier.classifier.{3 * i + 1}", c, width, separate)
+        )
+        c = width
+    scores = TORCH.conv(f"classifier.classifier.{3 * convs}", c, classes, 1, bias=True, sigma=0.01)
+    return ToInputSize(chain(bridge, *refine, scores, Tap("low_logits")), align_corners=trunk_first)
+
+
+def deeplab_v3plus_resnet(
+    classes, *, depth=101, output_stride=16, multi_grid=(1, 2, 4), rates=None, separable=False, image_pooling=True,
+    convention="slim", stem="7x7", units=None, width=64, aspp_width=256, low_width=48,
+):  # fmt: skip
+    """Return the paper's network on a ResNet; the low-level features are those of block 1 before it strides."""
+    stages, c = resnet.resnet(
+        units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention=convention,
+        output_stride=output_stride, multi_grid=multi_grid, width=width, kind=stem, tap=(1, 2, "low_level"),
+    )  # fmt: skip
+    return _decoded(
+        stages, c, 4 * width, classes, rates=scaled_rates(output_stride, rates), separate=separable, width=aspp_width,
+        low_width=low_width, convs=2, trunk_first=True, image_pooling=image_pooling,
+    )  # fmt: skip
+
+
+def deeplab_v3plus_xception(
+    classes, *, output_stride=16, rates=None, separable=True, image_pooling=True, decoder=True, middle=16, divisor=1,
+    aspp_width=256, low_width=48,
+):  # fmt: skip
+    """Return the paper's network on Xception-65 (middle=16) or -41 (8); decoder=False is v3's head on it."""
+    stages, c = xception.xception(output_stride=output_stride, middle=middle, divisor=divisor)
+    if not decoder:
+        rates = scaled_rates(output_stride, rates)
+        named = aspp_names("classifier.aspp", len(rates))
+        head = concatenated(c, aspp_width, rates, named, separate=separable, pool=image_pooling)
+        scores = TORCH.conv("classifier.classifier.0", aspp_width, classes, 1, bias=True, sigma=0.01)
+        return ToInputSize(chain(*stages, Tap("features"), head, Dropout(0.1), scores, Tap("low_logits")))
+    return _decoded(
+        stages, c, 256 // divisor, classes, rates=scaled_rates(output_stride, rates), separate=separable,
+        width=aspp_width, low_width=low_width, convs=2, trunk_first=True, image_pooling=image_pooling,
+    )  # fmt: skip
+
+
+def vainf_v3plus(
+    classes, *, depth=101, output_stride=16, rates=None, units=None, width=64, aspp_width=256, low_width=48
+):
+    """Return VainF's variant: one convolution in the decoder, low-level features first, half-pixel resizing."""
+    stages, c = resnet.resnet(
+        units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention="torchvision",
+        output_stride=output_stride, width=width,
+    )  # fmt: skip
+    stages = [*stages[:2], Tap("low_level"), *stages[2:]]
+    return _decoded(
+        stages, c, 4 * width, classes, rates=scaled_rates(output_stride, rates), separate=False, width=aspp_width,
+        low_width=low_width, convs=1, trunk_first=False, image_pooling=True,
+    )  # fmt: skip

@@ -1,0 +1,250 @@
+"""A network as users hold it: a description with its name, and the functions that run it. A convenience, never needed.
+
+Role: public edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import FloatArray
+from atrous.compose.joins import Scales
+from atrous.compose.match import mismatch
+from atrous.compose.part import Part, count, walk
+from atrous.errors import ParameterError, ShapeError
+from atrous.nets.summary import Summary, summarize
+from atrous.weights.errors import WeightsError
+from atrous.weights.files import load_weights
+from atrous.weights.names import renamed
+
+
+class NetworkCache(NamedTuple):
+    """What `Network.backward` needs: the layers' caches, which refer to their inputs."""
+
+    held: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class Network(NamedTuple):
+    """A network: its name, its number of classes, its description, and how its authors prepare images.
+
+    Attributes
+    ----------
+    name : str
+        As in `networks()`.
+    classes : int
+        Channels of the scores.
+    body : Part
+        The description: parts from the image to the scores at the image's size.
+    preprocessing : str
+        "caffe", "torchvision", "slim" or "xception"; see `prepare`.
+    fusion : str
+        How its paper fuses scales and flips: "max" of scores, or "mean" of probabilities.
+    options : dict
+        What `build` was given.
+    """
+
+    name: str
+    classes: int
+    body: Part
+    preprocessing: str
+    fusion: str
+    options: dict[str, Any]
+
+    def variables(self):
+        """Return every array by name: Variables with shape, first value, and whether it is trained."""
+        return self.body.variables()
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are trained; running means and variances are not."""
+        return count(self.variables())
+
+    @property
+    def endpoint_names(self) -> tuple[str, ...]:
+        """The names that `endpoints` returns."""
+        found = []
+
+        def visit(part):
+            if isinstance(part, Scales):
+                found.extend(part.names())
+            name = getattr(part, "name", "")
+            if type(part).__name__ in ("Tap", "Aside") and name not in found:
+                found.append(name)
+
+        walk(self.body, visit)
+        return (*found, "logits")
+
+    def init(
+        self, rng: np.random.Generator, dtype: type = np.float32
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+        """Return first values (params, state): He's normal numbers, classifiers with σ = 0.01, biases 0, batch norms 1.
+
+        Parameters
+        ----------
+        rng : Generator
+            Draws them, in the order of `variables`.
+        dtype : float32 or float64
+        """
+        if not isinstance(rng, np.random.Generator):
+            raise ParameterError(f"init: rng must be a Generator, such as numpy.random.default_rng(0), got {rng!r}.")
+        variables = self.variables()
+        drawn = {name: v.draw(rng, dtype) for name, v in variables.items()}
+        return self._split(drawn)
+
+    def _split(self, arrays):
+        variables = self.variables()
+        return (
+            {name: arrays[name] for name, v in variables.items() if v.trained},
+            {name: arrays[name] for name, v in variables.items() if not v.trained},
+        )
+
+    def load(
+        self, weights: str | Path | Mapping[str, np.ndarray], dtype: type = np.float32
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+        """Return (params, state) from a file, or from a flat dictionary, under this network's or another's names.
+
+        Parameters
+        ----------
+        weights : path or dict of ndarray
+            See `load_weights` for the kinds of files. Names of torchvision, kazuto1011, VainF and Caffe are understood.
+        dtype : float32 or float64
+            Arrays are converted to it.
+
+        Raises
+        ------
+        WeightsError
+            Arrays are missing, unexpected or of another shape: all are listed, and what to build instead.
+        """
+        given = load_weights(weights) if isinstance(weights, (str, Path)) else dict(weights)
+        variables = self.variables()
+        given = renamed(given, variables)
+        if wrong := mismatch(variables, given):
+            raise WeightsError(
+                f"load: the weights do not fit {self.name} with {self.classes} classes: {wrong}. `atrous weights show` "
+                "lists what a file holds and which network it fits."
+            )
+        return self._split({name: np.ascontiguousarray(given[name], dtype) for name in variables})
+
+    def _checked(self, owner, params, state, x):
+        x = _check.float_array(owner, "x", x)
+        if x.ndim != 4 or x.shape[1] != 3:
+            last = " Are the channels last? Use np.moveaxis(x, -1, 1)." if x.ndim == 4 and x.shape[3] == 3 else ""
+            raise ShapeError(
+                f"{owner}: x must be (N, 3, H, W), images as `prepare` returns them, got shape {x.shape}.{last}"
+            )
+        variables = self.variables()
+        for word, arrays, trained in (("params", params, True), ("state", state, False)):
+            wanted = {name: v for name, v in variables.items() if v.trained == trained}
+            if wrong := mismatch(wanted, arrays):
+                raise ShapeError(f"{owner}: {word} do not fit {self.name}: {wrong}. See init and load.")
+            for name in list(wanted)[:1]:
+                _check.float_array(owner, f"{word}[{name!r}]", arrays[name], like=x)
+        return x
+
+    def forward(
+        self,
+        params: Mapping[str, FloatArray],
+        state: Mapping[str, FloatArray],
+        x: FloatArray,
+        *,
+        train: bool = False,
+        rng: np.random.Generator | None = None,
+        taps: dict[str, FloatArray | None] | None = None,
+    ) -> tuple[FloatArray, NetworkCache, dict[str, FloatArray]]:
+        """Return the scores at the size of the images, what `backward` needs, and the new running statistics.
+
+        Parameters
+        ----------
+        params, state : dict of ndarray
+            From `init` or `load`.
+        x : ndarray of shape (N, 3, H, W)
+            Images as `prepare` returns them, dtype of the parameters.
+        train : bool, default False
+            Batch statistics in batch norms, and dropout.
+        rng : Generator, optional
+            Draws dropout; needed with `train` where the network has any.
+        taps : dict, optional
+            Names of `endpoint_names`; their values are filled in, and may receive gradients in `backward`.
+
+        Returns
+        -------
+        logits : ndarray of shape (N, classes, H, W)
+        cache : NetworkCache
+        state : dict of ndarray
+        """
+        x = self._checked("forward", params, state, x)
+        y, held, state = self.body.forward(params, dict(state), x, train=train, rng=rng, taps=taps)
+        return y, NetworkCache(held, y.shape, y.dtype), state
+
+    def backward(
+        self, dy: FloatArray, cache: NetworkCache, *, taps: Mapping[str, FloatArray] | None = None
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return the gradients with respect to the images and, by name, to the parameters.
+
+        Parameters
+        ----------
+        dy : ndarray of shape (N, classes, H, W)
+            Gradient of the loss with respect to the scores.
+        cache : NetworkCache
+            From `forward`; may be used again.
+        taps : dict of ndarray, optional
+            Gradients with respect to taps that `forward` filled in: an auxiliary loss, or one for each scale.
+
+        Returns
+        -------
+        dx : ndarray of shape (N, 3, H, W)
+        grads : dict of ndarray
+            A side head has gradients only where its tap has; frozen batch norms have none in training.
+        """
+        if not isinstance(cache, NetworkCache):
+            raise ParameterError(f"backward: cache must come from forward, got {type(cache).__name__}.")
+        dy = _check.float_array("backward", "dy", dy, like=cache)
+        if dy.shape != cache.shape:
+            raise ShapeError(f"backward: dy must have the shape of the scores, {cache.shape}, got {dy.shape}.")
+        return self.body.backward(dy, cache.held, taps=None if taps is None else dict(taps))
+
+    def infer(self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray) -> FloatArray:
+        """Return the scores at the size of the images as `forward` does, in less time and memory.
+
+        Batch norm, bias, shortcut and ReLU are one pass over each convolution's result; nothing is kept.
+        """
+        x = self._checked("infer", params, state, x)
+        return self.body.infer(params, state, x)
+
+    def endpoints(
+        self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray
+    ) -> dict[str, FloatArray]:
+        """Return what lies on the way, by name.
+
+        Returns
+        -------
+        dict of ndarray
+            "features" (what the head reads), "low_logits" (its scores), "logits" (those at the size of the images),
+            "aux_logits" where there is such a head, and the network's other taps (`endpoint_names`).
+        """
+        x = self._checked("endpoints", params, state, x)
+        taps = dict.fromkeys(self.endpoint_names[:-1])
+        logits = self.body.infer(params, state, x, taps=taps)
+        return {**taps, "logits": logits}
+
+    def summary(self, size: int | Sequence[int] = 513) -> Summary:
+        """Return the papers' layer table for images of `size`: rows, parameters, multiply-adds, field of view."""
+        size = _check.per_axis("summary", "size", size, 2, least=1)
+        return summarize(self.name, self.body, size)
+
+    def drawing(self):
+        """Return a picture of the network's blocks (SVG; a notebook shows it)."""
+        from atrous.nets.drawing import drawn
+
+        return drawn(self)
+
+    def __repr__(self):
+        options = "".join(f", {k}={v!r}" for k, v in self.options.items())
+        return f"<{self.name}: {self.parameter_count:,} parameters; classes={self.classes}{options}>"

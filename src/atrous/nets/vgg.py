@@ -1,0 +1,38 @@
+"""VGG-16 as DeepLab uses it: thirteen convolutions and five pools, of which the last two keep the size.
+
+The released v1 and v2 networks replace VGG's 2×2 pools by 3×3 ones and run conv5 at rate 2; fine-tuning absorbs the
+difference from an exact conversion, which is `classifiers.dense_vgg16`.
+
+Role: description. Names are Caffe's.
+
+References
+----------
+DeepLab v1, arXiv:1412.7062, Section 3.1; the layers as in the released prototxt files of v1 and v2.
+"""
+
+from atrous.compose.joins import chain
+from atrous.compose.leaves import Pool, ReLU, Tap
+from atrous.compose.styles import TORCH
+
+WIDTHS = (64, 128, 256, 512, 512)
+DEPTHS = (2, 2, 3, 3, 3)
+RATES = (1, 1, 1, 1, 2)
+# (kernel, stride, padding) of the five pools: of the released LargeFOV networks, and of the first, 4×4 one.
+LARGE_POOLS = ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 1, 1), (3, 1, 1))
+FIRST_POOLS = ((2, 2, 1), (2, 2, 1), (2, 2, 1), (2, 1, 0), (3, 1, 1))
+
+
+def trunk(widths=WIDTHS, pools=LARGE_POOLS, rates=RATES, *, average=False, pool_rates=(1,) * 5, size_rule="caffe"):
+    """Return conv1_1 to pool5; with `average` also pool5a. The outputs of the first four pools can be tapped."""
+    parts, c = [], 3
+    for stage, (f, depth, rate) in enumerate(zip(widths, DEPTHS, rates, strict=True), start=1):
+        block = []
+        for i in range(1, depth + 1):
+            block += [TORCH.conv(f"conv{stage}_{i}", c, f, bias=True, rate=rate), ReLU()]
+            c = f
+        kernel, stride, padding = pools[stage - 1]
+        block.append(Pool("max", kernel, stride, pool_rates[stage - 1], padding, size_rule, f"pool{stage}"))
+        parts += [chain(*block, name=f"conv{stage}"), Tap(f"pool{stage}") if stage < 5 else None]
+    if average:
+        parts.append(Pool("average", 3, 1, 1, 1, size_rule, "pool5a"))
+    return chain(*parts)

@@ -1,0 +1,108 @@
+"""Names that other projects give to the same arrays, brought to those of our networks.
+
+    Caffe          conv1_1.0, conv1_1.1; res4b12_branch2a.0, bn4b12_branch2a.0 to .2, scale4b12_branch2a.0, .1
+    torchvision    its segmentation networks as they are; classifiers: features.0.weight …, layer1.0.conv1.weight …
+    kazuto1011     base.layer2.block1.reduce.conv.weight …, with or without "base."
+    VainF          as they are
+
+Role: names. Tables and rules; nothing is read here.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+# The place of each of VGG-16's convolutions in torchvision's `features`.
+_VGG_FEATURES = dict(
+    zip(
+        (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+        [f"conv{stage}_{i}" for stage, depth in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, depth + 1)],
+        strict=True,
+    )
+)
+_VGG_CLASSIFIER = {0: "fc6", 3: "fc7", 6: "fc8"}
+_CAFFE_PIECES = {"1": "shortcut", "2a": "reduce", "2b": "conv3x3", "2c": "increase"}
+
+
+def plain(weights):
+    """Return the weights without what no network computes with: counters of batches."""
+    return {name: a for name, a in weights.items() if not name.endswith("num_batches_tracked")}
+
+
+def kazuto_from_caffe_layer(layer):
+    """Return (name, kind) of a layer of the released ResNet-101 under kazuto1011's names, or None.
+
+    kind is "conv", "bn" or "scale". Branches for other scales (``_res05``, ``_res075``) share their arrays: None.
+    """
+    if layer in {"conv1", "bn_conv1", "scale_conv1"}:
+        kind = {"c": "conv", "b": "bn", "s": "scale"}[layer[0]]
+        return "base.layer1.conv1", kind
+    if found := re.fullmatch(r"fc1_\w+?_c([0-3])", layer):
+        return f"base.aspp.c{found[1]}", "score"
+    found = re.fullmatch(r"(res|bn|scale)([2-5])([abc]|b\d+)_branch(1|2[abc])", layer)
+    if not found:
+        return None
+    head, stage, unit, piece = found.groups()
+    block = int(unit[1:]) + 1 if len(unit) > 1 else "abc".index(unit) + 1
+    kind = {"res": "conv", "bn": "bn", "scale": "scale"}[head]
+    return f"base.layer{stage}.block{block}.{_CAFFE_PIECES[piece]}", kind
+
+
+def from_caffe(weights):
+    """Return Caffe's arrays (``layer.0``, ``layer.1`` …) under our names."""
+    found = {}
+    for key, array in weights.items():
+        layer, _, blob = key.rpartition(".")
+        known = kazuto_from_caffe_layer(layer)
+        if known is None:
+            if layer.endswith(("_res05", "_res075")):
+                continue
+            layer = re.sub(r"^fc8_(voc12|pascal)", "fc8_voc12", layer)
+            end = {"0": "weight", "1": "bias"}.get(blob, blob)
+            found[f"{layer}.{end}"] = array.reshape(-1) if end == "bias" else array
+            continue
+        name, kind = known
+        if kind == "score":
+            found[f"{name}.{'weight' if blob == '0' else 'bias'}"] = array if blob == "0" else array.reshape(-1)
+        elif kind == "conv":
+            found[f"{name}.conv.weight"] = array
+        elif kind == "scale":
+            found[f"{name}.bn.{'weight' if blob == '0' else 'bias'}"] = array.reshape(-1)
+        elif blob in "01":
+            # Caffe keeps sums and the weight that they carry.
+            factor = float(weights.get(f"{layer}.2", np.ones(1)).reshape(-1)[0])
+            mean = array.reshape(-1) / (factor or 1.0)
+            found[f"{name}.bn.{'running_mean' if blob == '0' else 'running_var'}"] = mean.astype(array.dtype)
+    return found
+
+
+def from_vgg(weights):
+    """Return torchvision's VGG-16 classifier under Caffe's names."""
+    found = {}
+    for key, array in weights.items():
+        head, index, end = (*key.split("."), "", "")[:3]
+        table = {"features": _VGG_FEATURES, "classifier": _VGG_CLASSIFIER}.get(head, {})
+        name = table.get(int(index)) if index.isdigit() else None
+        found[f"{name}.{end}" if name else key] = array
+    return found
+
+
+def from_resnet(weights):
+    """Return torchvision's ResNet classifier under the names of a backbone."""
+    return {f"backbone.{name}": array for name, array in weights.items()}
+
+
+def with_base(weights):
+    """Return kazuto1011's arrays with the prefix that some of its files lack."""
+    return {name if name.startswith("base.") else f"base.{name}": array for name, array in weights.items()}
+
+
+MAPS = (plain, from_caffe, from_vgg, from_resnet, with_base)
+
+
+def renamed(weights, wanted):
+    """Return the weights under the names of `wanted` by the map that fits most; as they are if none fits any."""
+    weights = plain(weights)
+    return max((rename(weights) for rename in MAPS), key=lambda found: len(found.keys() & wanted.keys()))

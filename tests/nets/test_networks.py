@@ -1,0 +1,480 @@
+"""Networks as descriptions: the papers' numbers, output strides, gradients, side results, and what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+from directions import directional_error
+from oracles.drawn import drawn
+from tolerances import assert_close
+
+import atrous
+from atrous import build, networks
+from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.weights.errors import WeightsError
+
+FULL = [name for name in networks() if not name.startswith("tiny_")]
+TINY = [name for name in networks() if name.startswith("tiny_")]
+
+
+def small(name, *classes):
+    """Return a tiny network; that one whose pools keep no border with a smaller fc6, so that small images do."""
+    return build(name, *classes, **({"kernel": 2} if name == "tiny_dense_vgg16" else {}))
+
+
+def arrays(network, dtype=np.float64):
+    found = {name: drawn(name, v.shape).astype(dtype) for name, v in network.variables().items()}
+    return network._split(found)
+
+
+def image(name, rng, n=1, dtype=np.float64):
+    return rng.standard_normal((n, 3, *((66, 79) if "dense_vgg16" in name else (33, 41)))).astype(dtype)
+
+
+# Numbers of the papers
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "count"),
+    [
+        ("deeplabv1_7x7", {}, 134_346_581),
+        ("deeplabv1_4x4", {}, 65_140_565),
+        ("deeplabv1_largefov", {}, 20_505_429),
+        ("deeplabv1_msc_largefov", {}, 21_711_550),
+        ("deeplabv2_vgg16_largefov", {}, 20_505_429),
+        ("deeplabv2_vgg16_aspp_s", {}, 37_877_652),
+        ("deeplabv2_vgg16_aspp_l", {}, 37_877_652),
+        ("deeplabv2_resnet101_aspp", {}, 44_048_532),
+        ("deeplabv2_resnet101_largefov", {}, 42_887_253),
+        ("torchvision_deeplabv3_resnet101", {}, 60_996_202),
+        ("torchvision_deeplabv3_resnet101", {"auxiliary": False}, 58_630_997),
+        ("torchvision_deeplabv3_resnet50", {}, 42_004_074),
+        ("torchvision_deeplabv3_resnet50", {"auxiliary": False}, 39_638_869),
+        ("deeplabv3_resnet101", {}, 58_040_661),
+        ("deeplabv3_resnet101", {"stem": "3x3"}, 58_164_437),
+        ("deeplabv3plus_resnet101", {}, 59_344_309),
+        ("deeplabv3plus_resnet101", {"stem": "3x3"}, 59_468_085),
+        ("deeplabv3plus_xception65", {}, 41_055_413),
+        ("deeplabv3plus_xception65", {"separable": False}, 54_711_461),
+        ("dense_vgg16", {}, 138_357_544),
+        ("dense_resnet50", {}, 25_557_032),
+        ("dense_resnet101", {}, 44_549_160),
+    ],
+)
+def test_parameter_counts(name, options, count):
+    network = build(name, **options)
+    assert network.parameter_count == count
+    # The table counts them once more, layer by layer.
+    assert sum(row.parameters for row in network.summary(257).rows) == count
+
+
+def test_backbones_and_cascade():
+    def backbone(network):
+        trained = (v for name, v in network.variables().items() if name.startswith("backbone.") and v.trained)
+        return sum(math.prod(v.shape) for v in trained)
+
+    assert backbone(build("torchvision_deeplabv3_resnet101")) == 42_500_160
+    assert backbone(build("torchvision_deeplabv3_resnet50")) == 23_508_032
+    assert backbone(build("deeplabv3plus_xception65")) == 37_867_312
+    assert backbone(build("deeplabv3plus_xception65", middle=8)) == 24_920_560
+    deep, deeper = (backbone(build("deeplabv3_resnet50", aspp=False, blocks=b)) for b in (5, 6))
+    assert deeper - deep == 13_387_776
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("deeplabv1_largefov", 435), ("deeplabv1_4x4", 308), ("deeplabv1_7x7", 404), ("deeplabv2_vgg16_aspp_l", 611)],
+)
+def test_receptive_fields(name, field):
+    assert build(name).summary(321).field == field
+
+
+def test_fields_of_the_branches_and_of_resnets():
+    rows = {row.name: row for row in build("deeplabv2_vgg16_aspp_l").summary(321).rows}
+    assert [rows[f"fc6_{i}"].field for i in (1, 2, 3, 4)] == [323, 419, 515, 611]
+    assert [rows[name].field for name in ("pool5",)] == [227]
+    for output_stride in (8, 16, 32):
+        fields = []
+        for name, options in (("resnet50", {"convention": "caffe"}), ("resnet101", {"convention": "caffe"})):
+            network = build(f"deeplabv3_{name}", output_stride=output_stride, multi_grid=1, aspp=False, **options)
+            fields.append(network.summary(513).rows[-1].field)
+        assert fields == [483, 1027]
+    fine = build("deeplabv3_resnet101", output_stride=16, convention="caffe", aspp=False)
+    assert fine.summary(513).rows[-1].field == 1283
+
+
+def test_nominal_fields_of_view():
+    for name, kernel, rate, view in (("7x7", 7, 4, 224), ("4x4", 4, 4, 128), ("largefov", 3, 12, 224)):
+        fc6 = next(row for row in build(f"deeplabv1_{name}").summary(321).rows if row.name == "fc6")
+        assert (fc6.kernel, fc6.rate) == (kernel, rate)
+        assert 8 * fc6.rate * (fc6.kernel - 1) + 32 == view
+    wide = next(row for row in build("deeplabv1_4x4", fc6=(4, 8)).summary(321).rows if row.name == "fc6")
+    assert 8 * wide.rate * (wide.kernel - 1) + 32 == 224
+
+
+def test_size_chains():
+    def sizes(name, n, **options):
+        rows = build(name, **options).summary(n).rows
+        return list(dict.fromkeys(row.size[0] for row in rows))
+
+    assert sizes("deeplabv1_largefov", 321) == [321, 161, 81, 41]
+    assert sizes("deeplabv2_resnet101_aspp", 321, multi_scale=False) == [161, 81, 41]
+    assert sizes("deeplabv1_4x4", 306) == [306, 154, 78, 40, 39]
+    assert sizes("deeplabv1_largefov", 513)[-1] == 65
+    scales = build("deeplabv2_resnet101_aspp").body.body.members[0]
+    assert [s[0] for s in scales.sizes((513, 513))] == [513, 385, 257]
+    assert [(s[0] - 1) // 8 + 1 for s in scales.sizes((513, 513))] == [65, 49, 33]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "billions"),
+    [
+        ("deeplabv3_resnet101", {"stem": "3x3"}, 80.83),
+        ("deeplabv3_resnet101", {"stem": "3x3", "output_stride": 8}, 275.94),
+        ("deeplabv3_resnet101", {"stem": "3x3", "output_stride": 32}, 52.25),
+        ("deeplabv3plus_xception65", {"separable": False, "decoder": False}, 67.85),
+        ("deeplabv3plus_xception65", {"separable": False, "decoder": False, "output_stride": 8}, 240.67),
+        ("deeplabv3plus_xception65", {"separable": False}, 89.61),
+        ("deeplabv3plus_xception65", {"separable": False, "output_stride": 8}, 262.42),
+        ("deeplabv3plus_xception65", {}, 54.05),
+        ("deeplabv3plus_xception65", {"output_stride": 8}, 176.96),
+    ],
+)
+def test_multiply_adds(name, options, billions):
+    assert round(build(name, **options).summary(513).interlaced_macs / 1e9, 2) == billions
+
+
+def test_torchvisions_multiply_adds():
+    assert round(2 * build("torchvision_deeplabv3_resnet101").summary(513).macs / 1e9) == 517
+
+
+# Running them
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_inference_equals_the_forward_pass(name, rng):
+    network = small(name)
+    params, state = arrays(network)
+    x = image(name, rng)
+    taps = dict.fromkeys(network.endpoint_names[:-1])
+    y, _, after = network.forward(params, state, x, taps=taps)
+    assert y.shape == (1, network.classes, *x.shape[2:])
+    assert after == state
+    found = network.endpoints(params, state, x)
+    assert set(found) == {*taps, "logits"}
+    assert {"features", "low_logits", "logits"} <= set(found)
+    for key, value in {**taps, "logits": y}.items():
+        assert_close(found[key], value, "reordered")
+    assert_close(network.infer(params, state, x), y, "reordered")
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("name", TINY)
+def test_gradients_of_whole_networks(name, train, rng):
+    network = small(name, 3)
+    params, state = arrays(network)
+    x = image(name, rng, n=2 if train else 1)
+    taps = {"aux_logits": None} if "aux_logits" in network.endpoint_names else {}
+
+    def run(point):
+        asked = dict(taps)
+        params = {key: a for key, a in point.items() if key != "x"}
+        rng = np.random.default_rng(5)
+        y, cache, _ = network.forward(params, state, point["x"], train=train, rng=rng, taps=asked)
+        return y, cache, asked
+
+    point = {**params, "x": x}
+    y, cache, got = run(point)
+    dy = rng.standard_normal(y.shape)
+    d_taps = {key: rng.standard_normal(value.shape) for key, value in got.items()}
+    dx, grads = network.backward(dy, cache, taps=d_taps)
+    frozen = train and "deeplabv2_resnet" in name
+    assert set(grads) == {key for key in params if not (frozen and ".bn." in key)}
+
+    def loss(point):
+        y, _, got = run(point)
+        return np.vdot(y, dy) + sum(np.vdot(got[key], d) for key, d in d_taps.items())
+
+    assert directional_error(loss, point, {**grads, "x": dx}, rng) <= 1e-8
+
+
+@pytest.mark.parametrize("name", ["tiny_torchvision_deeplabv3_resnet50", "tiny_deeplabv2_resnet101_aspp"])
+def test_side_results_take_gradients(name, rng):
+    network = build(name, 3)
+    params, state = arrays(network)
+    x = image(name, rng)
+    side = "aux_logits" if "torchvision" in name else "low_logits_050"
+    taps = {side: None}
+    y, cache, _ = network.forward(params, state, x, taps=taps)
+    d = rng.standard_normal(taps[side].shape)
+    _, alone = network.backward(np.zeros_like(y), cache, taps={side: d})
+    dy = rng.standard_normal(y.shape)
+    _, main = network.backward(dy, cache)
+    _, both = network.backward(dy, cache, taps={side: d})
+    for key, g in both.items():
+        assert_close(g, alone.get(key, 0) + main.get(key, np.zeros_like(g)), "reordered")
+    assert any(np.abs(alone[key]).max() > 0 for key in alone)
+
+
+def test_training_moves_the_running_statistics_alone(rng):
+    network = build("tiny_deeplabv3_resnet50", 3)
+    params, state = network.init(rng, np.float64)
+    before = {key: value.copy() for key, value in {**params, **state}.items()}
+    _, _, after = network.forward(params, state, image(network.name, rng, n=2), train=True, rng=rng)
+    assert set(after) == set(state)
+    assert all(not np.array_equal(after[key], state[key]) for key in state)
+    for key, value in before.items():
+        np.testing.assert_array_equal({**params, **state}[key], value)
+    frozen = build("tiny_deeplabv2_resnet101_aspp", 3)
+    params, state = frozen.init(rng, np.float64)
+    assert frozen.forward(params, state, image(frozen.name, rng, n=2), train=True)[2] == state
+
+
+# Output stride
+
+
+def strides(name, output_stride, **options):
+    return build(name, 3, output_stride=output_stride, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *(("tiny_deeplabv3_resnet50", {"convention": c, "aspp": False}) for c in ("caffe", "torchvision", "slim")),
+        ("tiny_deeplabv3_resnet50", {"aspp": False, "blocks": 7, "multi_grid": (1, 2, 1)}),
+        ("tiny_dense_resnet50", {}),
+        ("tiny_dense_vgg16", {}),
+        ("tiny_deeplabv3plus_xception65", {"decoder": False}),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else value,
+)
+def test_output_stride_changes_no_number(name, options, rng):
+    """A network of output stride 8 and 16, sub-sampled to the grid of the least, equals that one everywhere."""
+    top = 256 if options.get("blocks") == 7 else 32
+    x = rng.standard_normal((1, 3, 259, 233) if "vgg" in name else (1, 3, 131, 118))
+    found = {}
+    for output_stride in (8, 16, top):
+        # Grids are kept in `strides` of the trained network: rates multiply from there on.
+        network = strides(name, output_stride, **options)
+        params, state = arrays(network)
+        found[output_stride] = network.endpoints(params, state, x)["features"]
+    for output_stride in (8, 16):
+        step = top // output_stride
+        kept = found[output_stride][:, :, ::step, ::step]
+        h, w = (min(a, b) for a, b in zip(kept.shape[2:], found[top].shape[2:], strict=True))
+        assert h * w >= 1
+        assert_close(kept[:, :, :h, :w], found[top][:, :, :h, :w], "reordered")
+        if "vgg" not in name:
+            assert kept.shape == found[top].shape
+
+
+def test_output_strides_that_cannot_be():
+    with pytest.raises(ParameterError, match="multiply to 32 only, output_stride=64"):
+        build("deeplabv3_resnet50", output_stride=64, aspp=False, convention="torchvision")
+    with pytest.raises(ParameterError, match="must be a power of two and at least 4"):
+        build("deeplabv3_resnet50", output_stride=12)
+    with pytest.raises(ParameterError, match="output_stride of Xception must be 4, 8, 16 or 32"):
+        build("deeplabv3plus_xception65", output_stride=64)
+
+
+# From classifier to dense extractor
+
+
+def test_vgg_becomes_convolutional(rng):
+    dense = build("tiny_dense_vgg16", 10)
+    params, state = arrays(dense)
+    flat = {k: v.reshape(len(v), -1) if k.startswith("fc") and k.endswith("weight") else v for k, v in params.items()}
+    x = rng.standard_normal((1, 3, 224, 224))
+    features = dense.endpoints(params, state, x)["features"]
+    y = features.reshape(1, -1)
+    for i, layer in enumerate(("fc6", "fc7", "fc8")):
+        y = y @ flat[f"{layer}.weight"].T + flat[f"{layer}.bias"]
+        y = np.maximum(y, 0) if i < 2 else y
+    converted = atrous.convolutionalize(flat)
+    assert converted["fc6.weight"].shape == (16, 12, 7, 7)
+    found = dense.endpoints(converted, state, x)["low_logits"]
+    assert found.shape == (1, 10, 1, 1)
+    assert_close(found[:, :, 0, 0], y, "reordered")
+    # At output stride 8 there is still one position: the same; on more pixels every fourth is that of stride 32.
+    finer = build("tiny_dense_vgg16", 10, output_stride=8)
+    assert_close(finer.endpoints(converted, state, x)["low_logits"][:, :, 0, 0], y, "reordered")
+    wide = rng.standard_normal((1, 3, 288, 256))
+    coarse, fine = (n.endpoints(converted, state, wide)["low_logits"] for n in (dense, finer))
+    assert coarse.shape[2:] == (3, 2)
+    assert_close(fine[:, :, ::4, ::4], coarse, "reordered")
+
+
+def test_resnet_becomes_convolutional(rng):
+    dense = build("tiny_dense_resnet50", 7)
+    params, state = arrays(dense)
+    bare = {key.removeprefix("backbone."): a for key, a in {**params, **state}.items()}
+    bare["fc.weight"] = bare["fc.weight"].reshape(7, -1)
+    x = rng.standard_normal((1, 3, 224, 224))
+    loaded = dense.load(atrous.convolutionalize(bare), np.float64)
+    found = dense.endpoints(*loaded, x)
+    mean = found["features"].mean((2, 3))
+    y = mean @ bare["fc.weight"].T + bare["fc.bias"]
+    assert_close(found["low_logits"].mean((2, 3)), y, "reordered")
+
+
+def test_decimated_kernels_span_what_they_did(rng):
+    w = rng.standard_normal((8, 5, 7, 7))
+    for kernel, step in ((4, 2), (3, 3), (7, 1), (1, None)):
+        found, kept = atrous.decimate_kernel(w, kernel)
+        expected = w[:, :, 3:4, 3:4] if step is None else w[:, :, ::step, ::step]
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(kept, np.arange(8))
+    found, kept = atrous.decimate_kernel(w, 3, filters=3, channels=[4, 0], rng=rng)
+    assert found.shape == (3, 2, 3, 3)
+    assert (np.diff(kept) > 0).all()
+    np.testing.assert_array_equal(found, w[np.ix_(kept, [4, 0])][..., ::3, ::3])
+    with pytest.raises(ParameterError, match="5 of 7 taps cannot be spaced evenly"):
+        atrous.decimate_kernel(w, 5)
+    with pytest.raises(ParameterError, match="filters must be at most the 8 of w, and rng"):
+        atrous.decimate_kernel(w, 3, filters=3)
+    with pytest.raises(ShapeError, match="convolutionalize first"):
+        atrous.decimate_kernel(w.reshape(8, -1), 3)
+    with pytest.raises(ShapeError, match="fc has 19 inputs, which are no square map of the 8 channels"):
+        atrous.convolutionalize({"conv": w, "fc": np.ones((2, 19))})
+
+
+# Weights
+
+
+def test_weights_come_under_the_names_of_others(rng, tmp_path):
+    network = build("tiny_deeplabv2_resnet101_aspp", 3)
+    params, state = arrays(network, np.float32)
+    given = {**params, **state, "base.layer1.conv1.bn.num_batches_tracked": np.array(3)}
+    same = [given, {k.removeprefix("base."): v for k, v in given.items()}]
+    atrous.save_weights(given, tmp_path / "weights.npz")
+    for weights in (*same, tmp_path / "weights.npz"):
+        found = network.load(weights)
+        assert list(found[0]) == list(params)
+        for got, expected in zip(found, (params, state), strict=True):
+            for key, value in expected.items():
+                np.testing.assert_array_equal(got[key], value)
+
+
+def test_weights_of_caffe(rng):
+    network = build("tiny_deeplabv2_vgg16_aspp_l", 3)
+    params, state = arrays(network, np.float32)
+    caffe = {}
+    for key, value in params.items():
+        layer, _, end = key.rpartition(".")
+        layer = layer.replace("fc8_voc12", "fc8_pascal")
+        caffe[f"{layer}.{0 if end == 'weight' else 1}"] = value if end == "weight" else value.reshape(1, 1, 1, -1)
+    for key, value in network.load(caffe)[0].items():
+        np.testing.assert_array_equal(value, params[key])
+
+    network = build("tiny_deeplabv2_resnet101_aspp", 3)
+    params, state = arrays(network, np.float32)
+    pieces = {"reduce": "2a", "conv3x3": "2b", "increase": "2c", "shortcut": "1"}
+    caffe, factor = {}, np.float32(0.5)
+    for key, value in {**params, **state}.items():
+        parts = key.split(".")
+        if parts[1] == "aspp":
+            caffe[f"fc1_voc12_{parts[2]}.{0 if parts[3] == 'weight' else 1}"] = value
+            caffe[f"fc1_voc12_{parts[2]}_res05.0"] = value
+            continue
+        if parts[2] == "conv1":
+            conv, bn, scale = "conv1", "bn_conv1", "scale_conv1"
+        else:
+            block = int(parts[2].removeprefix("block"))
+            stage = int(parts[1].removeprefix("layer"))
+            unit = "abc"[block - 1] if stage in (2, 5) else "a" if block == 1 else f"b{block - 1}"
+            conv, bn, scale = (f"{h}{stage}{unit}_branch{pieces[parts[3]]}" for h in ("res", "bn", "scale"))
+        if parts[-2] == "conv":
+            caffe[f"{conv}.0"] = value
+        elif parts[-1].startswith("running"):
+            caffe[f"{bn}.{0 if parts[-1] == 'running_mean' else 1}"] = value * factor
+            caffe[f"{bn}.2"] = factor.reshape(1)
+        else:
+            caffe[f"{scale}.{0 if parts[-1] == 'weight' else 1}"] = value
+    found = network.load(caffe)
+    for got, expected in zip(found, (params, state), strict=True):
+        for key, value in expected.items():
+            np.testing.assert_allclose(got[key], value, rtol=1e-6)
+
+
+def test_vgg_of_torchvision():
+    network = build("tiny_dense_vgg16", 10)
+    params, _ = arrays(network, np.float32)
+    places = iter((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28))
+    names = dict.fromkeys(key.rpartition(".")[0] for key in params)
+    at = {n: f"features.{next(places)}" if n.startswith("conv") else f"classifier.{3 * (int(n[2]) - 6)}" for n in names}
+    given = {f"{at[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": v for k, v in params.items()}
+    given = {k: v.reshape(len(v), -1) if "classifier" in k and v.ndim == 4 else v for k, v in given.items()}
+    for key, value in network.load(atrous.convolutionalize(given))[0].items():
+        np.testing.assert_array_equal(value, params[key])
+
+
+def test_one_error_lists_all_that_differs():
+    network = build("tiny_deeplabv1_largefov", 3)
+    params, _ = arrays(network, np.float32)
+    params["fc8_voc12.bias"] = params["fc8_voc12.bias"][:2]
+    params["more"] = params.pop("fc7.bias")
+    with pytest.raises(WeightsError) as caught:
+        network.load(params)
+    text = str(caught.value)
+    assert "1 missing: fc7.bias; 1 unexpected: more; 1 of another shape: fc8_voc12.bias must be (3,), got (2,)" in text
+    assert "atrous weights show" in text
+    with pytest.raises(WeightsError, match=r"missing: .* and [0-9]+ more"):
+        build("tiny_deeplabv3_resnet50").load({})
+
+
+# What is refused
+
+
+def test_wrong_names_and_options():
+    with pytest.raises(ParameterError, match=r"name must be one of deeplabv1_4x4, .*got 'deeplabv4'"):
+        build("deeplabv4")
+    with pytest.raises(ParameterError, match="deeplabv1_4x4 has no option 'rates'; it takes fc6, width"):
+        build("deeplabv1_4x4", rates=(1, 2))
+    with pytest.raises(ParameterError, match="classes must be at least 1, got 0"):
+        build("deeplabv1_4x4", 0)
+    with pytest.raises(ParameterError, match="multi_grid needs 3 rates"):
+        build("deeplabv3_resnet50", multi_grid=(1, 2))
+    with pytest.raises(ParameterError, match="blocks must be 4 to 7"):
+        build("deeplabv3_resnet50", blocks=3)
+    with pytest.raises(ParameterError, match="convention must be one of caffe, torchvision, slim"):
+        build("deeplabv3_resnet50", convention="keras")
+    with pytest.raises(ParameterError, match="stem must be '7x7' or '3x3'"):
+        build("deeplabv3_resnet50", stem="5x5")
+
+
+def test_wrong_arrays(rng):
+    network = build("tiny_deeplabv1_largefov", 3)
+    params, state = network.init(rng)
+    x = image(network.name, rng, dtype=np.float32)
+    with pytest.raises(ShapeError, match=r"x must be \(N, 3, H, W\).*np.moveaxis\(x, -1, 1\)"):
+        network.infer(params, state, np.moveaxis(x, 1, -1))
+    with pytest.raises(ShapeError, match=r"x must be \(N, 3, H, W\)"):
+        network.infer(params, state, x[:, :1])
+    with pytest.raises(DTypeError, match="must have the dtype of the other arrays, float64"):
+        network.infer(params, state, x.astype(np.float64))
+    with pytest.raises(DTypeError, match="x must be float32 or float64, got uint8"):
+        network.infer(params, state, x.astype(np.uint8))
+    with pytest.raises(ShapeError, match=r"forward: params do not fit tiny_deeplabv1_largefov: 1 missing: fc7\.bias"):
+        network.forward({k: v for k, v in params.items() if k != "fc7.bias"}, state, x)
+    with pytest.raises(ParameterError, match="rng must be a Generator"):
+        network.init(0)
+    with pytest.raises(ParameterError, match="dropout_forward: rng must be"):
+        network.forward(params, state, x, train=True)
+    y, cache, _ = network.forward(params, state, x)
+    with pytest.raises(ShapeError, match="dy must have the shape of the scores"):
+        network.backward(y[..., :2], cache)
+    with pytest.raises(ParameterError, match="cache must come from forward"):
+        network.backward(y, None)
+
+
+def test_what_a_network_tells_of_itself():
+    network = build("deeplabv3_resnet50", 19, output_stride=8)
+    assert repr(network) == "<deeplabv3_resnet50: 39,048,019 parameters; classes=19, output_stride=8>"
+    text = str(network.summary(65))
+    assert "backbone.layer4.2.conv2" in text
+    assert "39,048,019 parameters" in text
+    svg = network.drawing()._repr_svg_()
+    assert svg.startswith("<svg")
+    assert "rate 36" in svg
+    assert len(networks()) == 2 * len(FULL)
+    assert all(10_000 < build(name).parameter_count < 150_000 for name in TINY)
