@@ -216,6 +216,7 @@ LEVELS = [
         "_barrier",
     },
     {"_check", "_jit", "_cuda", "crf.params", "crf.memory", "data.palettes", "weights.errors", "weights.names"},
+    {"data.classes", "data.photos"},
     # files of weights
     {"weights.dtypes"},
     {"weights.archive", "weights.safetensors_file", "weights.caffemodel"},
@@ -265,7 +266,8 @@ LEVELS = [
     {"nets.deeplab_v2", "nets.deeplab_v3plus", "nets.drawing"},
     {"nets.network"},
     {"nets.catalogue", "nets.segmentation"},
-    {"kernels", "checks", "pytest_plugin", "refine"},
+    {"nets.guess"},
+    {"kernels", "checks", "pytest_plugin", "refine", "segmenting"},
     {"figures", "bench", "demo", "cli", "__main__"},
 ]
 PROGRAMS = LEVELS[-1]
@@ -295,7 +297,15 @@ ONLY = {
     # what works without a compiler
     "crf.memory": {"errors"},
     "data.palettes": {"_types", "errors"},
-    "layers.resize": {"_types", "_check", "errors", "layers.backward"},
+    "data.classes": {"_types", "errors", "data.palettes"},
+    "data.photos": {"errors", "data.palettes"},
+    # readers of files need nothing of the rest
+    "weights.errors": {"errors"},
+    "weights.dtypes": set(),
+    "weights.names": set(),
+    # definitions and descriptions
+    "aspp.reference": {"conv.operators", "layers.norm"},
+    "layers.resize": {"_types", "_check", "errors"},
     "metrics": {"_types", "_check", "errors"},
     "pydensecrf.eigen": {"_types", "errors"},
     "pydensecrf.utils": {"_types", "errors"},
@@ -316,7 +326,7 @@ THIRD_PARTY = {
     "llvmlite": {"_lanes", "_barrier"},
     "scipy": PROGRAMS | {"crf.grid"},
     "matplotlib": PROGRAMS,
-    "PIL": PROGRAMS | {"data.palettes", "refine"},
+    "PIL": PROGRAMS | {"data.palettes", "data.photos", "segmenting"},
     "pytest": {"pytest_plugin"},
     "torch": PROGRAMS,
     "safetensors": {"weights.safetensors_file"},

@@ -1,14 +1,16 @@
-"""The command line: `atrous demo`, `refine`, `bench` and so on. Parsing and printing; the work is done elsewhere."""
+"""The command line: `atrous demo`, `segment`, `refine` and so on. Parsing and printing; the work is done elsewhere."""
 
 import argparse
 import contextlib
 import importlib.util
 import json
+import math
 import os
+import shlex
 import sys
 from pathlib import Path
 
-from atrous.errors import AtrousError
+from atrous.errors import AtrousError, ParameterError
 
 
 def main(argv=None):
@@ -17,11 +19,11 @@ def main(argv=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     parser = _parser()
-    arguments = parser.parse_args(argv)
-    if not hasattr(arguments, "run"):
-        parser.print_help()
-        return 2
     try:
+        arguments = parser.parse_args(argv)
+        if not hasattr(arguments, "run"):
+            parser.print_help()
+            return 2
         _check_outputs(arguments)
         return arguments.run(arguments) or 0
     except BrokenPipeError:
@@ -39,6 +41,10 @@ def main(argv=None):
             message = f"{type(error).__name__}: {message.splitlines()[0]} (ATROUS_DEBUG=1 shows where)"
         print(f"atrous: {message}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+
+
+# Arrays of a file of weights that are listed without being asked for.
+SHOWN = 24
 
 
 class UsageError(AtrousError):
@@ -62,7 +68,8 @@ def _parser():
     import atrous
 
     parser = argparse.ArgumentParser(
-        prog="atrous", description="DeepLab from scratch: atrous convolution, the dense CRF, gradients and pictures."
+        prog="atrous",
+        description="DeepLab from scratch: networks, atrous convolution, the dense CRF, gradients and pictures.",
     )
     parser.add_argument("--version", action="version", version=f"atrous {atrous.__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
@@ -70,6 +77,30 @@ def _parser():
     demo = _command(commands, "demo", _demo, "draw the papers' figures, compare the methods, check the gradients")
     demo.add_argument("image", nargs="?", help="your own picture instead of Matplotlib's portrait of Grace Hopper")
     demo.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="where the pictures go (default: demo)")
+
+    segment = _command(commands, "segment", _segment, "label every pixel of photographs by a network")
+    segment.add_argument("images", nargs="+", metavar="IMAGE", help="a photograph of any kind, or several")
+    segment.add_argument(
+        "--weights", required=True, metavar="FILE", help=".npz, .safetensors, .pth of PyTorch or .caffemodel"
+    )
+    segment.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for NAME.png and _overlay.png")
+    segment.add_argument(
+        "--model", metavar="NAME", help="the network, one of `atrous networks`; left out, the one that the weights fit"
+    )
+    segment.add_argument("--classes", type=int, metavar="N", help="channels of its scores; left out, the weights tell")
+    segment.add_argument("--output-stride", type=int, metavar="N", help="instead of the network's")
+    segment.add_argument(
+        "--crf", action=_Preset, metavar="PRESET",
+        help="sharpen by the fully connected CRF with this preset; --crf list shows them",
+    )  # fmt: skip
+    segment.add_argument(
+        "--scales", default="1", metavar="S,S,...", help="see each photograph at these sizes, such as 0.5,1,1.5"
+    )
+    segment.add_argument("--flip", action="store_true", help="see mirror images too")
+    segment.add_argument(
+        "--palette", choices=("voc", "context", "person-part", "cityscapes"),
+        help="names and colours of the classes; left out, those of the dataset with as many classes",
+    )  # fmt: skip
 
     refine = _command(
         commands, "refine", _refine, "sharpen rough labels along the edges of their photograph (fully connected CRF)"
@@ -104,6 +135,22 @@ def _parser():
     refine.add_argument("--tile", type=int, metavar="N", help="compute a large photograph in tiles of N pixels")
     refine.add_argument("--overlay", metavar="PNG", help="write the photograph with the labels over it; or a folder")
     refine.add_argument("--probabilities", metavar="NPY", help="write the probabilities (L, H, W); or a folder")
+
+    _command(commands, "networks", _networks, "list the networks and how many parameters they have")
+    summary = _command(commands, "summary", _summary, "the layers of a network: sizes, parameters, field of view, work")
+    summary.add_argument("name", metavar="NAME", help="one of `atrous networks`")
+    summary.add_argument("--classes", type=int, metavar="N", help="channels of its scores")
+    summary.add_argument("--size", default="513", metavar="N[,N]", help="height and width of the image (default: 513)")
+    summary.add_argument("--output-stride", type=int, metavar="N", help="instead of the network's")
+
+    weights = _command(commands, "weights", None, "look into files of weights, and convert them", json_option=False)
+    verbs = weights.add_subparsers(title="what to do", dest="verb", metavar="VERB", required=True)
+    show = _command(verbs, "show", _weights_show, "what a file holds, and which network it fits")
+    show.add_argument("file", metavar="FILE", help=".npz, .safetensors, .pth of PyTorch or .caffemodel")
+    show.add_argument("--all", action="store_true", help="list every array of a long file")
+    convert = _command(verbs, "convert", _weights_convert, "write weights as .npz or .safetensors", json_option=False)
+    convert.add_argument("file", metavar="IN", help=".npz, .safetensors, .pth of PyTorch or .caffemodel")
+    convert.add_argument("output", metavar="OUT", help="its ending, .npz or .safetensors, is the format")
 
     bench = _command(commands, "bench", None, "measure on this machine", json_option=False)
     subjects = bench.add_subparsers(title="subjects", dest="subject", metavar="SUBJECT", required=True)
@@ -155,7 +202,7 @@ class _Preset(argparse.Action):
             print("\n".join(refine.preset_lines()))
             parser.exit()
         if value not in CRF_PRESETS:
-            parser.error(f"--preset must be one of {', '.join(CRF_PRESETS)}, got {value!r}.")
+            parser.error(f"{option_string} must be one of {', '.join(CRF_PRESETS)}, got {value!r}.")
         setattr(namespace, self.dest, value)
 
 
@@ -239,18 +286,31 @@ def _refine(arguments):
     settings = refine.Settings(
         arguments.preset, arguments.iterations, arguments.normalization, unknown, arguments.confidence, arguments.tile
     )
-    say, found = _printer(arguments), []
+    found, failures = _one_by_one(
+        "refine", jobs, lambda job, progress: refine.refine_file(job, settings, progress=progress),
+        _refined_line, _printer(arguments), failures,
+    )  # fmt: skip
+    _write_json(arguments, {**settings._asdict(), "files": found, "failed": failures})
+    return 1 if failures else 0
+
+
+def _one_by_one(name, jobs, work, line, say, failures=()):
+    """Return what the jobs give and what failed: one bad photograph does not stop the others.
+
+    `failures` are pairs (photograph, reason) of those that cannot even be tried. One job alone is told of `progress`,
+    and its error is raised.
+    """
     several = len(jobs) + len(failures) > 1
     width = max((len(job.image.name) for job in jobs), default=0)
     for image, reason in failures:
         print(f"atrous: {image}: {reason}", file=sys.stderr)
-    failures = [{"image": str(image), "error": reason} for image, reason in failures]
-    with _progress("refine") as progress:
+    found, failures = [], [{"image": str(image), "error": reason} for image, reason in failures]
+    with _progress(name) as progress:
         for done, job in enumerate(jobs):
             if several:
                 progress(done, len(jobs), job.image.name)
             try:
-                row = refine.refine_file(job, settings, progress=None if several else progress)
+                row = work(job, None if several else progress)
             except (AtrousError, OSError, MemoryError) as error:
                 if not several:
                     raise
@@ -261,12 +321,11 @@ def _refine(arguments):
                 continue
             progress.close()
             found.append(row)
-            say(_refined_line(row, job.image.name.ljust(width)))
+            say(line(row, job.image.name.ljust(width)))
     if failures and several:
         total = len(jobs) + sum(f["image"] not in {str(job.image) for job in jobs} for f in failures)
         print(f"atrous: {len(failures)} of {total} photographs failed, the others are done.", file=sys.stderr)
-    _write_json(arguments, {**settings._asdict(), "files": found, "failed": failures})
-    return 1 if failures else 0
+    return found, failures
 
 
 def _refined_line(row, name):
@@ -274,6 +333,130 @@ def _refined_line(row, name):
     unknown = f", {row['unknown']:.1%} were unknown" if row["unknown"] else ""
     size = f"{row['width']}×{row['height']}"
     return f"{name}  {size}  {labels}  {row['seconds']:.2f} s  {row['changed']:.1%} of the pixels changed{unknown}"
+
+
+def _segment(arguments):
+    from atrous import segmenting
+
+    try:
+        scales = tuple(float(part) for part in arguments.scales.split(","))
+    except ValueError:
+        scales = (0.0,)
+    if not all(0 < scale < math.inf for scale in scales):
+        raise UsageError(f"--scales takes positive numbers with commas between them, got {arguments.scales!r}.")
+    stride = {} if arguments.output_stride is None else {"output_stride": arguments.output_stride}
+    try:
+        jobs = segmenting.plan(arguments.images, arguments.output, arguments.weights)
+        model = segmenting.open_model(
+            arguments.weights, arguments.model, arguments.classes, arguments.palette, **stride
+        )
+    except ParameterError as error:
+        raise UsageError(str(error)) from None
+    settings = segmenting.Settings(arguments.crf, scales, arguments.flip)
+    say = _printer(arguments)
+    say(f"{model.network.name}, {model.network.classes} classes")
+    found, failures = _one_by_one(
+        "segment", jobs, lambda job, progress: segmenting.segment_file(job, model, settings), _segmented_line, say
+    )
+    network = {"network": model.network.name, "classes": model.network.classes, "options": model.network.options}
+    _write_json(arguments, {**network, **settings._asdict(), "files": found, "failed": failures})
+    return 1 if failures else 0
+
+
+def _segmented_line(row, name):
+    from atrous.segmenting import percent
+
+    classes = ", ".join(f"{c['name']} {percent(c['share'])}" for c in row["classes"][:4])
+    more = len(row["classes"]) - 4
+    classes += f" and {more} more" if more > 0 else ""
+    return f"{name}  {row['width']}×{row['height']}  {row['seconds']:.2f} s  {classes}"
+
+
+def _networks(arguments):
+    from atrous.nets.catalogue import build, networks
+
+    found = [build(name) for name in networks()]
+    rows = [
+        {"name": n.name, "parameters": n.parameter_count, "classes": n.classes, "preprocessing": n.preprocessing}
+        for n in found
+    ]
+    _printer(arguments)("\n".join(_table(rows)))
+    _write_json(arguments, rows)
+
+
+def _table(rows):
+    """Return lines of rows, dictionaries of the same keys, under their keys: text to the left, numbers to the right."""
+    texts = [{key: f"{v:,}" if isinstance(v, int) else str(v) for key, v in row.items()} for row in rows]
+    width = {key: max(len(key), *(len(row[key]) for row in texts)) for key in rows[0]}
+    sign = {key: ">" if isinstance(value, int) else "<" for key, value in rows[0].items()}
+    lines = ({key: key for key in rows[0]}, *texts)
+    return ["  ".join(f"{text:{sign[key]}{width[key]}}" for key, text in row.items()).rstrip() for row in lines]
+
+
+def _summary(arguments):
+    from atrous.nets.catalogue import build
+
+    size = _integers("--size", arguments.size)
+    stride = {} if arguments.output_stride is None else {"output_stride": arguments.output_stride}
+    try:
+        if len(size) > 2:
+            raise UsageError(f"--size takes N or HEIGHT,WIDTH, got {arguments.size!r}.")
+        summary = build(arguments.name, arguments.classes, **stride).summary(size * (3 - len(size)))
+    except AtrousError as error:
+        raise UsageError(str(error)) from None
+    _printer(arguments)(summary)
+    rows = [{**row._asdict(), "field": row.field if row.field < math.inf else None} for row in summary.rows]
+    field = summary.field if summary.field < math.inf else None
+    _write_json(arguments, {**summary._asdict(), "rows": rows, "field": field})
+
+
+def _weights_show(arguments):
+    from atrous.nets.guess import describe
+
+    found = describe(arguments.file)
+    say, tensors = _printer(arguments), found["tensors"]
+    dtypes = ", ".join(dict.fromkeys(t["dtype"] for t in tensors))
+    say(
+        f"{found['file']}: {found['format']}, {found['file_bytes'] / 1e6:,.2f} MB; read: {len(tensors)} arrays, "
+        f"{found['numbers']:,} numbers, {dtypes}, {found['bytes'] / 1e6:,.2f} MB"
+    )
+    rows = [{**t, "shape": "×".join(map(str, t["shape"])) or "one number"} for t in tensors]
+    lines = _table(rows)
+    if len(rows) > SHOWN and not arguments.all:
+        lines[SHOWN - 4 : -5] = [f"… {len(rows) - SHOWN} more, shown by --all"]
+    say("\n".join(("", *lines, "")))
+    for network in found["networks"]:
+        _fits(say, network, found)
+    if near := found["nearest"]:
+        say(f"fits none of the networks; the nearest is {near['name']} with {near['classes']} classes:")
+        say(f"  {near['differences']}")
+    _write_json(arguments, found)
+
+
+def _fits(say, network, found):
+    """Print a network that weights fit and how to use them."""
+    file, options = found["file"], ", ".join(f"{key}={value!r}" for key, value in network["options"].items())
+    say(f"fits {network['name']} with {network['options']['classes']} classes:")
+    if network["options"]["classes"] <= 255:
+        named = f" --model {network['name']}" if len(found["networks"]) > 1 else ""
+        say(f"  atrous segment IMAGE --weights {shlex.quote(file)}{named} -o DIR")
+    say(f"  params, state = atrous.build({network['name']!r}, {options}).load({file!r})")
+
+
+def _weights_convert(arguments):
+    from atrous.data.photos import refuse_overwriting
+    from atrous.weights.files import load_weights, save_weights
+
+    source, output = Path(arguments.file), Path(arguments.output)
+    if output.suffix.lower() not in (".npz", ".safetensors"):
+        raise UsageError(f"OUT must end in .npz or .safetensors, got {arguments.output!r}.")
+    try:
+        refuse_overwriting([source], [(output, source)])
+    except ParameterError as error:
+        raise UsageError(str(error)) from None
+    weights = load_weights(source)
+    save_weights(weights, output)
+    print(f"{output}: {len(weights)} arrays, {output.stat().st_size / 1e6:,.2f} MB")
 
 
 def _integers(option, text):

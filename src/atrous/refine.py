@@ -6,7 +6,6 @@ out as a palette PNG in the same colours.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 import unicodedata
@@ -21,6 +20,7 @@ from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.params import CRF_PRESETS
 from atrous.crf.tiles import dense_crf_tiled
 from atrous.crf.unary import unary_from_labels
+from atrous.data import photos
 from atrous.data.palettes import (
     VOID,
     ImageFileError,
@@ -30,7 +30,7 @@ from atrous.data.palettes import (
     overlay,
     voc_palette,
 )
-from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
+from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.layers.resize import resize_bilinear
 
 OWNER = "refine"
@@ -97,15 +97,6 @@ def _stem(path):
     return unicodedata.normalize("NFC", path.stem)
 
 
-def _identity(path):
-    """Return what two names of one file have in common."""
-    try:
-        found = path.stat()
-    except OSError:
-        return os.path.realpath(path)
-    return found.st_dev, found.st_ino
-
-
 def plan(images, labels, output, *, overlay=None, probabilities=None):
     """Return (jobs, failures): what to do, and (photograph, reason) for each one without labels.
 
@@ -148,7 +139,10 @@ def plan(images, labels, output, *, overlay=None, probabilities=None):
             else:
                 kinds = ", ".join((*COLOURS, *ARRAYS))
                 failures.append((image, f"{labels} holds no labels for it: {image.stem} with one of {kinds}."))
-    _refuse_overwriting(jobs)
+    photos.refuse_overwriting(
+        (path for job in jobs for path in (job.image, job.labels)),
+        ((path, job.image) for job in jobs for path in job.results()),
+    )
     return jobs, failures
 
 
@@ -158,60 +152,15 @@ def _labels_of(images, folder):
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in (*COLOURS, *ARRAYS):
             by_stem.setdefault(_stem(path), []).append(path)
-    return [[p for p in by_stem.get(_stem(i), []) if _identity(p) != _identity(i)] for i in images]
-
-
-def _refuse_overwriting(jobs):
-    read = {_identity(path): path for job in jobs for path in (job.image, job.labels)}
-    written = {}
-    for job in jobs:
-        for path in job.results():
-            same = _identity(path)
-            if same in read:
-                raise ParameterError(f"{path} would be written over {read[same]}, which is read. Name another output.")
-            if same in written:
-                raise ParameterError(
-                    f"{path} would be written twice, for {written[same]} and for {job.image}. Name different outputs; "
-                    "photographs of one name go into different folders."
-                )
-            written[same] = job.image
+    return [[p for p in by_stem.get(_stem(i), []) if photos.identity(p) != photos.identity(i)] for i in images]
 
 
 # Reading
 
 
 def read_photo(file):
-    """Return a photograph as (H, W, 3), upright: uint8, or float32 levels 0 to 255 where the file has 16 bits.
-
-    Orientation in EXIF is applied; grey becomes three equal channels, transparency is dropped.
-    """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode == "F" or image.mode.startswith("I"):
-                grey = np.asarray(image)
-                if image.mode == "F" or grey.min() < 0 or grey.max() > 65535:
-                    raise DTypeError(
-                        f"{OWNER}: {file} holds {'fractions' if image.mode == 'F' else 'integers of 32 bits'}, whose "
-                        "range nobody knows. Save it with 8 or 16 bits a channel."
-                    )
-                return np.repeat((grey / np.float32(257)).astype(np.float32)[..., None], 3, axis=2)
-            if image.mode in ("P", "PA"):
-                image = image.convert("RGBA")
-            return np.array(image.convert("RGB"))
-    except AtrousError:
-        raise
-    except MemoryError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageFileError(
-            f"{OWNER}: {file} is larger than Pillow opens: {error} Cut it, and refine the parts."
-        ) from error
-    except Exception as error:  # Pillow's decoders raise nearly everything on a broken file
-        what = getattr(error, "strerror", None) or "it is no image, or broken or cut short"
-        raise ImageFileError(f"{OWNER}: cannot read {file}: {what} ({type(error).__name__}).") from error
+    """Return a photograph as `atrous.data.photos.read_photo` does."""
+    return photos.read_photo(OWNER, file)
 
 
 def _size(shape):
@@ -384,10 +333,10 @@ def refine_file(job, settings=SETTINGS, *, progress=None):
     files = {job.output: lambda file: encode_palette_png(rough.indices[labels], file, rough.palette)}
     if job.overlay is not None:
         picture = overlay(np.rint(photo).astype(np.uint8), labels, rough.palette[rough.indices])
-        files[job.overlay] = lambda file: _save_png(picture, file)
+        files[job.overlay] = lambda file: photos.save_png(picture, file)
     if job.probabilities is not None:
         files[job.probabilities] = lambda file: np.save(file, marginals)
-    _write_all(files)
+    photos.write_all(OWNER, files)
     known = rough.labels >= 0
     return {
         "image": str(job.image),
@@ -400,27 +349,3 @@ def refine_file(job, settings=SETTINGS, *, progress=None):
         "changed": float((labels != rough.labels)[known].mean()),
         "seconds": time.perf_counter() - started - (_compiling() - compiling),
     }
-
-
-def _save_png(picture, file):
-    from PIL import Image
-
-    Image.fromarray(picture).save(file, "png")
-
-
-def _write_all(files):
-    """Write files, path → function of an open file, under other names first, so that all are whole or none is there."""
-    partials = {path: path.with_name(path.name + ".partial") for path in files}
-    try:
-        for path, write in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partials[path].open("wb") as file:
-                write(file)
-        for path, partial in partials.items():
-            partial.replace(path)
-    except OSError as error:
-        raise ImageFileError(f"{OWNER}: cannot write {error.filename or ''}: {error.strerror or error}.") from error
-    finally:
-        for partial in partials.values():
-            with contextlib.suppress(OSError):
-                partial.unlink()

@@ -7,7 +7,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from oracles.drawn import CLASSES, drawn, gradient_numbers, image_size, normal, sample
+from oracles.drawn import CLASSES, STORED, STORED_SIZE, drawn, gradient_numbers, image_size, normal, sample
 from oracles.torch_networks import with_gradients
 
 
@@ -21,12 +21,11 @@ def shapes(name):
 
 def entries(name, arrays, *, train):
     """Return what is stored of one network in one mode."""
-    x = normal(name, (2, 3, *image_size(name, 65, 73)))
+    x = normal(name, (2, 3, *image_size(name, *STORED_SIZE)))
     dy = normal(f"{name} dy", (2, CLASSES, *x.shape[2:]))
     found, grads, dx = with_gradients(name, arrays, x, {"logits": dy}, train=train)
     mode = "train" if train else "eval"
-    kept = {"logits": 60} if train else {"low_logits": 200, "features": 60, "logits": 60}
-    values = {key: sample(found[key], most) for key, most in kept.items()}
+    values = {key: sample(found[key], most) for key, most in STORED[mode].items()}
     values["gradients"] = gradient_numbers({**grads, "x": dx})
     return {f"{name}/{mode}/{key}": a for key, a in values.items()}
 

@@ -6,6 +6,13 @@ import zlib
 import numpy as np
 
 CLASSES = 5
+# Wide enough for the largest rates to reach something: 36 samples at 1/8, 18 at 1/16.
+STORED_SIZE = (41, 313)
+# How many entries of each endpoint are stored.
+STORED = {
+    "eval": {"low_logits": 200, "features": 60, "logits": 60},
+    "train": {"low_logits": 100, "logits": 60},
+}
 
 
 def generator(name):

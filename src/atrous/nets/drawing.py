@@ -1,7 +1,7 @@
 """A network as a picture: its blocks from left to right, branches side by side, sizes relative to the image below.
 
-Blue is the image, orange are layers with weights, strong where a rate spreads their taps, green are the scores; what has
-no weights is grey. The picture is SVG text, written here line by line; a notebook shows it, `save` keeps it.
+Blue is the image, orange are layers with weights, strong where a rate spreads their taps, green are the scores; what
+has no weights is grey. The picture is SVG text, written here line by line; a notebook shows it, `save` keeps it.
 
 Role: description to picture.
 """
@@ -26,7 +26,7 @@ COLOURS = {
     "scores": ("#C4E8DD", "#00765A"),
 }
 INK, GREY, LINE = "#222222", "#5E5E5E", "#767676"
-GAP, ROW, LETTER = 18, 13, 6.6
+GAP, ROW, LETTER = 16, 13, 6.1
 
 
 class Drawing(NamedTuple):
@@ -316,9 +316,9 @@ def _fork(item, x, y, out, at):
     for row, (_, up, down) in zip(item.rows, extents, strict=True):
         middle = top + up
         out.append(_curve(x, y, x + GAP, middle))
-        after = _draw(row, x + GAP - GAP, middle, out, at, alike) if len(row) == 1 else _draw(row, x, middle, out, at)
-        out += [_curve(after, middle, end - GAP, middle)] if after < end - GAP - 0.5 else []
-        out.append(_curve(end - GAP, middle, end + GAP, y))
+        after = _draw(row, x + GAP, middle, out, at, alike)
+        out += [_curve(after, middle, end, middle)] if after < end - 0.5 else []
+        out.append(_curve(end, middle, end + GAP, y))
         top += up + down + 6
     return _box(end + GAP, y, item.join, out, at)
 
@@ -360,7 +360,7 @@ def drawn(network) -> Drawing:
     out.append(_text(8, height - 24, caption, anchor="start", more=' font-weight="bold"'))
     key = "Strong orange: taps spread by a rate. Fractions: size of the result relative to the image."
     out.append(_text(8, height - 8, key, color=GREY, anchor="start"))
-    width = int(max(x, 8 + 1.1 * LETTER * len(caption))) + 8
+    width = int(max(x, 8 + 1.15 * LETTER * len(caption))) + 8
     return Drawing(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" '
         f'height="{height:.0f}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="11">\n'

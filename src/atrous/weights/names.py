@@ -72,7 +72,7 @@ def from_caffe(weights):
             found[f"{name}.bn.{'weight' if blob == '0' else 'bias'}"] = array.reshape(-1)
         elif blob in "01":
             # Caffe keeps sums and the weight that they carry.
-            factor = float(weights.get(f"{layer}.2", np.ones(1)).reshape(-1)[0])
+            factor = float(weights.get(f"{layer}.2", np.ones(1)).sum())
             mean = array.reshape(-1) / (factor or 1.0)
             found[f"{name}.bn.{'running_mean' if blob == '0' else 'running_var'}"] = mean.astype(array.dtype)
     return found

@@ -1,0 +1,146 @@
+"""Which of our networks weights belong to, by the names and shapes of their arrays.
+
+Role: check; `describe` reads a file.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atrous.compose.match import mismatch
+from atrous.errors import ParameterError
+from atrous.nets.catalogue import build, networks
+from atrous.nets.network import Network
+from atrous.weights.errors import WeightsError
+from atrous.weights.files import load_weights
+from atrous.weights.names import MAPS, plain
+from atrous.weights.safetensors_file import is_safetensors
+from atrous.weights.torch_zip import is_torch
+
+
+def _tried(names, weights):
+    """Yield (network, options, given): networks with the weights' number of classes, and them under their names."""
+    versions = [rename(plain(weights)) for rename in MAPS]
+    for name in names:
+        network = build(name)
+        variables = network.variables()
+        given = max(versions, key=lambda version: len(version.keys() & variables.keys()))
+        # The last variable of every network is the bias of its classifier.
+        bias = np.shape(given.get(list(variables)[-1], 0))
+        options = {"classes": bias[0] if len(bias) == 1 and bias[0] else network.classes}
+        if "torchvision" in name and not any(key.startswith("aux_classifier.") for key in given):
+            options["auxiliary"] = False
+        yield build(name, **options), options, given
+
+
+def _distance(network, given):
+    """Return how many arrays are missing, unexpected or of another shape."""
+    wanted = network.variables()
+    shared = wanted.keys() & given.keys()
+    return len(wanted.keys() ^ given.keys()) + sum(np.shape(given[key]) != wanted[key].shape for key in shared)
+
+
+def guess(weights: Mapping[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the networks whose arrays have all the names and shapes of the weights, and no others.
+
+    Parameters
+    ----------
+    weights : dict of ndarray
+        As `load_weights` returns them; names of other projects are understood as in `Network.load`.
+
+    Returns
+    -------
+    list of (name, options)
+        For ``build(name, **options)``; several where only rates or pools differ, which weights do not tell. Tiny
+        siblings that are one network under two names stand there once.
+
+    Examples
+    --------
+    >>> network = build("tiny_torchvision_deeplabv3_resnet50", classes=5, auxiliary=False)
+    >>> params, state = network.init(np.random.default_rng(0))
+    >>> guess(params | state)
+    [('tiny_torchvision_deeplabv3_resnet50', {'classes': 5, 'auxiliary': False})]
+    """
+    found, bodies = [], []
+    for network, options, given in _tried(networks(), weights):
+        if not _distance(network, given) and network.body not in bodies:
+            found.append((network.name, options))
+            bodies.append(network.body)
+    return found
+
+
+def nearest(weights: Mapping[str, np.ndarray]) -> tuple[Network, str]:
+    """Return the network that differs in the fewest arrays, and what differs."""
+    network, _, given = min(_tried(networks(), weights), key=lambda t: _distance(t[0], t[2]))
+    text = mismatch(network.variables(), given) or "nothing"
+    if any(len(np.shape(array)) == 2 for array in given.values()):
+        text += ". Its fully connected layers become convolutions by convolutionalize(load_weights(file))"
+    return network, text
+
+
+def choose(
+    weights: Mapping[str, np.ndarray], name: str | None = None, classes: int | None = None, **options
+) -> Network:
+    """Return the network for weights: the one named, or the only one that they fit.
+
+    Raises
+    ------
+    WeightsError
+        They fit none.
+    ParameterError
+        They fit several; an unknown name or option.
+    """
+    if name is None:
+        found = guess(weights)
+        if not found:
+            network, text = nearest(weights)
+            raise WeightsError(
+                f"segment: the weights fit none of our networks. The nearest is {network.name} with {network.classes} "
+                f"classes: {text}. `atrous weights show` lists what a file holds."
+            )
+        if len(found) > 1:
+            listed = ", ".join(name for name, _ in found)
+            raise ParameterError(
+                f"segment: the weights fit {listed}, which differ in rates or pools alone. Name the one that they were "
+                f"trained for: --model {found[0][0]}."
+            )
+        name, known = found[0]
+    else:
+        known = next(_tried([name], weights))[1]
+    if classes is not None:
+        known["classes"] = classes
+    return build(name, **known, **options)
+
+
+def describe(file: str | Path) -> dict[str, Any]:
+    """Return what a file of weights holds and which networks it fits, or which is nearest, as plain values."""
+    weights = load_weights(file)
+    found, near = guess(weights), None
+    if not found:
+        network, differences = nearest(weights)
+        near = {"name": network.name, "classes": network.classes, "differences": differences}
+    return {
+        "file": str(file),
+        "format": _format(Path(file)),
+        "file_bytes": Path(file).stat().st_size,
+        "bytes": sum(array.nbytes for array in weights.values()),
+        "numbers": sum(array.size for array in weights.values()),
+        "tensors": [{"name": n, "shape": list(a.shape), "dtype": str(a.dtype)} for n, a in weights.items()],
+        "networks": [{"name": name, "options": options} for name, options in found],
+        "nearest": near,
+    }
+
+
+def _format(path):
+    """Return the format of a file that has been read."""
+    with path.open("rb") as file:
+        head = file.read(512)
+        if head[:2] == b"PK":
+            with zipfile.ZipFile(file) as archive:
+                return "PyTorch" if is_torch(archive) else "NumPy .npz"
+    return "safetensors" if is_safetensors(head, path.stat().st_size) else "Caffe"

@@ -1,0 +1,140 @@
+"""Label photographs that lie in files: what `atrous segment` does, without a word printed.
+
+Weights in a file tell their network where they can; a photograph goes through `segment` and comes out as a palette PNG
+and as an overlay with a legend.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from atrous._jit import compiled
+from atrous.data import photos
+from atrous.data.classes import Classes, classes_of
+from atrous.data.palettes import encode_palette_png, overlay
+from atrous.errors import ParameterError
+from atrous.nets.guess import choose
+from atrous.nets.network import Network
+from atrous.nets.segmentation import segment
+from atrous.weights.files import load_weights
+
+OWNER = "segment"
+INK, FRAME, PAPER = "#222222", "#8a8a8a", "white"
+
+
+class Model(NamedTuple):
+    """A network with its arrays and the names and colours of its classes."""
+
+    network: Network
+    params: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+    classes: Classes
+
+
+class Job(NamedTuple):
+    """One photograph and the files to write."""
+
+    image: Path
+    output: Path
+    overlay: Path
+
+
+class Settings(NamedTuple):
+    """What holds for all photographs."""
+
+    crf: str | None = None
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+
+def plan(images, folder, weights) -> list[Job]:
+    """Return what to do: for each photograph a palette PNG of its name in the folder, and an overlay."""
+    images, folder = [Path(image) for image in images], Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ParameterError(f"the results go into a folder, got the file {str(folder)!r}. Name another: -o DIR.")
+    jobs = [Job(image, folder / f"{image.stem}.png", folder / f"{image.stem}_overlay.png") for image in images]
+    photos.refuse_overwriting(
+        [*images, Path(weights)], ((path, job.image) for job in jobs for path in (job.output, job.overlay))
+    )
+    return jobs
+
+
+def open_model(weights, name=None, classes=None, palette=None, **options) -> Model:
+    """Return the network of a file of weights: the one named, or the only one that they fit."""
+    arrays = load_weights(weights)
+    network = choose(arrays, name, classes, **options)
+    classes = classes_of(network.classes, palette)
+    return Model(network, network.load(arrays), classes)
+
+
+def segment_file(job: Job, model: Model, settings: Settings) -> dict[str, Any]:
+    """Label one photograph and write its files, both or none; return what was found as plain values."""
+    started, compiling = time.perf_counter(), _compiling()
+    photo = photos.read_photo(OWNER, job.image)
+    # 16 bits as such: a nearly black photograph in levels of 0 to 255 looks like one in fractions of 1.
+    exact = np.rint(257 * photo).astype(np.uint16) if photo.dtype.kind == "f" else photo
+    labels = segment(exact, model.network, model.params, **settings._asdict()).labels
+    names, palette = model.classes
+    counts = np.bincount(labels.ravel(), minlength=len(names))
+    order = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
+    classes = [{"label": i, "name": names[i], "share": float(counts[i] / labels.size)} for i in order]
+    painted = overlay(np.rint(photo).astype(np.uint8), labels, palette)
+    picture = with_legend(painted, [(palette[c["label"]], c["name"], c["share"]) for c in classes])
+    photos.write_all(
+        OWNER,
+        {
+            job.output: lambda file: encode_palette_png(labels, file, palette),
+            job.overlay: lambda file: photos.save_png(picture, file),
+        },
+    )
+    return {
+        "image": str(job.image),
+        "output": str(job.output),
+        "overlay": str(job.overlay),
+        "width": labels.shape[1],
+        "height": labels.shape[0],
+        "classes": classes,
+        "seconds": time.perf_counter() - started - (_compiling() - compiling),
+    }
+
+
+def _compiling():
+    return sum(seconds for *_, seconds in compiled)
+
+
+def percent(share):
+    """Return a share as text, one that would be rounded to nothing as less than the least."""
+    return f"{share:.1%}" if share >= 0.0005 else "<0.1%"
+
+
+def with_legend(picture: np.ndarray, entries) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 with a legend below: entries (colour, name, share) in columns.
+
+    The legend is as large as the picture wants; a picture that is narrower than a column gets paper on its right.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = picture.shape[:2]
+    size = int(np.clip(max(height, width) / 40, 13, 60))
+    font = ImageFont.load_default(size)
+    texts = [(name, percent(share)) for _, name, share in entries]
+    name_width, share_width = (max(font.getlength(text) for text in column) for column in zip(*texts, strict=True))
+    margin, line, swatch = size, round(1.7 * size), round(1.1 * size)
+    column = round(swatch + 0.5 * size + name_width + size + share_width)
+    gap = 2 * size
+    across = int(np.clip((width - 2 * margin + gap) // (column + gap), 1, len(entries)))
+    down = -(-len(entries) // across)
+    wide = max(width, 2 * margin + column)
+    paper = Image.new("RGB", (wide, height + 2 * margin + down * line), PAPER)
+    paper.paste(Image.fromarray(picture))
+    draw = ImageDraw.Draw(paper)
+    for i, ((colour, *_), (name, share)) in enumerate(zip(entries, texts, strict=True)):
+        x, y = margin + i // down * (column + gap), height + margin + i % down * line
+        middle, top = y + line / 2, y + (line - swatch) // 2
+        draw.rectangle((x, top, x + swatch, top + swatch), tuple(map(int, colour)), FRAME, max(1, size // 16))
+        draw.text((x + swatch + size // 2, middle), name, INK, font, "lm")
+        draw.text((x + column, middle), share, INK, font, "rm")
+    return np.asarray(paper)

@@ -1,0 +1,141 @@
+"""`atrous weights`, `networks` and `summary`: what they print, and that what they recommend works."""
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+from weights.writers import torch_bytes
+
+import atrous
+from atrous import build, cli, load_weights, networks, save_weights
+
+
+def run(*arguments, expect=0):
+    assert cli.main([*map(str, arguments)]) == expect
+
+
+def told(capsys, *arguments, expect=0):
+    capsys.readouterr()
+    run(*arguments, expect=expect)
+    captured = capsys.readouterr()
+    return captured.out if expect == 0 else captured.err
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file with a blank in its name, of a network without its side head."""
+    params, state = build("tiny_torchvision_deeplabv3_resnet50", 5, auxiliary=False).init(np.random.default_rng(0))
+    file = tmp_path / "my weights.npz"
+    save_weights({**params, **state}, file)
+    return file
+
+
+def test_show_tells_what_a_file_holds_and_how_to_use_it(weights, tmp_path, capsys):
+    text = told(capsys, "weights", "show", weights)
+    count = len(load_weights(weights))
+    assert f"NumPy .npz, {weights.stat().st_size / 1e6:.2f} MB; read: {count} arrays" in text
+    assert "backbone.conv1.weight  " in text
+    assert " 3×3×7×7 " in text
+    assert f"… {count - 24} more, shown by --all" in text
+    assert "fits tiny_torchvision_deeplabv3_resnet50 with 5 classes:" in text
+    command, code = (line.strip() for line in text.splitlines()[-2:])
+    Image.new("RGB", (20, 10)).save(tmp_path / "image.png")
+    replaced = {"IMAGE": tmp_path / "image.png", "DIR": tmp_path / "out"}
+    run(*(replaced.get(word, word) for word in shlex.split(command)[1:]))
+    assert (tmp_path / "out" / "image.png").is_file()
+    scope = {"atrous": atrous}
+    exec(code, scope)
+    assert len(scope["params"]) + len(scope["state"]) == count
+
+
+def test_show_all_lists_every_array(weights, capsys):
+    names = list(load_weights(weights))
+    lines = told(capsys, "weights", "show", weights, "--all").splitlines()
+    assert [line.split()[0] for line in lines[3 : 3 + len(names)]] == names
+    short = told(capsys, "weights", "show", weights).splitlines()
+    assert [line.split()[0] for line in short[3:27]] == [*names[:19], "…", *names[-5:]][:24]
+    assert short[27].split()[0] == names[-1]
+
+
+def test_show_names_the_model_where_several_fit(tmp_path, capsys):
+    params, _ = build("tiny_deeplabv2_vgg16_aspp_s", 5).init(np.random.default_rng(0))
+    save_weights(params, tmp_path / "w.npz")
+    text = told(capsys, "weights", "show", tmp_path / "w.npz")
+    for name in ("tiny_deeplabv2_vgg16_aspp_s", "tiny_deeplabv2_vgg16_aspp_l"):
+        assert f"--model {name} -o DIR" in text
+
+
+def test_show_compares_with_the_nearest(weights, tmp_path, capsys):
+    arrays = load_weights(weights)
+    del arrays["backbone.conv1.weight"]
+    save_weights(arrays, tmp_path / "w.npz")
+    text = told(capsys, "weights", "show", tmp_path / "w.npz")
+    assert "the nearest is tiny_torchvision_deeplabv3_resnet50 with 5 classes" in text
+    assert "1 missing: backbone.conv1.weight" in text
+    assert "fits none" in text
+    assert "-o DIR" not in text
+
+
+@pytest.mark.parametrize("kind", ["PyTorch", "safetensors", "Caffe"])
+def test_show_tells_the_format(tmp_path, capsys, kind):
+    from weights.writers import caffemodel_bytes, safetensors_of
+
+    write = {"PyTorch": torch_bytes, "safetensors": safetensors_of, "Caffe": caffemodel_bytes}[kind]
+    (tmp_path / "w.caffemodel").write_bytes(write({"a": np.ones((2, 2), np.float32)}))
+    assert f"w.caffemodel: {kind}, " in told(capsys, "weights", "show", tmp_path / "w.caffemodel")
+
+
+def test_show_as_json_and_of_what_is_no_file(weights, tmp_path, capsys):
+    found = json.loads(told(capsys, "weights", "show", weights, "--json"))
+    options = {"classes": 5, "auxiliary": False}
+    assert found["networks"] == [{"name": "tiny_torchvision_deeplabv3_resnet50", "options": options}]
+    assert found["nearest"] is None
+    assert len(found["tensors"]) == len(load_weights(weights))
+    assert "No such file" in told(capsys, "weights", "show", tmp_path / "gone.npz", expect=1)
+
+
+def test_convert(tmp_path, capsys):
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array(3, np.int64)}
+    (tmp_path / "w.pth").write_bytes(torch_bytes(arrays))
+    assert "2 arrays" in told(capsys, "weights", "convert", tmp_path / "w.pth", tmp_path / "w.npz")
+    found = load_weights(tmp_path / "w.npz")
+    assert all(
+        np.array_equal(found[name], array) and found[name].dtype == array.dtype for name, array in arrays.items()
+    )
+    text = told(capsys, "weights", "convert", tmp_path / "w.pth", tmp_path / "new.pth", expect=2)
+    assert "must end in .npz or .safetensors" in text
+    same = tmp_path / "." / "w.npz"
+    assert "written over" in told(capsys, "weights", "convert", tmp_path / "w.npz", same, expect=2)
+    assert "No such file" in told(capsys, "weights", "convert", tmp_path / "gone.npz", tmp_path / "x.npz", expect=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w.npz", "w.pth"]
+
+
+def test_networks_are_listed_with_their_parameters(capsys):
+    lines = told(capsys, "networks").splitlines()
+    assert [line.split()[0] for line in lines[1:]] == networks()
+    line = next(line for line in lines if line.startswith("torchvision_deeplabv3_resnet101 "))
+    assert line.split()[1:] == ["60,996,202", "21", "torchvision"]
+    rows = json.loads(told(capsys, "networks", "--json"))
+    assert rows[0] == {
+        "name": "deeplabv1_4x4", "parameters": 65140565, "classes": 21, "preprocessing": "caffe",
+    }  # fmt: skip
+
+
+def test_summary_prints_the_table(capsys):
+    text = told(capsys, "summary", "deeplabv3_resnet50", "--classes", 3, "--size", "65,129", "--output-stride", 8)
+    assert text.rstrip() == str(build("deeplabv3_resnet50", 3, output_stride=8).summary((65, 129)))
+    text = told(capsys, "summary", "tiny_deeplabv1_msc")
+    assert text.rstrip() == str(build("tiny_deeplabv1_msc").summary(513))
+    found = json.loads(told(capsys, "summary", "tiny_deeplabv3_resnet50", "--json"), parse_constant=pytest.fail)
+    assert found["field"] is None
+    assert found["parameters"] == build("tiny_deeplabv3_resnet50").parameter_count
+    assert found["rows"][0]["field"] == 7
+
+
+def test_summary_of_what_cannot_be_built(capsys):
+    assert "name must be one of" in told(capsys, "summary", "deeplabv9", expect=2)
+    assert "--size takes" in told(capsys, "summary", "deeplabv1_msc", "--size", "1,2,3", expect=2)
+    assert "--size takes" in told(capsys, "summary", "deeplabv1_msc", "--size", "0", expect=2)
+    assert "no option" in told(capsys, "summary", "deeplabv1_msc", "--output-stride", 8, expect=2)
