@@ -174,6 +174,18 @@ def _parser():
         "--peers", action="store_true", help="pydensecrf too; install pydensecrf2 first (it needs a compiler)"
     )
     crf.add_argument("--plot", metavar="FILE", help="draw the times (PNG or SVG)")
+    aspp = _command(subjects, "aspp", _bench_aspp, "ASPP: branches in one pass against one by one, whole blocks")
+    aspp.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
+    aspp.add_argument("--peers", action="store_true", help="PyTorch too; install PyTorch's CPU build first")
+    network = _command(subjects, "network", _bench_network, "one image through a network, and where the time goes")
+    network.add_argument(
+        "name", nargs="?", metavar="NAME", help="one of `atrous networks` (default: torchvision_deeplabv3_resnet101)"
+    )
+    network.add_argument("--size", default="513", metavar="N or H,W", help="size of the image (default: 513)")
+    network.add_argument("--output-stride", type=int, metavar="N", help="instead of the network's own")
+    network.add_argument("--profile", action="store_true", help="time every kind of layer")
+    network.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
+    network.add_argument("--peers", action="store_true", help="PyTorch too; install PyTorch's CPU build first")
     _command(subjects, "compile", _bench_compile, "what the first compilation of every kernel costs")
 
     check = _command(commands, "gradcheck", _gradcheck, "check the gradients of atrous, or of a file of yours")
@@ -396,12 +408,10 @@ def _table(rows):
 def _summary(arguments):
     from atrous.nets.catalogue import build
 
-    size = _integers("--size", arguments.size)
+    size = _size(arguments.size)
     stride = {} if arguments.output_stride is None else {"output_stride": arguments.output_stride}
     try:
-        if len(size) > 2:
-            raise UsageError(f"--size takes N or HEIGHT,WIDTH, got {arguments.size!r}.")
-        summary = build(arguments.name, arguments.classes, **stride).summary(size * (3 - len(size)))
+        summary = build(arguments.name, arguments.classes, **stride).summary(size)
     except AtrousError as error:
         raise UsageError(str(error)) from None
     _printer(arguments)(summary)
@@ -491,8 +501,7 @@ def _bench_conv(arguments):
     chosen = [case._replace(dtype=arguments.dtype) for case in chosen]
     if arguments.groups > 1 and not arguments.shape:
         raise UsageError("--groups belongs to --shape.")
-    if arguments.threads is not None and arguments.threads < 1:
-        raise UsageError(f"--threads takes a positive number, got {arguments.threads}.")
+    _threads(arguments)
     try:
         for method in methods:
             if method != "torch":
@@ -522,8 +531,7 @@ def _bench_crf(arguments):
         if len(size) != 3:
             raise UsageError(f"--size takes W,H,LABELS, got {arguments.size!r}.")
         chosen = [tuple(size)]
-    if arguments.threads is not None and arguments.threads < 1:
-        raise UsageError(f"--threads takes a positive number, got {arguments.threads}.")
+    _threads(arguments)
     say = _printer(arguments)
     with _progress("bench crf") as progress:
         found = crf.run(
@@ -538,6 +546,51 @@ def _bench_crf(arguments):
 
         figures.save(figures.figure_bench_crf(found), arguments.plot)
         say(f"plot: {arguments.plot}")
+    return 0
+
+
+def _threads(arguments):
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UsageError(f"--threads takes a positive number, got {arguments.threads}.")
+    return arguments.threads
+
+
+def _bench_aspp(arguments):
+    from atrous.bench import aspp, table
+
+    threads = _threads(arguments)
+    with _progress("bench aspp") as progress:
+        found = aspp.run(peers=arguments.peers, threads=threads, progress=progress)
+    for line in (*table.environment_lines(found), "", *aspp.table(found)):
+        _printer(arguments)(line)
+    _write_json(arguments, found)
+    return 0
+
+
+def _size(text):
+    size = _integers("--size", text)
+    if len(size) > 2:
+        raise UsageError(f"--size takes N or HEIGHT,WIDTH, got {text!r}.")
+    return size * (3 - len(size))
+
+
+def _bench_network(arguments):
+    from atrous.bench import network, table
+    from atrous.nets.catalogue import build
+
+    name, size, threads = arguments.name or network.DEFAULT, _size(arguments.size), _threads(arguments)
+    options = {} if arguments.output_stride is None else {"output_stride": arguments.output_stride}
+    try:
+        build(name, **options).summary(size)
+    except AtrousError as error:
+        raise UsageError(str(error)) from None
+    with _progress("bench network") as progress:
+        found = network.run(
+            name, size, options, peers=arguments.peers, profile=arguments.profile, threads=threads, progress=progress
+        )
+    for line in (*table.environment_lines(found), "", *network.table(found)):
+        _printer(arguments)(line)
+    _write_json(arguments, found)
     return 0
 
 

@@ -51,6 +51,7 @@ def pictures(image, folder, progress=None):
     drawings = {
         "sparse_and_dense_1d.png": figures.figure_sparse_dense,
         "sparse_and_dense_2d.png": lambda: figures.figure_sparse_dense_2d(image),
+        "aspp_branches.png": lambda: figures.figure_aspp_responses(image),
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def run(image=None, folder="demo", *, say=print, progress=None):
     from atrous import figures
 
     grey = figures.photograph(image)
-    say("DeepLab v2, Fig. 2 and 3: dense features without more weights.")
+    say("DeepLab v2, Fig. 2 and 3: dense features without more weights; v3, Fig. 5: what the branches of ASPP see.")
     paths = pictures(grey, folder, progress)
 
     say("")

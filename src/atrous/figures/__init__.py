@@ -6,6 +6,8 @@
 `wavelets`    `wavelet_planes`, `figure_wavelet_planes`
 `images`      `photograph`, `drawn_scene`, `figure_sparse_dense_2d`
 `fields`      `figure_taps`, `animation_taps`, `figure_stacked`, `figure_gridding`
+`aspp`        `figure_aspp_taps`, `figure_aspp_responses`, `valid_taps`, `figure_valid_taps`
+`networks`    `figure_field_table`, `figure_output_strides`, `figure_context_ways`, `figure_alignment`
 `methods`     `figure_im2col`, `figure_interlace`
 `timings`     `figure_bench`, `figure_bench_crf`
 `gradients`   `figure_step_sizes`, `figure_planted_fault`
@@ -17,6 +19,14 @@
 Every figure function can be called with nothing, except `figure_bench` and `figure_bench_crf`, which want results.
 """
 
+from atrous.figures.aspp import (
+    branch_answers,
+    figure_aspp_responses,
+    figure_aspp_taps,
+    figure_valid_taps,
+    impulse_answers,
+    valid_taps,
+)
 from atrous.figures.crf import (
     colour_photograph,
     energy_by_step,
@@ -68,6 +78,15 @@ from atrous.figures.lattice import (
     scattered_points,
 )
 from atrous.figures.methods import figure_im2col, figure_interlace, small_example
+from atrous.figures.networks import (
+    feature_places,
+    field_table,
+    figure_alignment,
+    figure_context_ways,
+    figure_field_table,
+    figure_output_strides,
+    stride_costs,
+)
 from atrous.figures.signals import (
     convolution_matrix,
     convolve,
@@ -84,6 +103,7 @@ from atrous.figures.wavelets import figure_wavelet_planes, noisy_signal, wavelet
 
 __all__ = [
     "animation_taps",
+    "branch_answers",
     "colour_photograph",
     "convolution_matrix",
     "convolve",
@@ -91,11 +111,18 @@ __all__ = [
     "drawn_scene",
     "energy_by_step",
     "example_signal",
+    "feature_places",
     "few_colours",
+    "field_table",
+    "figure_alignment",
+    "figure_aspp_responses",
+    "figure_aspp_taps",
     "figure_belief_maps",
     "figure_bench",
     "figure_bench_crf",
+    "figure_context_ways",
     "figure_exact_against_mean_field",
+    "figure_field_table",
     "figure_free_energy",
     "figure_grid_against_dense",
     "figure_gridding",
@@ -107,6 +134,7 @@ __all__ = [
     "figure_lattice_2d",
     "figure_lattice_error",
     "figure_occupancy",
+    "figure_output_strides",
     "figure_parameters",
     "figure_planted_fault",
     "figure_sparse_dense",
@@ -117,11 +145,13 @@ __all__ = [
     "figure_stride_removal",
     "figure_taps",
     "figure_toeplitz",
+    "figure_valid_taps",
     "figure_wavelet_planes",
     "film_of",
     "find",
     "image_bytes",
     "implanted",
+    "impulse_answers",
     "impulse_points",
     "impulse_response",
     "impulse_response_2d",
@@ -149,10 +179,12 @@ __all__ = [
     "small_example",
     "sparse_dense_responses",
     "step_errors",
+    "stride_costs",
     "thin_results",
     "thin_scene",
     "tiny_marginals",
     "tiny_problem",
+    "valid_taps",
     "vertical_derivative",
     "wavelet_planes",
 ]

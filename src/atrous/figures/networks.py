@@ -1,0 +1,314 @@
+"""Whole networks: fields of view, what an output stride costs, ways to context, how scores meet the image's pixels."""
+
+import numpy as np
+from matplotlib.collections import PolyCollection
+
+from atrous import build, resize_bilinear
+from atrous.figures import draw
+from atrous.figures.style import (
+    GREY,
+    HOLE,
+    INK,
+    INPUT,
+    OUTPUT,
+    PAPER,
+    TAPS,
+    WIDTH,
+    WRONG,
+    canvas,
+    ink,
+    styled,
+    tint,
+)
+
+# v1, Table 2: kernel and rate of fc6, and the network with that layer.
+FIELDS = (
+    (7, 4, "deeplabv1_7x7", {}),
+    (4, 4, "deeplabv1_4x4", {}),
+    (4, 8, "deeplabv1_4x4", {"fc6": (4, 8)}),
+    (3, 12, "deeplabv1_largefov", {}),
+)
+
+
+def field_table():
+    """Return the rows of v1's Table 2: kernel, rate, nominal field, true field, parameters.
+
+    The paper's field of view is nominal, 8·rate·(kernel − 1) + 32: the samples under fc6's taps, which lie 8·rate
+    pixels apart, and one cell of VGG's pool5 (32 pixels). The true receptive field, by the recurrence, is larger.
+
+    References
+    ----------
+    DeepLab v1, arXiv:1412.7062, Table 2; v2, arXiv:1606.00915, Table 1.
+    """
+    rows = []
+    for kernel, rate, name, options in FIELDS:
+        network = build(name, **options)
+        nominal = 8 * rate * (kernel - 1) + 32
+        rows.append((kernel, rate, nominal, int(network.summary(513).field), network.parameter_count))
+    return rows
+
+
+@styled
+def figure_field_table(size=513):
+    """Draw the fields of view of v1's Table 2 on an image of size × size: fc6's taps, nominal and true squares.
+
+    Roles "taps of row i", "nominal of row i" and "true of row i".
+
+    References
+    ----------
+    DeepLab v1, arXiv:1412.7062, Table 2.
+    """
+    rows = field_table()
+    room = (WIDTH - 0.1) / len(rows)
+    side = room - 0.12
+    unit = side / size
+    fig, ax = canvas(side + 1.42)
+    top = fig.get_figheight() - 0.36
+    for i, (kernel, rate, nominal, true, parameters) in enumerate(rows):
+        left = 0.11 + i * room
+        middle = left + side / 2, top - side / 2
+        draw.grid(ax, left, top, [[tint(INPUT, 0.16)]], side, role="image")
+        for span, color, role in ((true, OUTPUT, "true"), (nominal, TAPS, "nominal")):
+            corner = middle[0] - span * unit / 2, middle[1] + span * unit / 2
+            draw.grid(ax, *corner, [[tint(color, 0.3)]], span * unit, role="wash", edge=tint(color, 0.3))
+            draw.frame(ax, *corner, span * unit, span * unit, color, role=f"{role} of row {i}", line=1.8)
+        steps = 8 * rate * (np.arange(kernel) - (kernel - 1) / 2)
+        x, y = (part.ravel() for part in np.meshgrid(steps, steps))
+        draw.dots(ax, middle[0] + x * unit, middle[1] - y * unit, TAPS, role=f"taps of row {i}", size=0.07, edge=INK,
+                  width=0.6, zorder=6)  # fmt: skip
+        draw.write(ax, left, top + 0.17, f"{kernel} × {kernel}, rate {rate}", color=TAPS, size=10)
+        y = top - side - 0.2
+        draw.write(ax, left, y, f"nominal {nominal}", color=TAPS)
+        draw.write(ax, left, y - 0.21, f"sees {true}", color=OUTPUT)
+        draw.write(ax, left, y - 0.42, f"{parameters / 1e6:.1f} million")
+        draw.write(ax, left, y - 0.62, "parameters")
+    return fig
+
+
+# Output strides that the builder knows; the paper's Multiply-Adds at three of them, in 10⁹.
+BUILT = (32, 16, 8, 4)
+PRINTED = {32: 52.43, 16: 81.02, 8: 276.18}
+
+
+def stride_costs(size=513):
+    """Return {output stride: (multiply-adds, bytes of features)} of DeepLab v3 on ResNet-101.
+
+    Multiply-adds are counted as the v3+ paper counts them, features are the outputs of all layers in float32. At 2 and
+    1, which no ResNet of the papers runs at, both are those at 4, times 4 and 16.
+    """
+    found = {}
+    for output_stride in BUILT:
+        table = build("deeplabv3_resnet101", output_stride=output_stride, stem="3x3").summary(size)
+        memory = sum(4 * row.channels * row.size[0] * row.size[1] for row in table.rows)
+        found[output_stride] = (table.interlaced_macs, memory)
+    for output_stride in (2, 1):
+        found[output_stride] = tuple(4 * value for value in found[2 * output_stride])
+    return found
+
+
+@styled
+def figure_output_strides(size=513):
+    """Draw what DeepLab v3 on ResNet-101 costs at output strides 32 to 1: multiply-adds and memory of its features.
+
+    Rings are the paper's numbers; pale bars are not built but computed, four times the bar to their left.
+
+    References
+    ----------
+    DeepLab v2, arXiv:1606.00915, Section 3.1 (a factor 4 by atrous convolution, then bilinear by 8); DeepLab v3+,
+    arXiv:1802.02611, Table 3 (Multiply-Adds).
+    """
+    from matplotlib.figure import Figure
+
+    costs = stride_costs(size)
+    strides = list(costs)
+    fig = Figure(figsize=(WIDTH, 3.5))
+    panels = (
+        (0.085, 0, 1e9, "Multiply-adds, 10⁹", "{:,.0f}"),
+        (0.585, 1, 1e9, "Memory of all features, GB", "{:#.2g}"),
+    )
+    for left, which, unit, title, form in panels:
+        ax = fig.add_axes((left, 0.27, 0.405, 0.62))
+        values = [costs[s][which] / unit for s in strides]
+        for i, (stride, value) in enumerate(zip(strides, values, strict=True)):
+            built = stride in BUILT
+            color = TAPS if stride == 8 else INPUT
+            (bar,) = ax.bar(
+                [i], [value], 0.68, color=tint(color, 0.75 if built else 0.12), edgecolor=color,
+                linestyle="solid" if built else (0, (3, 2)), linewidth=1.2, zorder=2,
+            )  # fmt: skip
+            bar.set_gid(f"bar {which}, {'built' if built else 'computed'}")
+            words = form.format(value).rstrip(".")
+            ax.text(i, value * 1.12, words, ha="center", va="bottom", fontsize=9, zorder=5)
+        if which == 0:
+            marks = ax.scatter(
+                [strides.index(s) for s in PRINTED], list(PRINTED.values()), s=26, facecolors=PAPER, edgecolors=INK,
+                linewidths=1.1, zorder=4,
+            )  # fmt: skip
+            marks.set_gid("printed")
+        ax.set(
+            yscale="log", ylim=(min(values) / 3, max(values) * 2.6), xticks=range(len(strides)), title=title,
+            xticklabels=strides, xlabel="output stride",
+        )  # fmt: skip
+        ax.minorticks_off()
+    upsample = 4 * 21 * size**2 / 1e9
+    lines = (
+        "Rings: as printed in the papers. Dashed: not built, four times the bar before.",
+        f"From 32 to 8 by atrous convolution; the last 8 are bilinear: {upsample:.2f}·10⁹ for 21 score maps.",
+    )
+    for i, line in enumerate(lines):
+        fig.text(0.02, 0.075 - 0.055 * i, line, fontsize=9, color=INK if i else GREY)
+    return fig
+
+
+def _slabs(ax, lefts, base, heights, color, *, role, width=0.12):
+    """Draw feature maps seen from the side, as tall as their resolution, their middles at the height `base`."""
+    lefts, base, heights = np.broadcast_arrays(np.asarray(lefts, float), base, heights)
+    corners = [
+        [(x, y - h / 2), (x + width, y - h / 2), (x + width, y + h / 2), (x, y + h / 2)]
+        for x, y, h in zip(lefts.ravel(), base.ravel(), heights.ravel(), strict=True)
+    ]
+    slabs = PolyCollection(corners, facecolors=tint(color, 0.55), edgecolors=color, linewidths=1.2, zorder=3)
+    slabs.set_gid(role)
+    return ax.add_collection(slabs, autolim=False)
+
+
+def _run(ax, x, y, heights, *, step=0.33, role="maps", last=False):
+    """Draw an image and the maps behind it with arrows between; `last` are scores. Return the last right edge."""
+    lefts = x + step * np.arange(len(heights))
+    _slabs(ax, lefts[:1], y, heights[:1], INPUT, role="image")
+    middle = slice(1, len(heights) - 1 if last else None)
+    _slabs(ax, lefts[middle], y, heights[middle], TAPS, role=role)
+    if last:
+        _slabs(ax, lefts[-1:], y, heights[-1:], OUTPUT, role="scores")
+    for left in lefts[1:]:
+        draw.arrow(ax, (left - step + 0.15, y), (left - 0.03, y))
+    return lefts[-1] + 0.12
+
+
+@styled
+def figure_context_ways():
+    """Draw the four ways to see context at several scales: image pyramid, encoder-decoder, cascade, spatial pyramid.
+
+    A bar is a feature map seen from the side, as tall as its resolution: blue the image, orange features, green scores.
+
+    References
+    ----------
+    DeepLab v3, arXiv:1706.05587, Figure 2.
+    """
+    fig, ax = canvas(4.75)
+    columns, rows, tall = (0.15, 3.7), (3.5, 1.05), 1.3
+    titles = (
+        ("(a) Image pyramid", "the same weights at every size, fused"),
+        ("(b) Encoder-decoder", "shrink for context, grow for outlines"),
+        ("(c) Deeper with atrous convolution", "rates 2, 4, 8, 16 instead of strides"),
+        ("(d) Spatial pyramid pooling", "several rates side by side: ASPP"),
+    )
+    for (title, words), (y, x) in zip(titles, [(y, x) for y in rows for x in columns], strict=True):
+        draw.write(ax, x, y + 1.1, title, size=10, fontweight="bold")
+        draw.write(ax, x, y + 0.88, words, color=GREY, size=9)
+
+    x, y = columns[0], rows[0] - 0.1  # (a)
+    for scale, name, place in ((1, "1", 0.4), (0.75, "¾", -0.2), (0.5, "½", -0.66)):
+        end = _run(ax, x, y + place, 0.62 * scale * np.array([1, 0.6, 0.4, 0.4]), step=0.42)
+        draw.links(ax, [(end + 0.03, y + place)], [(x + 2.3, y - 0.05)], GREY, role="way")
+        draw.write(ax, x + 0.74, y + place + 0.124 * scale + 0.11, f"size {name}", color=GREY, size=9)
+    _slabs(ax, [x + 2.3], y - 0.05, 0.25, OUTPUT, role="scores")
+    draw.write(ax, x + 2.5, y - 0.05, "max, mean", size=9)
+
+    x, y = columns[1], rows[0] - 0.12  # (b)
+    heights = tall * np.array([1, 0.5, 0.25, 0.125, 0.25, 0.5, 1])
+    _run(ax, x, y, heights, step=0.46, last=True)
+    for start, end in ((1, 5), (2, 4)):
+        level = y - heights[start] / 2 - 0.12
+        edges = [x + 0.46 * i + 0.06 for i in (start, end)]
+        draw.links(ax, [(edges[0], level + 0.1), (edges[0], level)], [(edges[0], level), (edges[1], level)], GREY,
+                   role="skip")  # fmt: skip
+        draw.arrow(ax, (edges[1], level), (edges[1], level + 0.11))
+
+    x, y = columns[0], rows[1] - 0.12  # (c)
+    heights = tall * np.array([1, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25])
+    _run(ax, x, y, heights, step=0.42, last=True)
+    for i, rate in enumerate((2, 4, 8, 16), start=3):
+        draw.write(ax, x + 0.42 * i + 0.06, y + 0.28, f"{rate}", color=TAPS, ha="center")
+    draw.write(ax, x + 0.42 * 2 + 0.06, y + 0.28, "rate", color=TAPS, ha="center")
+
+    x, y = columns[1], rows[1] - 0.12  # (d)
+    end = _run(ax, x, y, tall * np.array([1, 0.5, 0.25]), step=0.42)
+    names = ("1 × 1", "rate 6", "rate 12", "rate 18", "image pooling")
+    for name, place in zip(names, np.linspace(0.62, -0.62, 5), strict=True):
+        draw.links(ax, [(end + 0.03, y)], [(x + 1.38, y + place)], GREY, role="way")
+        _slabs(ax, [x + 1.38], y + place, 0.22, TAPS, role="branch", width=1.08)
+        draw.write(ax, x + 1.92, y + place, name, ha="center", va="center_baseline", size=9, zorder=5)
+        draw.links(ax, [(x + 2.46, y + place)], [(x + 2.75, y)], GREY, role="way")
+    _slabs(ax, [x + 2.75], y, tall / 4, TAPS, role="joined", width=0.24)
+    draw.arrow(ax, (x + 3.01, y), (x + 3.1, y))
+    return fig
+
+
+def feature_places(small, large, *, align_corners=True):
+    """Return where the features 0 … small − 1 of an axis come to lie in pixels when it is resized to `large`.
+
+    With corners aligned the first feature lies on the first pixel and the last on the last: i·(large − 1)/(small − 1),
+    which is 8·i for 65 and 513, where they were computed. With half-pixel centres it is (i + ½)·large/small − ½.
+    """
+    i = np.arange(small)
+    return i * (large - 1) / (small - 1) if align_corners else (i + 0.5) * large / small - 0.5
+
+
+@styled
+def figure_alignment(small=65, large=513):
+    """Draw where features land when scores are enlarged, with corners aligned and with half-pixel centres.
+
+    Above, the weights with which features enter the pixels at both ends and in the middle; blue stems are the pixels on
+    which the features were centred when they were computed. Below, the error in pixels.
+
+    References
+    ----------
+    DeepLab v1, arXiv:1412.7062 (images of 8·k + 1 pixels: 321, 513), and the released networks' Interp layers.
+    """
+    from matplotlib.figure import Figure
+
+    stride = (large - 1) / (small - 1)
+    eye = np.eye(small)[:, None, None]
+    fig = Figure(figsize=(WIDTH, 5.0))
+    modes = ((True, OUTPUT, "corners aligned"), (False, WRONG, "half-pixel centres"))
+    spans = (("first pixels", 0), ("middle", (large - 1) / 2 - 1.5 * stride), ("last pixels", large - 1 - 3 * stride))
+    weights = {mode: resize_bilinear(eye, (1, large), align_corners=mode)[:, 0, 0] for mode, _, _ in modes}
+    for row, (mode, color, name) in enumerate(modes):
+        for column, (where, begin) in enumerate(spans):
+            box = (0.03 + 0.325 * column, 0.795 - 0.265 * row, 0.295, 0.13)
+            panel = fig.add_axes(box, yticks=[], xlim=(begin - 0.6, begin + 3 * stride + 0.6), ylim=(0, 1.12))
+            panel.spines["left"].set_visible(False)
+            pixels = np.arange(large)
+            for values in weights[mode]:
+                at = values > 0
+                if at.any() and pixels[at][-1] >= begin - 1 and pixels[at][0] <= begin + 3 * stride + 1:
+                    panel.plot(pixels[at], values[at], color=color, lw=1.3, marker=".", ms=3)
+            centres = stride * np.arange(small)
+            centres = centres[(centres >= begin - 0.5) & (centres <= begin + 3 * stride + 0.5)]
+            panel.vlines(centres, 0, 1.1, color=INPUT, lw=1.2, zorder=1).set_gid("centres")
+            panel.tick_params(length=2)
+            if column == 0:
+                fig.text(
+                    box[0], box[1] + 0.14, f"{name}: {where}", color=ink(color), fontsize=9.5, ha="left", va="bottom"
+                )
+            else:
+                fig.text(box[0], box[1] + 0.14, where, color=ink(color), fontsize=9.5, ha="left", va="bottom")
+    ax = fig.add_axes((0.085, 0.1, 0.895, 0.27))
+    ax.axhline(0, color=HOLE, lw=1.0, zorder=1)
+    aligned = feature_places(small, large)
+    for mode, color, name in modes:
+        error = feature_places(small, large, align_corners=mode) - aligned
+        (line,) = ax.plot(np.arange(small), error, color=color, lw=2.0)
+        line.set_gid("error, " + name)
+    ends = (error[0], error[-1])
+    ax.text(0.6, ends[0], f"{ends[0]:+.2f}", color=ink(WRONG), fontsize=9, ha="left", va="bottom")
+    ax.text(
+        small - 1.6, ends[1], f"{ends[1]:+.2f}".replace("-", "−"), color=ink(WRONG), fontsize=9, ha="right", va="top"
+    )
+    most = 1.45 * max(np.abs(ends).max(), 0.1)
+    ax.set(
+        xlim=(0, small - 1), ylim=(-most, most), xlabel=f"feature, of {small}",
+        title=f"Error of its place, in pixels of {large}",
+    )  # fmt: skip
+    return fig
