@@ -58,7 +58,7 @@ class Product(NamedTuple):
 
 
 def products(geometries):
-    """Return the Products that make up several convolutions of one input; those of one range of columns in a row."""
+    """Return the Products that make up several convolutions of one input."""
     by_columns = defaultdict(list)
     for i, g in enumerate(geometries):
         for kz, oz, iz in reached(g, 0):
@@ -69,11 +69,9 @@ def products(geometries):
     whole = (0, geometries[0].size[2], 1)
     for columns in [c for c, taps in by_columns.items() if sum(t.rows for t in taps) < ROWS and c != whole]:
         by_columns[whole] += by_columns.pop(columns)
-    return [
-        _product(slice(*columns), some)
-        for columns, taps in by_columns.items()
-        for some in _split(sorted(taps, key=lambda tap: tap.inputs[0].start))
-    ]
+    found = [_product(slice(*columns), some) for columns, taps in by_columns.items() for some in _split(taps)]
+    # Taps that stand alone follow each other by convolution, whose filters are then laid out once.
+    return sorted(found, key=lambda product: product.taps[0].conv if len(product.taps) == 1 else -1)
 
 
 def _split(taps):
@@ -121,10 +119,37 @@ def _matrix(a):
     return a.reshape(*a.shape[:3], -1)
 
 
-def _stacked(weights, taps, g):
-    """Return the weights of the taps as (groups, rows, C/groups)."""
-    parts = [weights[tap.conv][:, :, *tap.at].reshape(g.groups, tap.rows, -1) for tap in taps]
-    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts, axis=1)
+def by_tap(w, g):
+    """Return the weights (F, C/groups, KD, KH, KW) as (KD, KH, KW, groups, F/groups, C/groups)."""
+    laid = np.empty((*w.shape[2:], *w.shape[:2]), w.dtype)
+    # A few filters at a time: all their taps come from the cache.
+    for f in range(0, len(w), 4):
+        laid[:, :, :, f : f + 4] = w[f : f + 4].transpose(2, 3, 4, 0, 1)
+    return laid.reshape(*w.shape[2:], g.groups, -1, w.shape[1])
+
+
+def by_filter(laid, g):
+    """Undo `by_tap`."""
+    laid = laid.reshape(*laid.shape[:3], g.f, -1)
+    w = np.empty((*laid.shape[3:], *laid.shape[:3]), laid.dtype)
+    for f in range(0, len(w), 4):
+        w[f : f + 4] = laid[:, :, :, f : f + 4].transpose(3, 4, 0, 1, 2)
+    return w
+
+
+def _stacked(weights, plan, geometries):
+    """Yield the weights of each product as (groups, rows, C/groups)."""
+    conv, laid = None, None
+    for product in plan:
+        first, *others = product.taps
+        if not others:
+            if first.conv != conv:
+                conv, laid = first.conv, by_tap(weights[first.conv], geometries[first.conv])
+            yield laid[first.at]
+            continue
+        groups = geometries[0].groups
+        parts = (weights[tap.conv][:, :, *tap.at].reshape(groups, tap.rows, -1) for tap in product.taps)
+        yield np.concatenate(list(parts), axis=1)
 
 
 def _boxes(x, plan):
@@ -151,10 +176,10 @@ def _shifted(dys, product, box):
 
 def forward_all(x, weights, geometries):
     """Return [y, …] of several convolutions of one x (N, C, D, H, W), whose geometries differ in filters and rates."""
-    g = geometries[0]
+    g, plan = geometries[0], products(geometries)
     ys = [np.zeros((g.n, g.groups, o.f // o.groups, *o.out), x.dtype) for o in geometries]
-    for product, box in _boxes(_grouped(x, g), products(geometries)):
-        p = (_stacked(weights, product.taps, g) @ _matrix(box)).reshape(*box.shape[:2], -1, *box.shape[3:])
+    for (product, box), w in zip(_boxes(_grouped(x, g), plan), _stacked(weights, plan, geometries), strict=True):
+        p = (w @ _matrix(box)).reshape(*box.shape[:2], -1, *box.shape[3:])
         row = 0
         for tap in product.taps:
             ys[tap.conv][:, :, :, *tap.outputs] += p[:, :, row : row + tap.rows, *tap.inputs]
@@ -164,28 +189,27 @@ def forward_all(x, weights, geometries):
 
 def backward_input_all(dys, weights, geometries):
     """Return dx (N, C, D, H, W), the sum over the convolutions."""
-    g = geometries[0]
+    g, plan = geometries[0], products(geometries)
     dx = np.zeros((g.n, g.groups, g.c // g.groups, *g.size), dys[0].dtype)
     dys = [_grouped(dy, g) for dy in dys]
-    for product in products(geometries):
+    for product, w in zip(plan, _stacked(weights, plan, geometries), strict=True):
         box = dx[:, :, :, *product.rows, product.columns]
-        w = _stacked(weights, product.taps, g).swapaxes(-1, -2)
-        box += (w @ _matrix(_shifted(dys, product, box))).reshape(box.shape)
+        box += (w.swapaxes(-1, -2) @ _matrix(_shifted(dys, product, box))).reshape(box.shape)
     return dx.reshape(g.n, g.c, *g.size)
 
 
 def backward_weight_all(dys, x, geometries):
     """Return [dw, …], each (F, C/groups, KD, KH, KW) and summed over the batch in order."""
     g = geometries[0]
-    dws = [np.zeros((o.groups, o.f // o.groups, o.c // o.groups, *o.kernel), x.dtype) for o in geometries]
+    dws = [np.zeros((*o.kernel, o.groups, o.f // o.groups, o.c // o.groups), x.dtype) for o in geometries]
     dys = [_grouped(dy, g) for dy in dys]
     for product, box in _boxes(_grouped(x, g), products(geometries)):
         dw = (_matrix(_shifted(dys, product, box)) @ _matrix(box).swapaxes(-1, -2)).sum(0)
         row = 0
         for tap in product.taps:
-            dws[tap.conv][..., *tap.at] = dw[:, row : row + tap.rows]
+            dws[tap.conv][tap.at] = dw[:, row : row + tap.rows]
             row += tap.rows
-    return [dw.reshape(o.f, -1, *o.kernel) for dw, o in zip(dws, geometries, strict=True)]
+    return [by_filter(dw, o) for dw, o in zip(dws, geometries, strict=True)]
 
 
 def forward(x, w, g):
