@@ -478,3 +478,38 @@ def test_what_a_network_tells_of_itself():
     assert "rate 36" in svg
     assert len(networks()) == 2 * len(FULL)
     assert all(10_000 < build(name).parameter_count < 150_000 for name in TINY)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("deeplabv1_largefov", {321: 321, 322: 329, 1: 1}),
+        ("deeplabv1_4x4", {306: 306, 307: 314, 1: 2}),
+        ("deeplabv2_resnet101_aspp", {321: 321, 322: 353, 513: 513}),
+        ("deeplabv3_resnet101", {513: 513, 514: 529}),
+        ("torchvision_deeplabv3_resnet101", {322: 322, 1: 1}),
+    ],
+)
+def test_sizes_that_fit(name, fits):
+    network = build(name)
+    for size, fit in fits.items():
+        assert network.fitting((size, 513 if fit != size else size))[0] == fit
+
+
+@pytest.mark.parametrize("name", [n for n in TINY if "msc" in n])
+@pytest.mark.parametrize("size", [(33, 40), (34, 34), (38, 47), (2, 3)])
+def test_multi_scale_features_of_any_size(name, size, rng):
+    """Branches of unlike size are cropped, forward and backward."""
+    network = build(name, 3)
+    params, state = arrays(network)
+    x = rng.standard_normal((1, 3, *size))
+    y, cache, _ = network.forward(params, state, x)
+    assert y.shape == (1, 3, *size)
+    dy = rng.standard_normal(y.shape)
+    dx, grads = network.backward(dy, cache)
+    assert set(grads) == set(params)
+
+    def loss(point):
+        return np.vdot(network.infer({k: v for k, v in point.items() if k != "x"}, state, point["x"]), dy)
+
+    assert directional_error(loss, {**params, "x": x}, {**grads, "x": dx}, rng) <= 1e-8

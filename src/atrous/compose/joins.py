@@ -323,12 +323,21 @@ class ImagePool(Part):
         return so_far.step((inside.shape[0], *size), Field(np.inf, so_far.field.jump), *inside.rows)
 
 
+def _uncropped(d, shape):
+    """Return the gradient before a crop at the end of rows and columns, zero where it was cropped."""
+    if d.shape == shape:
+        return d
+    whole = np.zeros(shape, d.dtype)
+    whole[:, :, : d.shape[2], : d.shape[3]] = d
+    return whole
+
+
 @dataclass(frozen=True)
 class Bridge(Part):
     """A trunk and side branches from within it: the decoder of v3+, the multi-scale features of v1.
 
     Each side is (tap, branch): the branch runs on what the tap within the trunk saw. With `join` "concat" the trunk's
-    output is first resized to the size of the sides; with "sum" the sides are cropped to that of the trunk's output.
+    output is first resized to the size of the sides; with "sum" all are cropped to the smallest.
     """
 
     trunk: Chain
@@ -354,8 +363,8 @@ class Bridge(Part):
     def _fit(self, y, sides):
         """Return the trunk's output and the sides at one size, the trunk first, and how to go back."""
         if self.join == "sum":
-            h, w = y.shape[2:]
-            return [y, *(s[:, :, :h, :w] for s in sides)], None
+            h, w = (min(a.shape[axis] for a in (y, *sides)) for axis in (2, 3))
+            return [a[:, :, :h, :w] for a in (y, *sides)], None
         up, resized = bilinear_forward(y, sides[0].shape[2:], align_corners=self.align_corners)
         return [up, *sides], resized
 
@@ -368,7 +377,7 @@ class Bridge(Part):
             side, cache, state = branch.forward(params, state, seen, train=train, rng=rng)
             sides.append(side)
             caches.append(cache)
-        shapes = [side.shape for side in sides]
+        shapes = [a.shape for a in (y, *sides)]
         ys, resized = self._fit(y, sides)
         y, joined = JOINS[self.join][0](ys if self.trunk_first else ys[::-1])
         return y, (trunk, caches, shapes, resized, joined), state
@@ -377,13 +386,10 @@ class Bridge(Part):
         """Run back by all ways; the gradients of the sides enter the trunk at the taps."""
         trunk, caches, shapes, resized, joined = cache
         d, *ds = JOINS[self.join][1](dy, joined)[:: 1 if self.trunk_first else -1]
-        if resized is not None:
-            d = bilinear_backward(d, resized)
+        d = _uncropped(d, shapes[0]) if resized is None else bilinear_backward(d, resized)
         mine, grads = dict(taps or {}), {}
-        for (tap, branch), part, held, shape in zip(self.sides, ds, caches, shapes, strict=True):
-            whole = np.zeros(shape, part.dtype)
-            whole[:, :, : part.shape[2], : part.shape[3]] = part
-            back, own = branch.backward(whole, held)
+        for (tap, branch), part, held, shape in zip(self.sides, ds, caches, shapes[1:], strict=True):
+            back, own = branch.backward(_uncropped(part, shape), held)
             mine[tap] = back if mine.get(tap) is None else back + mine[tap]
             grads.update(own)
         dx, own = self.trunk.backward(d, trunk, taps=mine)
@@ -410,7 +416,8 @@ class Bridge(Part):
         ]
         rows = [row for side in sides for row in side.rows]
         if self.join == "sum":
-            return deep.step(deep.shape, deep.field, *rows)
+            size = tuple(min(t.shape[axis] for t in (deep, *sides)) for axis in (1, 2))
+            return deep.step((deep.shape[0], *size), deep.field, *rows)
         shape = (deep.shape[0] + sum(s.shape[0] for s in sides), *sides[0].shape[1:])
         return deep.step(shape, Field(deep.field.size, sides[0].field.jump), *rows)
 

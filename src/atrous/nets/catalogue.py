@@ -27,6 +27,7 @@ class Entry(NamedTuple):
     tiny: dict[str, Any]
     preprocessing: str
     fusion: str
+    remainder: int = 1
 
 
 SMALL_VGG = {"widths": (4, 6, 8, 12, 12), "width": 16}
@@ -39,7 +40,7 @@ SMALL_XCEPTION = {"middle": 2, "divisor": 32, "aspp_width": 8, "low_width": 6}
 
 def _v1(**options):
     small = SMALL_MSC if options.get("multi_scale") else SMALL_VGG
-    return Entry(deeplab_v1, options, small, "caffe", "max")
+    return Entry(deeplab_v1, options, small, "caffe", "max", 1 if options.get("large", True) else 2)
 
 
 def _v2(rates):
@@ -63,15 +64,15 @@ CATALOGUE = {
     "deeplabv2_resnet101_aspp": _v2_resnet((6, 12, 18, 24)),
     "deeplabv3_resnet50": Entry(deeplab_v3, {"depth": 50}, SMALL_HEAD, "slim", "mean"),
     "deeplabv3_resnet101": Entry(deeplab_v3, {"depth": 101}, SMALL_HEAD, "slim", "mean"),
-    "torchvision_deeplabv3_resnet50": Entry(torchvision_v3, {"depth": 50}, SMALL_HEAD, "torchvision", "mean"),
-    "torchvision_deeplabv3_resnet101": Entry(torchvision_v3, {"depth": 101}, SMALL_HEAD, "torchvision", "mean"),
+    "torchvision_deeplabv3_resnet50": Entry(torchvision_v3, {"depth": 50}, SMALL_HEAD, "torchvision", "mean", 0),
+    "torchvision_deeplabv3_resnet101": Entry(torchvision_v3, {"depth": 101}, SMALL_HEAD, "torchvision", "mean", 0),
     "deeplabv3plus_resnet101": Entry(deeplab_v3plus_resnet, {"depth": 101}, SMALL_DECODER, "slim", "mean"),
     "deeplabv3plus_xception65": Entry(deeplab_v3plus_xception, {}, SMALL_XCEPTION, "xception", "mean"),
-    "vainf_deeplabv3plus_resnet50": Entry(vainf_v3plus, {"depth": 50}, SMALL_DECODER, "torchvision", "mean"),
-    "vainf_deeplabv3plus_resnet101": Entry(vainf_v3plus, {"depth": 101}, SMALL_DECODER, "torchvision", "mean"),
-    "dense_vgg16": Entry(dense_vgg16, {}, SMALL_VGG, "torchvision", "mean"),
-    "dense_resnet50": Entry(dense_resnet, {"depth": 50}, SMALL_RESNET, "torchvision", "mean"),
-    "dense_resnet101": Entry(dense_resnet, {"depth": 101}, SMALL_RESNET, "torchvision", "mean"),
+    "vainf_deeplabv3plus_resnet50": Entry(vainf_v3plus, {"depth": 50}, SMALL_DECODER, "torchvision", "mean", 0),
+    "vainf_deeplabv3plus_resnet101": Entry(vainf_v3plus, {"depth": 101}, SMALL_DECODER, "torchvision", "mean", 0),
+    "dense_vgg16": Entry(dense_vgg16, {}, SMALL_VGG, "torchvision", "mean", 0),
+    "dense_resnet50": Entry(dense_resnet, {"depth": 50}, SMALL_RESNET, "torchvision", "mean", 0),
+    "dense_resnet101": Entry(dense_resnet, {"depth": 101}, SMALL_RESNET, "torchvision", "mean", 0),
 }
 
 
@@ -141,4 +142,4 @@ def build(name: str, classes: int | None = None, **options: Any) -> Network:
         classes = 1000 if "dense" in name else 21
     classes = _check.integer("build", "classes", classes, least=1)
     body = entry.builder(classes, **{**entry.options, **(entry.tiny if small else {}), **options})
-    return Network(name, classes, body, entry.preprocessing, entry.fusion, dict(options))
+    return Network(name, classes, body, entry.preprocessing, entry.fusion, entry.remainder, dict(options))

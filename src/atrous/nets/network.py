@@ -15,7 +15,7 @@ from atrous import _check
 from atrous._types import FloatArray
 from atrous.compose.joins import Scales
 from atrous.compose.match import mismatch
-from atrous.compose.part import Part, count, walk
+from atrous.compose.part import Field, Part, Trace, count, walk
 from atrous.errors import ParameterError, ShapeError
 from atrous.nets.summary import Summary, summarize
 from atrous.weights.errors import WeightsError
@@ -46,6 +46,8 @@ class Network(NamedTuple):
         "caffe", "torchvision", "slim" or "xception"; see `prepare`.
     fusion : str
         How its paper fuses scales and flips: "max" of scores, or "mean" of probabilities.
+    remainder : int
+        Images of output_stride·k + remainder samples an axis fit the network's grid exactly; 0: all do alike.
     options : dict
         What `build` was given.
     """
@@ -55,7 +57,26 @@ class Network(NamedTuple):
     body: Part
     preprocessing: str
     fusion: str
+    remainder: int
     options: dict[str, Any]
+
+    @property
+    def output_stride(self) -> int:
+        """The distance of neighbouring features in the image, in pixels."""
+        taps = {"features": None}
+        self.body.trace(Trace((3, 513, 513), Field()), taps)
+        return int(taps["features"].field.jump)
+
+    def fitting(self, size: Sequence[int]) -> tuple[int, int]:
+        """Return the least size (H, W), not below `size`, that fits the network's grid exactly.
+
+        Corners are aligned then: with 8·k + 1 pixels every eighth is the centre of a score. Several scales fit at
+        32·k + 1. Networks that resize by half-pixel centres take any size as it is.
+        """
+        if not self.remainder:
+            return tuple(size)
+        step = 32 if any(isinstance(part, Scales) for part in self.body.body.parts) else self.output_stride
+        return tuple(-(-max(n - self.remainder, 0) // step) * step + self.remainder for n in size)
 
     def variables(self):
         """Return every array by name: Variables with shape, first value, and whether it is trained."""

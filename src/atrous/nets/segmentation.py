@@ -135,6 +135,14 @@ def _weights(network, params):
     return params, state
 
 
+def _scores(network, params, state, x):
+    """Return the scores of prepared images, which the mean (zero) fills at the end up to a size that fits."""
+    h, w = x.shape[2:]
+    wanted = network.fitting((h, w))
+    x = np.pad(x, [(0, 0), (0, 0), (0, wanted[0] - h), (0, wanted[1] - w)])
+    return network.infer(params, state, np.ascontiguousarray(x))[:, :, :h, :w]
+
+
 def predict(
     image: Array,
     network: Network,
@@ -170,7 +178,9 @@ def predict(
 
     Notes
     -----
-    Cost: one pass a scale, two with `flip`; memory for the scores of one at a time and their fusion.
+    Cost: one pass a scale, two with `flip`; memory for the scores of one at a time and their fusion. Where corners are
+    aligned the image is filled up with the mean at its right and lower end, as the papers' code does, to the next size
+    that the network's grid fits (`Network.fitting`), and the scores are cropped.
     """
     owner = "predict"
     if not isinstance(network, Network):
@@ -187,7 +197,7 @@ def predict(
         at = tuple(int((n - 1) * scale + 1e-9) + 1 for n in size)
         scaled = x if at == size else resize_bilinear(x, at)
         for mirrored in (False, True) if flip else (False,):
-            scores = network.infer(params, state, np.ascontiguousarray(scaled[..., ::-1]) if mirrored else scaled)
+            scores = _scores(network, params, state, scaled[..., ::-1] if mirrored else scaled)
             if mirrored:
                 scores = scores[..., ::-1]
             scores = np.ascontiguousarray(scores) if at == size else resize_bilinear(scores, size)
