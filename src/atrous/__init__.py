@@ -100,7 +100,7 @@ _PUBLIC = {
         ),
         "atrous.layers.resize",
     ),
-    **dict.fromkeys(("convolutionalize", "decimate_kernel"), "atrous.nets.classifiers"),
+    **dict.fromkeys(("convolutionalize", "decimate_kernel", "from_classifier"), "atrous.nets.classifiers"),
     **dict.fromkeys(("build", "networks"), "atrous.nets.catalogue"),
     "Network": "atrous.nets.network",
     **dict.fromkeys(("Segmentation", "predict", "prepare", "segment"), "atrous.nets.segmentation"),

@@ -338,6 +338,48 @@ def test_decimated_kernels_span_what_they_did(rng):
         atrous.convolutionalize({"conv": w, "fc": np.ones((2, 19))})
 
 
+@pytest.mark.parametrize(
+    ("name", "kernel"), [("deeplabv1_largefov", 3), ("deeplabv1_4x4", 4), ("deeplabv2_vgg16_aspp_l", 3)]
+)
+def test_networks_begin_with_vgg(name, kernel, rng):
+    classifier = build("tiny_dense_vgg16", 10, width=32)
+    params, _ = arrays(classifier, np.float32)
+    flat = {k: v.reshape(len(v), -1) if k.startswith("fc") and k.endswith("weight") else v for k, v in params.items()}
+    network = build(f"tiny_{name}", 3)
+    begun, _ = atrous.from_classifier(network, flat, rng)
+    assert list(begun) == list(network.init(rng)[0])
+    branches = ("_1", "_2", "_3", "_4") if "aspp" in name else ("",)
+    step = 6 // (kernel - 1)
+    for branch in branches:
+        w6, w7 = begun[f"fc6{branch}.weight"], begun[f"fc7{branch}.weight"]
+        assert w6.shape == (16, 12, kernel, kernel)
+        # Each kept filter is one of the classifier's, taps thinned out; fc7 reads the same ones.
+        same = [np.flatnonzero((params["fc6.weight"][..., ::step, ::step] == f).all((1, 2, 3))) for f in w6]
+        assert all(len(s) == 1 for s in same)
+        kept = np.concatenate(same)
+        np.testing.assert_array_equal(begun[f"fc6{branch}.bias"], params["fc6.bias"][kept])
+        rows = [np.flatnonzero((params["fc7.weight"][:, kept] == f).all((1, 2, 3))) for f in w7]
+        np.testing.assert_array_equal(begun[f"fc7{branch}.bias"], params["fc7.bias"][np.concatenate(rows)])
+    for key, value in params.items():
+        if key.startswith("conv"):
+            np.testing.assert_array_equal(begun[key], value)
+
+
+def test_networks_begin_with_a_resnet(rng):
+    classifier = build("tiny_dense_resnet50", 10)
+    params, state = arrays(classifier, np.float32)
+    bare = {key.removeprefix("backbone."): a for key, a in {**params, **state}.items()}
+    bare["fc.weight"] = bare["fc.weight"].reshape(10, -1)
+    network = build("tiny_torchvision_deeplabv3_resnet50", 3)
+    begun = {k: v for arrays in atrous.from_classifier(network, bare, rng) for k, v in arrays.items()}
+    for key in begun:
+        if key.startswith("backbone."):
+            np.testing.assert_array_equal(begun[key], {**params, **state}[key])
+    assert any(key.startswith("classifier.") for key in begun)
+    with pytest.raises(ParameterError, match="shares no array with tiny_torchvision"):
+        atrous.from_classifier(network, {"features.0.weight": np.ones((4, 3, 3, 3))}, rng)
+
+
 # Weights
 
 

@@ -25,6 +25,7 @@ from atrous.compose.leaves import Dropout, ReLU, Tap
 from atrous.compose.styles import TORCH
 from atrous.errors import ParameterError, ShapeError
 from atrous.nets import resnet, vgg
+from atrous.weights.names import renamed
 
 
 def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -170,3 +171,65 @@ def dense_resnet(classes=1000, *, depth=50, output_stride=32, units=None, width=
     )  # fmt: skip
     scores = TORCH.conv("backbone.fc", c, classes, 1, bias=True, sigma=0.01)
     return ToInputSize(chain(*stages, Tap("features"), scores, Tap("low_logits")), align_corners=False)
+
+
+def from_classifier(
+    network, weights: Mapping[str, FloatArray], rng: np.random.Generator, dtype: type = np.float32
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Begin a network with an ImageNet classifier, as the papers do before they train.
+
+    Parameters
+    ----------
+    network : Network
+        One on VGG-16 or on a ResNet in torchvision's convention or names.
+    weights : dict of ndarray
+        A classifier's weights in the order of its layers, such as `load_weights` of torchvision's vgg16 or resnet101,
+        under torchvision's or Caffe's names; fully connected layers may be matrices.
+    rng : Generator
+        Draws what begins anew (classifiers, ASPP, decoders) and which filters of VGG's fc6 and fc7 are kept.
+    dtype : float32 or float64
+
+    Returns
+    -------
+    params, state : dict of ndarray
+        As from `Network.init`; every array that the classifier has in the same shape is its own. VGG's fc6 and fc7 are
+        decimated to the network's kernel and width, all branches of ASPP alike.
+
+    Raises
+    ------
+    ParameterError
+        The classifier shares no array with the network.
+    ShapeError
+        Layers that `convolutionalize` refuses.
+    """
+    variables = network.variables()
+    found = renamed(convolutionalize(weights), variables)
+    params, state = network.init(rng, dtype)
+    given = {**found, **_decimated(variables, found, rng)}
+    taken = {name for name, v in variables.items() if np.shape(given.get(name)) == v.shape and "fc8" not in name}
+    if not taken:
+        raise ParameterError(
+            f"from_classifier: the classifier shares no array with {network.name}; it has "
+            f"{', '.join(list(weights)[:4])} and so on."
+        )
+    for arrays in (params, state):
+        arrays.update((name, np.ascontiguousarray(given[name], dtype)) for name in arrays.keys() & taken)
+    return params, state
+
+
+def _decimated(variables, found, rng):
+    """Return fc6 and fc7 of VGG at the kernel and width of the network, for each of its branches."""
+    first = next((v for name, v in variables.items() if name.startswith("fc6") and name.endswith("weight")), None)
+    if first is None or not {"fc6.weight", "fc7.weight"} <= found.keys():
+        return {}
+    width, _, kernel, _ = first.shape
+    fc6, kept = decimate_kernel(found["fc6.weight"], kernel, filters=width, rng=rng)
+    fc7, last = decimate_kernel(found["fc7.weight"], 1, filters=width, channels=kept, rng=rng)
+    arrays = {
+        "fc6.weight": fc6,
+        "fc6.bias": found["fc6.bias"][kept],
+        "fc7.weight": fc7,
+        "fc7.bias": found["fc7.bias"][last],
+    }
+    layers = (name.rpartition(".") for name in variables if name.startswith(("fc6", "fc7")))
+    return {f"{layer}.{end}": arrays[f"{layer[:3]}.{end}"] for layer, _, end in layers}
