@@ -144,6 +144,14 @@ def test_multiply_adds(name, options, billions):
     assert round(build(name, **options).summary(513).interlaced_macs / 1e9, 2) == billions
 
 
+def test_several_scales_cost_their_sum():
+    whole = build("deeplabv2_resnet101_aspp").summary(513)
+    apart = [build("deeplabv2_resnet101_aspp", multi_scale=False).summary(n) for n in (513, 385, 257)]
+    assert whole.macs == sum(s.macs for s in apart)
+    assert whole.interlaced_macs == sum(s.interlaced_macs for s in apart)
+    assert whole.parameters == apart[0].parameters
+
+
 def test_torchvisions_multiply_adds():
     assert round(2 * build("torchvision_deeplabv3_resnet101").summary(513).macs / 1e9) == 517
 

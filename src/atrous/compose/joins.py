@@ -585,5 +585,12 @@ class Scales(Part):
         return best
 
     def trace(self, so_far, taps=None):
-        """Show the body at the first scale."""
-        return self.body.trace(so_far, taps)
+        """Show the body at the first scale, with the multiply-adds of all."""
+        after = self.body.trace(so_far, taps)
+        c, *size = so_far.shape
+        others = [self.body.trace(so_far._replace(shape=(c, *at), rows=())).rows for at in self.sizes(size)[1:]]
+        rows = [
+            row._replace(macs=sum(r.macs for r in same), interlaced_macs=sum(r.interlaced_macs for r in same))
+            for row, *same in zip(after.rows[len(so_far.rows) :], after.rows[len(so_far.rows) :], *others, strict=True)
+        ]
+        return after._replace(rows=(*so_far.rows, *rows))

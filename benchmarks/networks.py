@@ -1,0 +1,35 @@
+"""Write results/networks.json and .txt: one image through whole networks, beside PyTorch, where that is installed."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+from atrous.bench import network, table
+from atrous.progress import ProgressLine
+
+RESULTS = Path(__file__).parent / "results"
+CHOSEN = [
+    "torchvision_deeplabv3_resnet101",
+    "torchvision_deeplabv3_resnet50",
+    "deeplabv1_largefov",
+    "deeplabv2_resnet101_aspp",
+    "deeplabv3_resnet101",
+    "deeplabv3plus_xception65",
+]
+
+
+def main():
+    peers = importlib.util.find_spec("torch") is not None
+    found = [
+        network.run(name, peers=peers, profile=i == 0, rounds=6 if i == 0 else 3, progress=ProgressLine("networks"))
+        for i, name in enumerate(CHOSEN)
+    ]
+    (RESULTS / "networks.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    text = table.environment_lines(found[0])
+    for one in found:
+        text += ["", *network.table(one)]
+    (RESULTS / "networks.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
