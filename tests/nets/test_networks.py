@@ -312,6 +312,20 @@ def test_vgg_becomes_convolutional(rng):
     assert_close(fine[:, :, ::4, ::4], coarse, "reordered")
 
 
+def test_old_blobs_of_caffe_become_convolutional():
+    dense = build("tiny_dense_vgg16", 10)
+    params, _ = arrays(dense, np.float32)
+    caffe = {}
+    for key, value in params.items():
+        layer, _, end = key.rpartition(".")
+        if end == "bias":
+            caffe[f"{layer}.1"] = value.reshape(1, 1, 1, -1)
+        else:
+            caffe[f"{layer}.0"] = value.reshape(1, 1, len(value), -1) if layer.startswith("fc") else value
+    for key, value in dense.load(atrous.convolutionalize(caffe))[0].items():
+        np.testing.assert_array_equal(value, params[key])
+
+
 def test_resnet_becomes_convolutional(rng):
     dense = build("tiny_dense_resnet50", 7)
     params, state = arrays(dense)
@@ -411,7 +425,7 @@ def test_weights_of_caffe(rng):
     caffe = {}
     for key, value in params.items():
         layer, _, end = key.rpartition(".")
-        layer = layer.replace("fc8_voc12", "fc8_pascal")
+        layer = layer.replace("fc8_voc12", "fc8_pascal_context")
         caffe[f"{layer}.{0 if end == 'weight' else 1}"] = value if end == "weight" else value.reshape(1, 1, 1, -1)
     for key, value in network.load(caffe)[0].items():
         np.testing.assert_array_equal(value, params[key])

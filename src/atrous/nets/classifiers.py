@@ -35,7 +35,7 @@ def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     ----------
     params : dict of ndarray
         A classifier's weights in the order of its layers: convolutions (F, C, K, K), fully connected layers (F, D) on
-        the flattened map before them, everything else as it is.
+        the flattened map before them, everything else as it is. Caffe's old blobs (1, 1, F, D) are matrices too.
 
     Returns
     -------
@@ -57,6 +57,9 @@ def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     found, channels = {}, None
     for name, array in params.items():
         array = np.asarray(array)  # noqa: PLW2901
+        if array.ndim == 4 and array.shape[:2] == (1, 1) and channels not in {None, 1}:
+            # Caffe's old files give every array four axes: biases (1, 1, 1, F), matrices (1, 1, F, D).
+            array = array.reshape(-1) if array.shape[2] == 1 else array[0, 0]  # noqa: PLW2901
         if array.ndim == 2:
             f, inputs = array.shape
             channels = channels or inputs

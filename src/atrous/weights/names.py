@@ -59,7 +59,7 @@ def from_caffe(weights):
         if known is None:
             if layer.endswith(("_res05", "_res075")):
                 continue
-            layer = re.sub(r"^fc8_(voc12|pascal)", "fc8_voc12", layer)
+            layer = re.sub(r"^fc8_\w+?(_[1-4])?$", r"fc8_voc12\1", layer)
             end = {"0": "weight", "1": "bias"}.get(blob, blob)
             found[f"{layer}.{end}"] = array.reshape(-1) if end == "bias" else array
             continue
