@@ -29,7 +29,7 @@ def module_name(path):
 
 
 FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-CUDA = {name for name in FILES if name.endswith(".cuda")}
+CUDA = {name for name in FILES if name.endswith(".cuda")} | {"compose.device"}
 # Importing `__main__` would run the command line.
 MODULES = [name for name in FILES if name != "__main__"]
 
@@ -241,7 +241,7 @@ LEVELS = [
         "layers.softmax",
         "layers.upsample",
     },
-    {"layers.loss"},
+    {"layers.loss", "layers.cuda"},
     # the lattice
     {"lattice.geometry", "lattice.exact", "lattice.simplex", "lattice.rows", "metrics"},
     {"lattice.reference", "lattice.build"},
@@ -260,7 +260,7 @@ LEVELS = [
     {"compose.part", "compose.match", "aspp.reference"},
     {"compose.leaves"},
     {"compose.joins"},
-    {"compose.styles"},
+    {"compose.styles", "compose.device"},
     {"aspp.description", "nets.summary", "nets.vgg", "nets.resnet", "nets.xception"},
     {"aspp.block", "nets.classifiers", "nets.deeplab_v1", "nets.deeplab_v3"},
     {"nets.deeplab_v2", "nets.deeplab_v3plus", "nets.drawing"},
@@ -315,7 +315,7 @@ ONLY = {
 LOOPS = {
     "_lanes",
     "_barrier",
-    *("conv.taps", "conv.direct", "conv.cuda", "layers.epilogue"),
+    *("conv.taps", "conv.direct", "conv.cuda", "layers.epilogue", "layers.cuda", "compose.device"),
     *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.direct", "lattice.diagonal", "lattice.cuda"),
     *("crf.softmax", "crf.fused", "crf.cuda"),
 }

@@ -24,11 +24,12 @@ def why_not():
     return "no NVIDIA GPU with a driver was found" + (f" ({first[0].rstrip(':.')})." if error and first else ".")
 
 
-def require(owner):
-    """Raise BackendUnavailable unless CUDA kernels can run."""
+def require(owner, option="method"):
+    """Raise BackendUnavailable unless CUDA kernels can run; `option` is what asked for them."""
     reason = why_not()
     if reason:
+        instead = 'Use method="auto"' if option == "method" else f"Leave {option} out"
         raise BackendUnavailable(
-            f'{owner}: method="cuda" needs a CUDA device: {reason} Use method="auto", or set '
+            f'{owner}: {option}="cuda" needs a CUDA device: {reason} {instead}, or set '
             "NUMBA_ENABLE_CUDASIM=1 before Python starts to try kernels in the simulator."
         )

@@ -531,6 +531,13 @@ def test_wrong_arrays(rng):
         network.backward(y, None)
 
 
+@pytest.mark.skipif("cuda" in atrous.CONV_METHODS, reason="there is a device")
+def test_a_missing_device_is_said(rng):
+    network = build("tiny_deeplabv1_largefov", 3)
+    with pytest.raises(atrous.BackendUnavailable, match=r'infer: device="cuda" needs a CUDA device: .*Leave device out'):
+        network.infer(*network.init(rng), image(network.name, rng, dtype=np.float32), device="cuda")
+
+
 def test_what_a_network_tells_of_itself():
     network = build("deeplabv3_resnet50", 19, output_stride=8)
     assert repr(network) == "<deeplabv3_resnet50: 39,048,019 parameters; classes=19, output_stride=8>"

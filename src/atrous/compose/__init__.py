@@ -4,6 +4,8 @@
 2. `leaves`   convolution, batch norm, ReLU, pools, dropout
 3. `joins`    chain, residual, parallel; image pooling, the decoder's bridge, several scales
 4. `styles`   how families of networks name their arrays
+5. `match`    arrays as given against arrays as wanted
+6. `device`   a description run on a GPU
 
 Nothing is recorded while a network runs: a part's `backward` is written beside its `forward`, and a join calls those of
 its parts in reverse.

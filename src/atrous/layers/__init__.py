@@ -13,6 +13,7 @@ Read in this order:
 9. `softmax`      scores to probabilities
 10. `loss`        cross-entropy, and its meeting with labels of another size
 11. `epilogue`    batch norm, shortcut and ReLU in one pass, for inference
+12. `cuda`        the same on a GPU, one thread a number
 
 A forward pass returns (y, cache), the backward pass takes (dy, cache). Caches refer to arrays that the caller has in
 hand anyway, the inputs or the output, and hold no bulk of their own; what is missing is computed again.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from atrous import _check
+from atrous import _check, _cuda
 from atrous._types import FloatArray
 from atrous.compose.joins import Scales
 from atrous.compose.match import mismatch
@@ -231,13 +231,27 @@ class Network(NamedTuple):
             raise ShapeError(f"backward: dy must have the shape of the scores, {cache.shape}, got {dy.shape}.")
         return self.body.backward(dy, cache.held, taps=None if taps is None else dict(taps))
 
-    def infer(self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray) -> FloatArray:
+    def infer(
+        self,
+        params: Mapping[str, FloatArray],
+        state: Mapping[str, FloatArray],
+        x: FloatArray,
+        *,
+        device: str | None = None,
+    ) -> FloatArray:
         """Return the scores at the size of the images as `forward` does, in less time and memory.
 
-        Batch norm, bias, shortcut and ReLU are one pass over each convolution's result; nothing is kept.
+        Batch norm, bias, shortcut and ReLU are one pass over each convolution's result; nothing is kept. With
+        ``device="cuda"`` all of it runs on a GPU by plain kernels, and agrees to rounding; arrays are copied each time.
         """
         x = self._checked("infer", params, state, x)
-        return self.body.infer(params, state, x)
+        if device is None:
+            return self.body.infer(params, state, x)
+        _check.one_of("infer", "device", device, ("cuda",))
+        _cuda.require("infer", "device")
+        from atrous.compose import device as gpu
+
+        return gpu.infer(self.body, gpu.upload(params), gpu.upload(state), x).copy_to_host()
 
     def endpoints(
         self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray

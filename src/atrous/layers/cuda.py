@@ -1,0 +1,260 @@
+"""The layers on a GPU, for inference: what follows a convolution, pools, resizing, softmax, and what joins branches.
+
+Kernels are written plainly, one thread for each number of the result (softmax: for each sample, `_place`: for each
+number placed), all of them through global memory; they are the definition that faster kernels will be held against.
+Windows and taps are those of `pool` and `resize`. Nothing is added by atomics: repeated runs give equal bits.
+
+Role: CUDA. Device arrays (N, C, H, W) in, new ones out; nothing is checked. NaN goes where the CPU's layers let it go.
+"""
+
+import math
+
+import numpy as np
+from numba import cuda
+
+from atrous.conv.cuda import grid
+from atrous.conv.taps import is_inside, tap_position
+from atrous.layers.pool import _windows
+from atrous.layers.resize import _positions
+
+
+@cuda.jit(device=True)
+def _index(i, shape):
+    """Return where element i of an array stands: (n, c, y, x)."""
+    _, channels, height, width = shape
+    plane = i // (height * width)
+    return plane // channels, plane % channels, i // width % height, i % width
+
+
+@cuda.jit(device=True)
+def _larger(a, b):
+    """Return the larger of two numbers, NaN if one is NaN."""
+    return a if a > b or a != a else b  # noqa: PLR0124
+
+
+@cuda.jit
+def _fold(gamma, beta, mean, var, eps, bias, scale, shift):
+    """In float64 up to the result, as `fold_batch_norm`; then the bias of the convolution before."""
+    c = cuda.grid(1)
+    if c >= scale.size:
+        return
+    a = np.float64(gamma[c]) / math.sqrt(np.float64(var[c]) + eps)
+    scale[c] = a
+    shift[c] = np.float64(beta[c]) - np.float64(mean[c]) * a
+    shift[c] += scale[c] * bias[c]
+
+
+@cuda.jit
+def _epilogue(x, scale, shift, add, has_add, lowest, y):
+    i = cuda.grid(1)
+    if i >= y.size:
+        return
+    at = _index(i, y.shape)
+    v = x[at] * scale[at[1]] + shift[at[1]]
+    if has_add:
+        v += add[at]
+    y[at] = lowest if v < lowest else v
+
+
+@cuda.jit
+def _max_pool(x, rows, columns, y):
+    i = cuda.grid(1)
+    if i >= y.size:
+        return
+    n, c, oy, ox = _index(i, y.shape)
+    top = y.dtype.type(-math.inf)
+    for ky in range(rows.kernel):
+        iy = tap_position(oy, ky, rows.stride, rows.rate, rows.padding)
+        for kx in range(columns.kernel):
+            ix = tap_position(ox, kx, columns.stride, columns.rate, columns.padding)
+            if is_inside(iy, rows.size) and is_inside(ix, columns.size):
+                top = _larger(top, x[n, c, iy, ix])
+    y[n, c, oy, ox] = top
+
+
+@cuda.jit
+def _average_pool(x, rows, columns, y):
+    """Divide by the taps within the padded input."""
+    i = cuda.grid(1)
+    if i >= y.size:
+        return
+    n, c, oy, ox = _index(i, y.shape)
+    total, count = y.dtype.type(0), y.dtype.type(0)
+    for ky in range(rows.kernel):
+        iy = tap_position(oy, ky, rows.stride, rows.rate, rows.padding)
+        for kx in range(columns.kernel):
+            ix = tap_position(ox, kx, columns.stride, columns.rate, columns.padding)
+            if is_inside(iy, rows.size) and is_inside(ix, columns.size):
+                total += x[n, c, iy, ix]
+            if iy < rows.size + rows.padding and ix < columns.size + columns.padding:
+                count += y.dtype.type(1)
+    y[n, c, oy, ox] = total / count
+
+
+@cuda.jit
+def _global_average(x, y):
+    """Sum in float64, as the CPU does."""
+    i = cuda.grid(1)
+    if i >= y.size:
+        return
+    n, c, _, _ = _index(i, y.shape)
+    total = np.float64(0)
+    for iy in range(x.shape[2]):
+        for ix in range(x.shape[3]):
+            total += np.float64(x[n, c, iy, ix])
+    y[n, c, 0, 0] = total / np.float64(x.shape[2] * x.shape[3])
+
+
+@cuda.jit
+def _resize(x, rows, row_weights, columns, column_weights, y):
+    """Read the two rows, then the two columns beside a position; a sample of weight 0 is not read."""
+    i = cuda.grid(1)
+    if i >= y.size:
+        return
+    n, c, oy, ox = _index(i, y.shape)
+    total = y.dtype.type(0)
+    for kx in range(2):
+        if column_weights[ox, kx] > 0:
+            value = y.dtype.type(0)
+            for ky in range(2):
+                if row_weights[oy, ky] > 0:
+                    value += x[n, c, rows[oy] + ky, columns[ox] + kx] * row_weights[oy, ky]
+            total += value * column_weights[ox, kx]
+    y[n, c, oy, ox] = total
+
+
+@cuda.jit
+def _softmax(x, y):
+    """One thread for each sample, over its channels."""
+    i = cuda.grid(1)
+    height, width = x.shape[2], x.shape[3]
+    if i >= x.shape[0] * height * width:
+        return
+    n, iy, ix = i // (height * width), i // width % height, i % width
+    top = x[n, 0, iy, ix]
+    for c in range(1, x.shape[1]):
+        top = _larger(top, x[n, c, iy, ix])
+    total = y.dtype.type(0)
+    for c in range(x.shape[1]):
+        y[n, c, iy, ix] = math.exp(x[n, c, iy, ix] - top)
+        total += y[n, c, iy, ix]
+    for c in range(x.shape[1]):
+        y[n, c, iy, ix] /= total
+
+
+@cuda.jit
+def _maximum(a, b, y):
+    i = cuda.grid(1)
+    if i < y.size:
+        at = _index(i, y.shape)
+        y[at] = _larger(a[at], b[at])
+
+
+@cuda.jit
+def _place(x, first, y):
+    """Copy x into the channels of y from `first` on."""
+    i = cuda.grid(1)
+    if i < x.size:
+        n, c, iy, ix = _index(i, x.shape)
+        y[n, first + c, iy, ix] = x[n, c, iy, ix]
+
+
+@cuda.jit
+def _take(x, stride, y):
+    i = cuda.grid(1)
+    if i < y.size:
+        n, c, oy, ox = _index(i, y.shape)
+        y[n, c, oy, ox] = x[n, c, stride * oy, stride * ox]
+
+
+def _made(kernel, shape, like, *arguments):
+    """Return a new device array, the kernel's last argument, with one thread for each of its elements."""
+    y = cuda.device_array(shape, like.dtype)
+    kernel[grid(y.size)](*arguments, y)
+    return y
+
+
+def _numbers(count, value, like):
+    return cuda.to_device(np.full(count, value, like.dtype))
+
+
+def fold_batch_norm(gamma, beta, mean, var, eps, bias=None):
+    """Return (scale, shift) of batch norm behind a convolution with this bias."""
+    bias = _numbers(gamma.size, 0, gamma) if bias is None else bias
+    scale, shift = (cuda.device_array(gamma.shape, gamma.dtype) for _ in range(2))
+    _fold[grid(gamma.size)](gamma, beta, mean, var, eps, bias, scale, shift)
+    return scale, shift
+
+
+def epilogue(x, scale=None, shift=None, *, add=None, relu=False):
+    """Return scale·x + shift + add, held above 0 where `relu`; without scale 1, without shift 0."""
+    scale = _numbers(x.shape[1], 1, x) if scale is None else scale
+    shift = _numbers(x.shape[1], 0, x) if shift is None else shift
+    lowest = x.dtype.type(0 if relu else -np.inf)
+    return _made(_epilogue, x.shape, x, x, scale, shift, x if add is None else add, add is not None, lowest)
+
+
+def _pool(kernel, x, *options):
+    windows = _windows("pool", x, *options)
+    return _made(kernel, (*x.shape[:2], *(w.out for w in windows)), x, x, *windows)
+
+
+def max_pool(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
+    """Return the largest sample of each window."""
+    return _pool(_max_pool, x, kernel, stride, rate, padding, size_rule)
+
+
+def average_pool(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
+    """Return the mean of each window, zeros of the padding counted."""
+    return _pool(_average_pool, x, kernel, stride, rate, padding, size_rule)
+
+
+def global_average(x):
+    """Return the mean of each channel, (N, C, 1, 1)."""
+    return _made(_global_average, (*x.shape[:2], 1, 1), x, x)
+
+
+def _taps(samples, outputs, align_corners, dtype):
+    """Return for each output the first sample that it reads, and the weights of that one and of the next."""
+    i, remainder, divisor = _positions(samples, outputs, align_corners)
+    t = remainder / divisor
+    return cuda.to_device(i), cuda.to_device(np.stack([1 - t, t], 1).astype(dtype))
+
+
+def resize_bilinear(x, size, *, align_corners=True):
+    """Return x at another size, linear between neighbours."""
+    axes = (_taps(n, o, align_corners, x.dtype) for n, o in zip(x.shape[2:], size, strict=True))
+    return _made(_resize, (*x.shape[:2], *size), x, x, *(array for axis in axes for array in axis))
+
+
+def softmax(x):
+    """Return exp(x) / Σ exp(x), the sum over the channels."""
+    y = cuda.device_array(x.shape, x.dtype)
+    _softmax[grid(x.size // x.shape[1])](x, y)
+    return y
+
+
+def add(a, b):
+    """Return a + b."""
+    return epilogue(a, add=b)
+
+
+def maximum(a, b):
+    """Return the larger of each two numbers, NaN where one is NaN."""
+    return _made(_maximum, a.shape, a, a, b)
+
+
+def concatenate(arrays):
+    """Return arrays one after the other along the channels."""
+    n, _, *size = arrays[0].shape
+    y = cuda.device_array((n, sum(a.shape[1] for a in arrays), *size), arrays[0].dtype)
+    first = 0
+    for a in arrays:
+        _place[grid(a.size)](a, first, y)
+        first += a.shape[1]
+    return y
+
+
+def take(x, size, stride=1):
+    """Return the first rows and columns of x, every stride-th of them; with stride 0 the first one again and again."""
+    return _made(_take, (*x.shape[:2], *size), x, x, stride)

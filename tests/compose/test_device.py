@@ -1,0 +1,112 @@
+"""Descriptions run by the plain CUDA kernels, in the simulator or on a GPU, against the CPU."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from numba import config
+from oracles.drawn import drawn
+from tolerances import assert_close, relative_error
+
+import atrous
+from atrous import _cuda
+from atrous.compose.joins import Bridge, Chain, ImagePool, Parallel, Residual, Scales, chain
+from atrous.compose.leaves import Dropout, Pool, ReLU, Subsample, Tap
+from atrous.compose.part import Part
+from atrous.compose.styles import TORCH
+
+pytestmark = pytest.mark.skipif(_cuda.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")
+
+
+@pytest.fixture(autouse=True)
+def few_threads(monkeypatch):
+    """The simulator starts a Python thread for each of a block's threads, busy or not."""
+    from atrous.conv import cuda
+
+    if config.ENABLE_CUDASIM:
+        monkeypatch.setattr(cuda, "THREADS", 16)
+
+
+def assert_infers(part, x, names=()):
+    """Assert that a part gives the same on the device, in all its taps too."""
+    from atrous.compose import device
+
+    arrays = {name: drawn(name, v.shape) for name, v in part.variables().items()}
+    taps, expected = dict.fromkeys(names), dict.fromkeys(names)
+    expected["y"] = part.infer(arrays, arrays, x, taps=expected)
+    there = device.upload(arrays)
+    taps["y"] = device.infer(part, there, there, x, taps)
+    assert taps.keys() == expected.keys()
+    for name, a in expected.items():
+        assert np.std(a) > 1e-3
+        assert relative_error(taps[name].copy_to_host(), a) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("torchvision_deeplabv3_resnet50", {"width": 2, "units": (1, 1, 1, 1)}),
+        ("deeplabv3plus_xception65", {"middle": 1, "divisor": 64, "low_width": 4}),
+    ],
+)
+def test_cuda_networks_are_those_of_the_cpu(rng, name, options):
+    network = atrous.build(f"tiny_{name}", 3, aspp_width=8, **options)
+    assert_infers(network.body, rng.normal(size=(1, 3, 17, 19)), network.endpoint_names[:-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("deeplabv1_largefov", "deeplabv1_msc", "deeplabv2_vgg16_aspp_s", "deeplabv2_resnet101_aspp"),
+        *("deeplabv3_resnet50", "vainf_deeplabv3plus_resnet50"),
+    ],
+)
+def test_cuda_tiny_networks_are_those_of_the_cpu(rng, name):
+    network = atrous.build(f"tiny_{name}", 3)
+    x = rng.normal(size=(1, 3, *((18, 26) if name == "deeplabv1_msc" else (17, 25))))
+    assert_infers(network.body, x, network.endpoint_names[:-1])
+
+
+def conv(name, c, f, *args, **options):
+    return TORCH.conv(name, c, f, *args, bias=True, **options)
+
+
+TRUNK = chain(Tap("image"), conv("a", 2, 3, stride=2), ReLU(), Tap("half"), Pool(), conv("b", 3, 3))
+SIDES = (("image", conv("c", 2, 3, stride=4, padding=((1, 3), (1, 0)))), ("half", conv("d", 3, 3, stride=2)))
+PARTS = {
+    "leaves": chain(TORCH.norm("n", 2), ReLU(), Pool("average", 3, 1), Dropout(), Subsample(2)),
+    "norm with bias": chain(conv("a", 2, 3), TORCH.norm("n", 3)),
+    "bare": Chain((TORCH.conv("a", 2, 2, groups=2),)),
+    "residual": Residual(chain(conv("a", 2, 2, stride=2), TORCH.norm("n", 2)), Subsample(2)),
+    "residual with a tap": Residual(chain(conv("a", 2, 2), Tap("half"))),
+    "residual behind ReLU": Residual(chain(conv("a", 2, 2), ReLU()), relu=False),
+    "sum": Parallel((conv("a", 2, 3), chain(conv("b", 2, 3, rate=2), ReLU())), "sum"),
+    "max": Parallel((conv("a", 2, 3), conv("b", 2, 3, rate=2), conv("c", 2, 3, 1)), "max"),
+    "image pooling": Parallel((conv("a", 2, 1), ImagePool(chain(conv("b", 2, 2, 1), ReLU())))),
+    "bridge by sum": Bridge(TRUNK, SIDES, "sum"),
+    "bridge": Bridge(TRUNK, SIDES[1:], trunk_first=False, align_corners=False),
+    "scales": Scales(chain(conv("a", 2, 2, stride=2), Tap("half")), (Fraction(1), Fraction(1, 2))),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_cuda_parts_are_those_of_the_cpu(rng, name):
+    names = [*(["half"] if "half" in str(PARTS[name]) else []), *(["low_logits_050"] if name == "scales" else [])]
+    assert_infers(PARTS[name], rng.normal(size=(2, 2, 7, 9)), names)
+
+
+def test_cuda_parts_without_kernels_are_refused(rng):
+    from atrous.compose import device
+
+    with pytest.raises(NotImplementedError, match="for Part"):
+        device.infer(Part(), {}, {}, rng.normal(size=(1, 2, 3, 3)))
+
+
+def test_cuda_is_a_device_of_network_infer(rng):
+    network = atrous.build("tiny_deeplabv1_largefov", 3)
+    params, state = network.init(rng, np.float64)
+    x = rng.normal(size=(1, 3, 9, 11))
+    assert_close(network.infer(params, state, x, device="cuda"), network.infer(params, state, x), "reordered")
+    with pytest.raises(atrous.ParameterError, match="device must be one of 'cuda'; got 'tpu'"):
+        network.infer(params, state, x, device="tpu")
