@@ -264,7 +264,7 @@ def test_wrong_usage(photo, weights, tmp_path, capsys):
         ("--model", "deeplabv9", "name must be one of"),
         ("--classes", 0, "classes must be at least 1"),
         ("--output-stride", 5, "output_stride"),
-        ("--palette", "cityscapes", "for 21 classes"),
+        ("--palette", "cityscapes", "does not fit 21 classes"),
         ("--json", tmp_path / "out.png", "ends in .json"),
     ]:
         assert message in said(capsys, *words, option, value, expect=2)

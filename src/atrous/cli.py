@@ -430,16 +430,16 @@ def _weights_show(arguments):
         f"{found['file']}: {found['format']}, {found['file_bytes'] / 1e6:,.2f} MB; read: {len(tensors)} arrays, "
         f"{found['numbers']:,} numbers, {dtypes}, {found['bytes'] / 1e6:,.2f} MB"
     )
-    rows = [{**t, "shape": "×".join(map(str, t["shape"])) or "one number"} for t in tensors]
-    lines = _table(rows)
-    if len(rows) > SHOWN and not arguments.all:
-        lines[SHOWN - 4 : -5] = [f"… {len(rows) - SHOWN} more, shown by --all"]
-    say("\n".join(("", *lines, "")))
     for network in found["networks"]:
         _fits(say, network, found)
     if near := found["nearest"]:
         say(f"fits none of the networks; the nearest is {near['name']} with {near['classes']} classes:")
         say(f"  {near['differences']}")
+    rows = [{**t, "shape": "×".join(map(str, t["shape"])) or "one number"} for t in tensors]
+    lines = _table(rows)
+    if len(rows) > SHOWN and not arguments.all:
+        lines[SHOWN - 4 : -5] = [f"… {len(rows) - SHOWN} more, shown by --all"]
+    say("\n".join(("", *lines)))
     _write_json(arguments, found)
 
 
@@ -568,7 +568,7 @@ def _bench_aspp(arguments):
 
 
 def _size(text):
-    size = _integers("--size", text)
+    size = _integers("--size", text.replace("×", ",").replace("x", ","))
     if len(size) > 2:
         raise UsageError(f"--size takes N or HEIGHT,WIDTH, got {text!r}.")
     return size * (3 - len(size))

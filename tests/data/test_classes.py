@@ -39,7 +39,9 @@ def test_a_dataset_may_be_named():
     assert classes_of(3, "cityscapes").names == ("road", "sidewalk", "building")
     assert classes_of(20, "voc").names == VOC_CLASSES[:20]
     for count, dataset in ((21, "cityscapes"), (8, "person-part"), (3, "ade20k")):
-        with pytest.raises(ParameterError, match=rf"for {count} classes .* cityscapes \(19 classes\).*{dataset}"):
+        with pytest.raises(
+            ParameterError, match=rf"{dataset}. does not fit {count} classes: .* cityscapes \(19 classes\)"
+        ):
             classes_of(count, dataset)
 
 

@@ -398,8 +398,22 @@ def test_networks_begin_with_a_resnet(rng):
         if key.startswith("backbone."):
             np.testing.assert_array_equal(begun[key], {**params, **state}[key])
     assert any(key.startswith("classifier.") for key in begun)
-    with pytest.raises(ParameterError, match="shares no array with tiny_torchvision"):
+    with pytest.raises(ParameterError, match=r"only 0 of the \d+ arrays of the trunk of tiny_torchvision"):
         atrous.from_classifier(network, {"features.0.weight": np.ones((4, 3, 3, 3))}, rng)
+    with pytest.raises(ParameterError, match=r"weights must be a dictionary.*load_weights\(file\)"):
+        atrous.from_classifier(network, "resnet50.pth", rng)
+    # The units of v2 bear other names and keep their strides elsewhere; the arrays are the same.
+    second = build("tiny_deeplabv2_resnet101_aspp", 3)
+    begun = {k: v for given in atrous.from_classifier(second, bare, rng) for k, v in given.items()}
+    for ours, theirs in (
+        ("base.layer1.conv1.conv.weight", "conv1.weight"),
+        ("base.layer1.conv1.bn.running_var", "bn1.running_var"),
+        ("base.layer3.block1.shortcut.conv.weight", "layer2.0.downsample.0.weight"),
+        ("base.layer3.block2.increase.bn.bias", "layer2.1.bn3.bias"),
+        ("base.layer5.block3.conv3x3.conv.weight", "layer4.2.conv2.weight"),
+    ):
+        np.testing.assert_array_equal(begun[ours], bare[theirs])
+    assert not np.array_equal(begun["base.aspp.c0.weight"], 0 * begun["base.aspp.c0.weight"])
 
 
 # Weights
@@ -411,7 +425,8 @@ def test_weights_come_under_the_names_of_others(rng, tmp_path):
     given = {**params, **state, "base.layer1.conv1.bn.num_batches_tracked": np.array(3)}
     same = [given, {k.removeprefix("base."): v for k, v in given.items()}]
     atrous.save_weights(given, tmp_path / "weights.npz")
-    for weights in (*same, tmp_path / "weights.npz"):
+    wrapped = {f"model.{name}": a for name, a in given.items()}
+    for weights in (*same, tmp_path / "weights.npz", wrapped, (params, state)):
         found = network.load(weights)
         assert list(found[0]) == list(params)
         for got, expected in zip(found, (params, state), strict=True):
@@ -472,6 +487,26 @@ def test_vgg_of_torchvision():
         np.testing.assert_array_equal(value, params[key])
 
 
+def test_side_heads_of_torchvision_may_stay_behind():
+    whole = build("tiny_torchvision_deeplabv3_resnet50", 3)
+    params, state = arrays(whole, np.float32)
+    plain = build("tiny_torchvision_deeplabv3_resnet50", 3, auxiliary=False)
+    found, _ = plain.load((params, state))
+    assert set(found) == {name for name in params if not name.startswith("aux_classifier.")}
+    params["aux_classifier.4.bias"] = np.zeros(21, np.float32)
+    assert set(plain.load((params, state))[0]) == set(found)
+
+
+def test_broken_weights_are_refused():
+    network = build("tiny_deeplabv1_largefov", 3)
+    params, _ = arrays(network, np.float32)
+    params["fc7.bias"][3] = np.nan
+    with pytest.raises(WeightsError, match=r"1 arrays hold NaN or infinite numbers: fc7\.bias"):
+        network.load(params)
+    with pytest.raises(ParameterError, match="weights must be a path, a dictionary of arrays or a pair"):
+        network.load(None)
+
+
 def test_one_error_lists_all_that_differs():
     network = build("tiny_deeplabv1_largefov", 3)
     params, _ = arrays(network, np.float32)
@@ -492,7 +527,7 @@ def test_one_error_lists_all_that_differs():
 def test_wrong_names_and_options():
     with pytest.raises(ParameterError, match=r"name must be one of deeplabv1_4x4, .*got 'deeplabv4'"):
         build("deeplabv4")
-    with pytest.raises(ParameterError, match="deeplabv1_4x4 has no option 'rates'; it takes fc6, width"):
+    with pytest.raises(ParameterError, match="deeplabv1_4x4 has no option 'rates'; it takes classes, fc6, width"):
         build("deeplabv1_4x4", rates=(1, 2))
     with pytest.raises(ParameterError, match="classes must be at least 1, got 0"):
         build("deeplabv1_4x4", 0)
@@ -504,6 +539,17 @@ def test_wrong_names_and_options():
         build("deeplabv3_resnet50", convention="keras")
     with pytest.raises(ParameterError, match="stem must be '7x7' or '3x3'"):
         build("deeplabv3_resnet50", stem="5x5")
+    with pytest.raises(ParameterError, match=r"Did you mean deeplabv3plus_resnet101"):
+        build("DeepLabV3+_ResNet101")
+    with pytest.raises(ParameterError, match="has no option 'num_classes'; it takes classes, "):
+        build("deeplabv3_resnet50", num_classes=3)
+    with pytest.raises(ParameterError, match="rates must be different"):
+        build("deeplabv3_resnet50", rates=(6, 6))
+    with pytest.raises(ParameterError, match=r"fc6 must be \(kernel, rate\), got 12"):
+        build("deeplabv1_largefov", fc6=12)
+    assert build("deeplabv3_resnet50", rates=6).body == build("deeplabv3_resnet50", rates=(6,)).body
+    with pytest.raises(ParameterError, match="has no option 'depth'"):
+        build("deeplabv3_resnet50", depth=101)
 
 
 def test_wrong_arrays(rng):
@@ -514,8 +560,14 @@ def test_wrong_arrays(rng):
         network.infer(params, state, np.moveaxis(x, 1, -1))
     with pytest.raises(ShapeError, match=r"x must be \(N, 3, H, W\)"):
         network.infer(params, state, x[:, :1])
-    with pytest.raises(DTypeError, match="must have the dtype of the other arrays, float64"):
+    with pytest.raises(
+        DTypeError, match=r"x must have the dtype of the network's arrays, float32.*x\.astype\(np\.float32"
+    ):
         network.infer(params, state, x.astype(np.float64))
+    with pytest.raises(DTypeError, match="init: dtype must be float32 or float64"):
+        network.init(rng, np.float16)
+    with pytest.raises(ParameterError, match="has no tap 'lowlogits'; it has image, pool1"):
+        network.forward(params, state, x, taps={"lowlogits": None})
     with pytest.raises(DTypeError, match="x must be float32 or float64, got uint8"):
         network.infer(params, state, x.astype(np.uint8))
     with pytest.raises(ShapeError, match=r"forward: params do not fit tiny_deeplabv1_largefov: 1 missing: fc7\.bias"):
@@ -529,12 +581,29 @@ def test_wrong_arrays(rng):
         network.backward(y[..., :2], cache)
     with pytest.raises(ParameterError, match="cache must come from forward"):
         network.backward(y, None)
+    with pytest.raises(ParameterError, match="cache comes from the forward pass of another network"):
+        build("tiny_deeplabv1_4x4", 3).backward(y, cache)
+    with pytest.raises(ParameterError, match="has no tap 'nosuch'"):
+        network.backward(y, cache, taps={"nosuch": y})
+    with pytest.raises(
+        ShapeError, match=r"gradient of tap 'low_logits' must have the shape.*none: name it in the taps"
+    ):
+        network.backward(y, cache, taps={"low_logits": y})
+    taps = {"low_logits": None}
+    y, cache, _ = network.forward(params, state, x, taps=taps)
+    with pytest.raises(ShapeError, match=r"gradient of tap 'low_logits'.*\(1, 3, 5, 6\), got \(1, 3, 33, 41\)"):
+        network.backward(y, cache, taps={"low_logits": y})
+    single = build("tiny_deeplabv3_resnet50", 3)
+    with pytest.raises(ShapeError, match=r"in training classifier\.0\.convs\.4\.2 needs more than one value a channel"):
+        single.forward(*single.init(rng), image(single.name, rng, dtype=np.float32), train=True, rng=rng)
 
 
 @pytest.mark.skipif("cuda" in atrous.CONV_METHODS, reason="there is a device")
 def test_a_missing_device_is_said(rng):
     network = build("tiny_deeplabv1_largefov", 3)
-    with pytest.raises(atrous.BackendUnavailable, match=r'infer: device="cuda" needs a CUDA device: .*Leave device out'):
+    with pytest.raises(
+        atrous.BackendUnavailable, match=r'infer: device="cuda" needs a CUDA device: .*Leave device out'
+    ):
         network.infer(*network.init(rng), image(network.name, rng, dtype=np.float32), device="cuda")
 
 

@@ -13,6 +13,7 @@ from atrous.compose.part import Part, Row, Trace, Variable
 from atrous.conv.geometry import conv_geometry
 from atrous.conv.interlace import phase_geometry
 from atrous.conv.operators import conv_backward, conv_forward
+from atrous.errors import ShapeError
 from atrous.layers.activation import relu_backward, relu_forward
 from atrous.layers.dropout import dropout_backward, dropout_forward
 from atrous.layers.norm import batch_norm_backward, batch_norm_forward
@@ -115,6 +116,11 @@ class BatchNorm(Part):
     def forward(self, params, state, x, *, train=False, rng=None, taps=None):
         """Normalise by the batch in training, by the running statistics otherwise."""
         mode = ("frozen" if self.frozen else "train") if train else "eval"
+        if mode == "train" and x.size == self.c:
+            raise ShapeError(
+                f"forward: in training {self.gamma.rpartition('.')[0]} needs more than one value a channel, got one: "
+                "the mean of a single image. Give a batch of at least 2, or train=False."
+            )
         y, cache, (mean, var) = batch_norm_forward(
             x, *self.arrays(params, state), mode=mode, momentum=self.momentum, eps=self.eps
         )

@@ -90,7 +90,8 @@ def classes_of(count: int, dataset: str | None = None) -> Classes:
     elif dataset not in CLASS_NAMES or len(CLASS_NAMES[dataset]) < count:
         listed = ", ".join(f"{name} ({len(names)} classes)" for name, names in CLASS_NAMES.items())
         raise ParameterError(
-            f"classes_of: for {count} classes the palette must be one of {listed} that has as many, got {dataset!r}."
+            f"palette {dataset!r} does not fit {count} classes: there are {listed}. Leave the palette out to have one "
+            "chosen."
         )
     names = CLASS_NAMES.get(dataset, tuple(map(str, range(count))))[:count]
     cityscapes = np.array(list(CITYSCAPES_COLOURS.values()), np.uint8)

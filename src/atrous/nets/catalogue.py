@@ -5,9 +5,12 @@ Role: public edge.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from atrous import _check
 from atrous.errors import ParameterError
@@ -92,6 +95,19 @@ def networks() -> list[str]:
     return [*CATALOGUE, *(f"tiny_{name}" for name in CATALOGUE)]
 
 
+def _checked_option(name, value):
+    """Return an option whose value is a sequence of numbers as a tuple of ints."""
+    if value is None or name not in {"rates", "fc6", "multi_grid", "units"}:
+        return value
+    numbers = value if np.ndim(value) else (value,)
+    found = tuple(_check.integer("build", f"{name}[{i}]", n, least=1) for i, n in enumerate(numbers))
+    if name == "fc6" and len(found) != 2:
+        raise ParameterError(f"build: fc6 must be (kernel, rate), got {value!r}.")
+    if name == "rates" and len(set(found)) < len(found):
+        raise ParameterError(f"build: rates must be different, got {value!r}.")
+    return found if np.ndim(value) or name == "rates" else found[0]
+
+
 def build(name: str, classes: int | None = None, **options: Any) -> Network:
     """Return a network by name.
 
@@ -131,13 +147,16 @@ def build(name: str, classes: int | None = None, **options: Any) -> Network:
     small = str(name).startswith("tiny_")
     entry = CATALOGUE.get(str(name).removeprefix("tiny_"))
     if entry is None:
+        near = difflib.get_close_matches(str(name).lower().replace("v3+", "v3plus"), networks(), 3, 0.7)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
         listed = ", ".join(CATALOGUE)
-        raise ParameterError(f"build: name must be one of {listed}, or tiny_ and one of them; got {name!r}.")
-    known = list(inspect.signature(entry.builder).parameters)[1:]
+        raise ParameterError(f"build: name must be one of {listed}, or tiny_ and one of them; got {name!r}.{meant}")
+    known = [option for option in inspect.signature(entry.builder).parameters if option != "depth"]
     if unknown := [option for option in options if option not in known]:
         raise ParameterError(
             f"build: {name} has no option {', '.join(map(repr, unknown))}; it takes {', '.join(known)}."
         )
+    options = {key: _checked_option(key, value) for key, value in options.items()}
     if classes is None:
         classes = 1000 if "dense" in name else 21
     classes = _check.integer("build", "classes", classes, least=1)

@@ -187,7 +187,8 @@ def from_classifier(
         One on VGG-16 or on a ResNet in torchvision's convention or names.
     weights : dict of ndarray
         A classifier's weights in the order of its layers, such as `load_weights` of torchvision's vgg16 or resnet101,
-        under torchvision's or Caffe's names; fully connected layers may be matrices.
+        under torchvision's or Caffe's names; fully connected layers may be matrices. torchvision's ResNets keep their
+        strides elsewhere than v2's and v3's: there they are a beginning, not the same function.
     rng : Generator
         Draws what begins anew (classifiers, ASPP, decoders) and which filters of VGG's fc6 and fc7 are kept.
     dtype : float32 or float64
@@ -201,19 +202,26 @@ def from_classifier(
     Raises
     ------
     ParameterError
-        The classifier shares no array with the network.
+        The classifier has less than half of the arrays of the network's trunk.
     ShapeError
         Layers that `convolutionalize` refuses.
     """
     variables = network.variables()
+    if not isinstance(weights, Mapping):
+        raise ParameterError(
+            f"from_classifier: weights must be a dictionary of arrays, got {type(weights).__name__}. For a file use "
+            "load_weights(file)."
+        )
     found = renamed(convolutionalize(weights), variables)
     params, state = network.init(rng, dtype)
     given = {**found, **_decimated(variables, found, rng)}
     taken = {name for name, v in variables.items() if np.shape(given.get(name)) == v.shape and "fc8" not in name}
-    if not taken:
+    trunk = [name for name in variables if name.startswith(("backbone.", "base.layer", "conv"))]
+    if 2 * len(taken.intersection(trunk)) < len(trunk):
         raise ParameterError(
-            f"from_classifier: the classifier shares no array with {network.name}; it has "
-            f"{', '.join(list(weights)[:4])} and so on."
+            f"from_classifier: only {len(taken.intersection(trunk))} of the {len(trunk)} arrays of the trunk of "
+            f"{network.name} are in the classifier, which has {', '.join(list(weights)[:4]) or 'nothing'} and so on. "
+            "VGG-16 fits networks on VGG-16, a ResNet those on a ResNet of its depth; Xception has no classifier here."
         )
     for arrays in (params, state):
         arrays.update((name, np.ascontiguousarray(given[name], dtype)) for name in arrays.keys() & taken)

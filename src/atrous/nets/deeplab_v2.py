@@ -28,12 +28,12 @@ def deeplab_v2_vgg(classes, *, rates=(6, 12, 18, 24), width=1024, widths=vgg.WID
 
 def deeplab_v2_resnet(
     classes, *, rates=(6, 12, 18, 24), output_stride=8, multi_scale=True, align_corners=True, units=resnet.UNITS[101],
-    width=64,
+    width=64, frozen=True,
 ):  # fmt: skip
-    """Return the network on a ResNet, batch norms frozen in training; `multi_scale` sees the image at 1, ¾ and ½."""
+    """Return the network on a ResNet, batch norms `frozen` in training; `multi_scale` sees the image at 1, ¾ and ½."""
     stages, c = resnet.resnet(
         units, names=resnet.kazuto_names(), convention="caffe", output_stride=output_stride, width=width,
-        pool_rule="ceil", frozen=True,
+        pool_rule="ceil", frozen=frozen,
     )  # fmt: skip
     scores = summed(c, classes, rates, lambda branch, piece: f"base.aspp.c{branch}")
     body = chain(*stages, Tap("features"), scores)

@@ -72,7 +72,7 @@ def torchvision_v3(
     if auxiliary:
         side = chain(
             TORCH.conv_norm("aux_classifier.0", "aux_classifier.1", c // 2, c // 8, 3), Dropout(0.1),
-            TORCH.conv("aux_classifier.4", c // 8, classes, 1, bias=True), name="auxiliary head",
+            TORCH.conv("aux_classifier.4", c // 8, classes, 1, bias=True, sigma=0.01), name="auxiliary head",
         )  # fmt: skip
         stages = [*stages[:-1], Aside("aux_logits", side), stages[-1]]
     rates = tuple(rates)
@@ -80,6 +80,6 @@ def torchvision_v3(
         *stages, Tap("features"),
         concatenated(c, aspp_width, rates, aspp_names("classifier.0", len(rates))), Dropout(0.5),
         TORCH.conv_norm("classifier.1", "classifier.2", aspp_width, aspp_width, 3),
-        TORCH.conv("classifier.4", aspp_width, classes, 1, bias=True), Tap("low_logits"),
+        TORCH.conv("classifier.4", aspp_width, classes, 1, bias=True, sigma=0.01), Tap("low_logits"),
     )  # fmt: skip
     return ToInputSize(body, align_corners=False, also=("aux_logits",) if auxiliary else ())

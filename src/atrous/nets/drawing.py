@@ -16,6 +16,7 @@ from typing import NamedTuple
 from atrous.compose.joins import Aside, Bridge, Chain, ImagePool, Parallel, Residual, Scales, ToInputSize
 from atrous.compose.leaves import Conv, Pool, Tap
 from atrous.compose.part import Field, Part, Trace, walk
+from atrous.errors import ParameterError
 
 # (fill, edge); the hues are those of the figures.
 COLOURS = {
@@ -42,6 +43,8 @@ class Drawing(NamedTuple):
 
     def save(self, path):
         """Write the picture to a file that ends in .svg."""
+        if Path(path).suffix.lower() != ".svg":
+            raise ParameterError(f"save: a drawing is SVG, the file must end in .svg, got {str(path)!r}.")
         Path(path).write_text(self.svg, encoding="utf-8")
 
 

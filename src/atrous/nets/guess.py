@@ -33,8 +33,10 @@ def _tried(names, weights):
         # The last variable of every network is the bias of its classifier.
         bias = np.shape(given.get(list(variables)[-1], 0))
         options = {"classes": bias[0] if len(bias) == 1 and bias[0] else network.classes}
-        if "torchvision" in name and not any(key.startswith("aux_classifier.") for key in given):
+        if "torchvision" in name and np.shape(given.get("aux_classifier.4.bias")) != bias:
+            # Without it, or with that of another set of classes, the network is whole all the same.
             options["auxiliary"] = False
+            given = {key: a for key, a in given.items() if not key.startswith("aux_classifier.")}
         yield build(name, **options), options, given
 
 

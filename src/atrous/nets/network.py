@@ -16,19 +16,44 @@ from atrous._types import FloatArray
 from atrous.compose.joins import Scales
 from atrous.compose.match import mismatch
 from atrous.compose.part import Field, Part, Trace, count, walk
-from atrous.errors import ParameterError, ShapeError
+from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.nets.summary import Summary, summarize
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights
 from atrous.weights.names import renamed
 
 
+def flat(owner, weights):
+    """Return weights as one dictionary: from a path, a dictionary, or the pair (params, state)."""
+    if isinstance(weights, (str, Path)):
+        return load_weights(weights)
+    pair = weights if isinstance(weights, (tuple, list)) else (weights,)
+    if not pair or not all(isinstance(part, Mapping) for part in pair):
+        raise ParameterError(
+            f"{owner}: weights must be a path, a dictionary of arrays or a pair (params, state) of them, got "
+            f"{type(weights).__name__}."
+        )
+    return {name: np.asarray(array) for part in pair for name, array in part.items()}
+
+
+def _float_type(owner, dtype):
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in _check.FLOATS:
+        raise DTypeError(f"{owner}: dtype must be float32 or float64, got {dtype!r}.")
+    return found.type
+
+
 class NetworkCache(NamedTuple):
     """What `Network.backward` needs: the layers' caches, which refer to their inputs."""
 
+    body: Part
     held: Any
     shape: tuple[int, ...]
     dtype: np.dtype
+    taps: dict[str, tuple[int, ...]]
 
 
 class Network(NamedTuple):
@@ -107,6 +132,9 @@ class Network(NamedTuple):
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Return first values (params, state): He's normal numbers, classifiers with σ = 0.01, biases 0, batch norms 1.
 
+        Networks whose batch norms are frozen (v2 on ResNet) are not meant to be trained from here: their sums grow from
+        unit to unit. Begin them with `from_classifier` or `load`, or build them with ``frozen=False``.
+
         Parameters
         ----------
         rng : Generator
@@ -115,6 +143,7 @@ class Network(NamedTuple):
         """
         if not isinstance(rng, np.random.Generator):
             raise ParameterError(f"init: rng must be a Generator, such as numpy.random.default_rng(0), got {rng!r}.")
+        dtype = _float_type("init", dtype)
         variables = self.variables()
         drawn = {name: v.draw(rng, dtype) for name, v in variables.items()}
         return self._split(drawn)
@@ -133,7 +162,7 @@ class Network(NamedTuple):
 
         Parameters
         ----------
-        weights : path or dict of ndarray
+        weights : path, dict of ndarray, or a pair (params, state) of them
             See `load_weights` for the kinds of files. Names of torchvision, kazuto1011, VainF and Caffe are understood.
         dtype : float32 or float64
             Arrays are converted to it.
@@ -141,17 +170,22 @@ class Network(NamedTuple):
         Raises
         ------
         WeightsError
-            Arrays are missing, unexpected or of another shape: all are listed, and what to build instead.
+            Arrays are missing, unexpected or of another shape (all are listed), or hold NaN or infinite numbers.
         """
-        given = load_weights(weights) if isinstance(weights, (str, Path)) else dict(weights)
-        variables = self.variables()
+        given, dtype, variables = flat("load", weights), _float_type("load", dtype), self.variables()
         given = renamed(given, variables)
         if wrong := mismatch(variables, given):
             raise WeightsError(
                 f"load: the weights do not fit {self.name} with {self.classes} classes: {wrong}. `atrous weights show` "
                 "lists what a file holds and which network it fits."
             )
-        return self._split({name: np.ascontiguousarray(given[name], dtype) for name in variables})
+        found = {name: np.ascontiguousarray(given[name], dtype) for name in variables}
+        if broken := [name for name, a in found.items() if not np.isfinite(a).all()]:
+            raise WeightsError(
+                f"load: {len(broken)} arrays hold NaN or infinite numbers: {', '.join(broken[:8])}. The file is "
+                "broken, or its training diverged."
+            )
+        return self._split(found)
 
     def _checked(self, owner, params, state, x):
         x = _check.float_array(owner, "x", x)
@@ -165,9 +199,24 @@ class Network(NamedTuple):
             wanted = {name: v for name, v in variables.items() if v.trained == trained}
             if wrong := mismatch(wanted, arrays):
                 raise ShapeError(f"{owner}: {word} do not fit {self.name}: {wrong}. See init and load.")
-            for name in list(wanted)[:1]:
-                _check.float_array(owner, f"{word}[{name!r}]", arrays[name], like=x)
+            for name in wanted:
+                dtype = np.asarray(arrays[name]).dtype
+                if dtype != x.dtype:
+                    mend = f"Convert x with x.astype(np.{dtype})."
+                    if dtype not in _check.FLOATS:
+                        mend = f"Load or convert {word} as float32 or float64."
+                    raise DTypeError(
+                        f"{owner}: x must have the dtype of the network's arrays, {dtype} ({name}), got {x.dtype}. "
+                        f"{mend}"
+                    )
         return x
+
+    def _known(self, owner, taps):
+        if unknown := [name for name in taps or () if name not in self.endpoint_names[:-1]]:
+            raise ParameterError(
+                f"{owner}: {self.name} has no tap {', '.join(map(repr, unknown))}; it has "
+                f"{', '.join(self.endpoint_names[:-1])}."
+            )
 
     def forward(
         self,
@@ -201,8 +250,9 @@ class Network(NamedTuple):
         state : dict of ndarray
         """
         x = self._checked("forward", params, state, x)
+        self._known("forward", taps)
         y, held, state = self.body.forward(params, dict(state), x, train=train, rng=rng, taps=taps)
-        return y, NetworkCache(held, y.shape, y.dtype), state
+        return y, NetworkCache(self.body, held, y.shape, y.dtype, {n: t.shape for n, t in (taps or {}).items()}), state
 
     def backward(
         self, dy: FloatArray, cache: NetworkCache, *, taps: Mapping[str, FloatArray] | None = None
@@ -226,6 +276,15 @@ class Network(NamedTuple):
         """
         if not isinstance(cache, NetworkCache):
             raise ParameterError(f"backward: cache must come from forward, got {type(cache).__name__}.")
+        if cache.body != self.body:
+            raise ParameterError(f"backward: cache comes from the forward pass of another network than {self.name}.")
+        self._known("backward", taps)
+        for name, d in (taps or {}).items():
+            if name not in cache.taps or np.shape(d) != cache.taps[name]:
+                raise ShapeError(
+                    f"backward: the gradient of tap {name!r} must have the shape that forward filled in, "
+                    f"{cache.taps.get(name, 'none: name it in the taps of forward')}, got {np.shape(d)}."
+                )
         dy = _check.float_array("backward", "dy", dy, like=cache)
         if dy.shape != cache.shape:
             raise ShapeError(f"backward: dy must have the shape of the scores, {cache.shape}, got {dy.shape}.")

@@ -59,6 +59,10 @@ def levels(image: Array) -> FloatArray:
         uint8; uint16, whose 65535 becomes 255; or floats in levels of 0 to 255. Grey is repeated, alpha dropped.
     """
     owner = "segment"
+    if isinstance(image, (str, bytes)) or hasattr(image, "__fspath__"):
+        raise DTypeError(
+            f"{owner}: image must be an array, got a path. Open it first: np.asarray(PIL.Image.open(path))."
+        )
     image = _check.real_array(owner, "image", image)
     if image.ndim == 2:
         image = image[..., None]
@@ -131,8 +135,12 @@ def _weights(network, params):
                 f"segment: params do not fit {network.name}: {wrong}. Pass what network.load or network.init returns."
             )
         return network._split(params)
-    params, state = params
-    return params, state
+    if not (isinstance(params, (tuple, list)) and len(params) == 2 and all(isinstance(p, Mapping) for p in params)):
+        raise ParameterError(
+            f"segment: params must be the pair (params, state) or one dictionary of both, got {type(params).__name__}. "
+            "For a file use network.load(file)."
+        )
+    return tuple(params)
 
 
 def _scores(network, params, state, x):

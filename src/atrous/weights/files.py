@@ -183,7 +183,8 @@ def _arrays(owner, weights):
     if not isinstance(weights, Mapping) or not weights:
         raise ParameterError(
             f"{owner}: weights must map names to arrays, at least one, got {type(weights).__name__} of "
-            f"{len(weights) if hasattr(weights, '__len__') else 'no'} elements."
+            f"{len(weights) if hasattr(weights, '__len__') else 'no'} elements. A pair (params, state) is saved as "
+            "{**params, **state}."
         )
     found = {}
     for name, value in weights.items():

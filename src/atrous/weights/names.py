@@ -3,6 +3,7 @@
     Caffe          conv1_1.0, conv1_1.1; res4b12_branch2a.0, bn4b12_branch2a.0 to .2, scale4b12_branch2a.0, .1
     torchvision    its segmentation networks as they are; classifiers: features.0.weight …, layer1.0.conv1.weight …
     kazuto1011     base.layer2.block1.reduce.conv.weight …, with or without "base."
+    wrappers       a first part that all names share, such as model. or _orig_mod.
     VainF          as they are
 
 Role: names. Tables and rules; nothing is read here.
@@ -99,10 +100,33 @@ def with_base(weights):
     return {name if name.startswith("base.") else f"base.{name}": array for name, array in weights.items()}
 
 
-MAPS = (plain, from_caffe, from_vgg, from_resnet, with_base)
+def unwrapped(weights):
+    """Return the weights without a first part that all names share (``model.``, ``_orig_mod.``)."""
+    first = {name.partition(".")[0] for name in weights}
+    return {name.partition(".")[2]: a for name, a in weights.items()} if len(first) == 1 else weights
+
+
+def kazuto_from_resnet(weights):
+    """Return torchvision's ResNet classifier under kazuto1011's names, which put its units in layers 2 to 5."""
+    pieces = {"1": "reduce", "2": "conv3x3", "3": "increase"}
+    found = {}
+    for key, array in weights.items():
+        name = re.sub(r"^(conv|bn)1\.", lambda m: f"base.layer1.conv1.{m[1]}.", key)
+        unit = re.match(r"layer([1-4])\.(\d+)\.(?:(conv|bn)([123])|downsample\.([01]))\.", name)
+        if unit:
+            piece = f"{pieces[unit[4]]}.{unit[3]}" if unit[3] else f"shortcut.{('conv', 'bn')[int(unit[5])]}"
+            name = f"base.layer{int(unit[1]) + 1}.block{int(unit[2]) + 1}.{piece}.{name[unit.end() :]}"
+        found[name] = array
+    return found
+
+
+MAPS = (plain, from_caffe, from_vgg, from_resnet, kazuto_from_resnet, with_base, unwrapped)
 
 
 def renamed(weights, wanted):
     """Return the weights under the names of `wanted` by the map that fits most; as they are if none fits any."""
     weights = plain(weights)
+    if not any(name.startswith("aux_classifier.") for name in wanted):
+        # torchvision's side head serves training; a network without it is whole.
+        weights = {name: a for name, a in weights.items() if not name.startswith("aux_classifier.")}
     return max((rename(weights) for rename in MAPS), key=lambda found: len(found.keys() & wanted.keys()))
