@@ -261,7 +261,7 @@ LEVELS = [
     {"compose.leaves"},
     {"compose.joins"},
     {"compose.styles", "compose.device"},
-    {"aspp.description", "nets.summary", "nets.vgg", "nets.resnet", "nets.xception"},
+    {"aspp.description", "nets.summary", "nets.preparation", "nets.vgg", "nets.resnet", "nets.xception"},
     {"aspp.block", "nets.classifiers", "nets.deeplab_v1", "nets.deeplab_v3"},
     {"nets.deeplab_v2", "nets.deeplab_v3plus", "nets.drawing"},
     {"nets.network"},

@@ -105,6 +105,21 @@ def test_running_statistics_are_pytorchs():
     assert aspp_forward(x, params, rates=(2, 4, 6), form="v3", state=state)[2] == state
 
 
+def test_fresh_statistics_are_zeros_and_ones():
+    x, params, *_ = block("v3")
+    fresh, _, state = aspp_forward(x, params, rates=(2, 4, 6), form="v3")
+    assert all((v == (0 if key.endswith("mean") else 1)).all() for key, v in state.items())
+    y = np.concatenate([
+        *(atrous_conv(x, params[f"b{i}.w"], rate=r) for i, r in enumerate((1, 2, 4, 6))),
+        np.broadcast_to(atrous_conv(x.mean((2, 3), keepdims=True), params["pool.w"]), (2, 5, 15, 12)),
+    ], axis=1)  # fmt: skip
+    units = ("b0", "b1", "b2", "b3", "pool")
+    gamma, beta = (np.concatenate([params[f"{u}.{k}"] for u in units])[:, None, None] for k in ("gamma", "beta"))
+    y = atrous_conv(np.maximum(y / np.sqrt(1 + 1e-5) * gamma + beta, 0), params["proj.w"]) / np.sqrt(1 + 1e-5)
+    y = np.maximum(y * params["proj.gamma"][:, None, None] + params["proj.beta"][:, None, None], 0)
+    assert_close(fresh, y, "reordered")
+
+
 def test_without_image_pooling(rng):
     x, params, *_ = block("v3")
     params = {k: v for k, v in params.items() if not k.startswith("pool")}

@@ -224,6 +224,130 @@ def test_side_results_take_gradients(name, rng):
     assert any(np.abs(alone[key]).max() > 0 for key in alone)
 
 
+@pytest.mark.parametrize("name", [n for n in TINY if "vgg" not in n and "v1" not in n and "v2" not in n])
+def test_training_moves_every_running_statistic(name, rng):
+    network = build(name, 3)
+    params, state = arrays(network)
+    asked = {key: None for key in network.endpoint_names if key == "aux_logits"}
+    x = image(name, rng, n=2)
+    _, _, after = network.forward(params, state, x, train=True, rng=np.random.default_rng(0), taps=asked)
+    assert [key for key in state if np.array_equal(after[key], state[key])] == []
+    slow = network.with_batch_norms(momentum=0.0003)
+    _, _, slower = slow.forward(params, state, x, train=True, rng=np.random.default_rng(0), taps=asked)
+    for key in state:
+        np.testing.assert_allclose(slower[key] - state[key], 0.003 * (after[key] - state[key]), rtol=1e-6, atol=1e-12)
+    frozen = network.with_batch_norms(frozen=True)
+    y, cache, same = frozen.forward(params, state, image(name, rng, n=2), train=True, rng=rng)
+    assert same == state
+    assert not any("bn" in key for key in frozen.backward(y, cache)[1])
+
+
+def dropouts(part):
+    found = [part.probability] if type(part).__name__ == "Dropout" else []
+    return found + [p for inner in part.parts for p in dropouts(inner)]
+
+
+@pytest.mark.parametrize(
+    ("name", "probabilities"),
+    [
+        ("deeplabv1_largefov", [0.5] * 2),
+        ("deeplabv1_msc", [0.5] * 12),
+        ("deeplabv2_vgg16_aspp_l", [0.5] * 8),
+        ("deeplabv2_resnet101_aspp", []),
+        ("deeplabv3_resnet101", [0.1]),
+        ("torchvision_deeplabv3_resnet101", [0.1, 0.5]),
+        ("deeplabv3plus_xception65", [0.1]),
+        ("vainf_deeplabv3plus_resnet101", [0.1]),
+        ("dense_vgg16", [0.5] * 2),
+    ],
+)
+def test_dropout_stands_where_the_papers_have_it(name, probabilities):
+    assert dropouts(build(name).body) == probabilities
+
+
+@pytest.mark.parametrize(
+    ("beginning", "preprocessing", "fusion", "remainder"),
+    [
+        ("deeplabv1_4x4", "caffe", "max", 2),
+        ("deeplabv1_7x7", "caffe", "max", 2),
+        ("deeplabv1_msc", "caffe", "max", 2),
+        ("deeplabv1_msc_largefov", "caffe", "max", 1),
+        ("deeplabv1_largefov", "caffe", "max", 1),
+        ("deeplabv2_vgg16_largefov", "caffe", "max", 1),
+        ("deeplabv2_vgg16_aspp_s", "caffe", "max", 1),
+        ("deeplabv2_vgg16_aspp_l", "caffe", "max", 1),
+        ("deeplabv2_resnet101_aspp", "caffe", "max", 1),
+        ("deeplabv2_resnet101_largefov", "caffe", "max", 1),
+        ("deeplabv3_resnet50", "slim", "mean", 1),
+        ("deeplabv3_resnet101", "slim", "mean", 1),
+        ("deeplabv3plus_resnet101", "slim", "mean", 1),
+        ("deeplabv3plus_xception65", "xception", "mean", 1),
+        ("torchvision_deeplabv3_resnet50", "torchvision", "mean", 0),
+        ("torchvision_deeplabv3_resnet101", "torchvision", "mean", 0),
+        ("vainf_deeplabv3plus_resnet50", "torchvision", "mean", 0),
+        ("vainf_deeplabv3plus_resnet101", "torchvision", "mean", 0),
+        ("dense_vgg16", "torchvision", "mean", 0),
+        ("dense_resnet50", "torchvision", "mean", 0),
+        ("dense_resnet101", "torchvision", "mean", 0),
+    ],
+)
+def test_how_images_are_prepared_and_fused(beginning, preprocessing, fusion, remainder):
+    for name in (beginning, f"tiny_{beginning}"):
+        assert build(name)[3:6] == (preprocessing, fusion, remainder)
+    assert beginning in FULL
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("convention", ["caffe", "torchvision", "slim"])
+def test_rates_of_the_cascade(convention, output_stride):
+    """v3, Section 3.2: block 4 to 7 at twice the rate each; multi-grid multiplies them in every block."""
+    network = build(
+        "deeplabv3_resnet50",
+        aspp=False,
+        blocks=7,
+        multi_grid=(1, 2, 1),
+        output_stride=output_stride,
+        convention=convention,
+    )
+    rates = {row.name: row.rate for row in network.summary(65).rows}
+    first = 32 // output_stride
+    for block, rate in zip((4, 5, 6, 7), (first, 2 * first, 4 * first, 8 * first), strict=True):
+        unit0 = rate // 2 if convention == "torchvision" else rate
+        expected = [unit0, 2 * rate, rate]
+        assert [rates[f"backbone.layer{block}.{i}.conv2"] for i in range(3)] == expected
+    third = [rates[f"backbone.layer3.{i}.conv2"] for i in (0, 1, 5)]
+    finer = 16 // output_stride
+    assert third == [1 if convention == "torchvision" else finer, finer, finer]
+
+
+def test_receptive_fields_of_vgg():
+    rows = {row.name: row.field for row in build("deeplabv1_largefov").summary(321).rows}
+    assert (rows["pool5"], rows["pool5a"]) == (227, 243)
+    assert build("dense_vgg16").summary(321).rows[17].field == 212
+
+
+def test_half_pixels_of_v2(rng):
+    """kazuto1011's way: the image at ⌊n·s⌋, everything by half-pixel centres."""
+    network = build("tiny_deeplabv2_resnet101_aspp", 3, align_corners=False)
+    one = build("tiny_deeplabv2_resnet101_aspp", 3, align_corners=False, multi_scale=False)
+    params, state = arrays(network)
+    x = rng.standard_normal((1, 3, 50, 71))
+
+    def half(a, size):
+        return atrous.resize_bilinear(a, size, align_corners=False)
+
+    low = one.endpoints(params, state, x)["low_logits"]
+    for size in ((37, 53), (25, 35)):
+        scores = one.endpoints(params, state, half(x, size))["low_logits"]
+        low = np.maximum(low, half(scores, low.shape[2:]))
+    found = network.endpoints(params, state, x)
+    assert_close(found["low_logits"], low, "reordered")
+    assert_close(found["logits"], half(low, (50, 71)), "reordered")
+    assert_close(network.forward(params, state, x)[0], found["logits"], "reordered")
+    assert network.fitting((50, 71)) == (50, 71)
+    assert build("tiny_deeplabv2_resnet101_aspp", output_stride=16).fitting((33, 66)) == (65, 129)
+
+
 def test_training_moves_the_running_statistics_alone(rng):
     network = build("tiny_deeplabv3_resnet50", 3)
     params, state = network.init(rng, np.float64)
@@ -368,7 +492,7 @@ def test_networks_begin_with_vgg(name, kernel, rng):
     params, _ = arrays(classifier, np.float32)
     flat = {k: v.reshape(len(v), -1) if k.startswith("fc") and k.endswith("weight") else v for k, v in params.items()}
     network = build(f"tiny_{name}", 3)
-    begun, _ = atrous.from_classifier(network, flat, rng)
+    begun, _ = atrous.from_classifier(network, flat, rng, preprocessing="caffe")
     assert list(begun) == list(network.init(rng)[0])
     branches = ("_1", "_2", "_3", "_4") if "aspp" in name else ("",)
     step = 6 // (kernel - 1)
@@ -385,6 +509,39 @@ def test_networks_begin_with_vgg(name, kernel, rng):
     for key, value in params.items():
         if key.startswith("conv"):
             np.testing.assert_array_equal(begun[key], value)
+
+
+@pytest.mark.parametrize("preprocessing", ["torchvision", "caffe", "slim", "xception"])
+@pytest.mark.parametrize(
+    "name", ["tiny_deeplabv1_largefov", "tiny_torchvision_deeplabv3_resnet50", "tiny_deeplabv3_resnet50"]
+)
+def test_a_first_convolution_answers_photographs_as_before(name, preprocessing, rng):
+    """Whatever a classifier's images were prepared by, inside the image the answers to a photograph stay."""
+    network = build(name, 3)
+    dense = build("tiny_dense_vgg16" if "v1" in name else "tiny_dense_resnet50", 4)
+    params, state = arrays(dense)
+    given = {key.removeprefix("backbone."): a for key, a in {**params, **state}.items()}
+    begun = atrous.from_classifier(network, given, rng, np.float64, preprocessing=preprocessing)
+    photo = rng.integers(0, 256, (24, 24, 3)).astype(np.uint8)
+
+    def answers(first, how, params, state):
+        x = atrous.prepare(photo, how, np.float64)
+        y = atrous.atrous_conv(x, params[f"{first}.weight"], padding="valid")
+        if "v1" in name:
+            return y + params[f"{first}.bias"][:, None, None]
+        norm = first.replace("conv", "bn")
+        found = (
+            params[f"{norm}.weight"],
+            params[f"{norm}.bias"],
+            state[f"{norm}.running_mean"],
+            state[f"{norm}.running_var"],
+        )
+        return atrous.batch_norm_forward(y, *found)[0]
+
+    first = "conv1_1" if "v1" in name else "backbone.conv1"
+    assert_close(
+        answers(first, network.preprocessing, *begun), answers(first, preprocessing, params, state), "reordered"
+    )
 
 
 def test_networks_begin_with_a_resnet(rng):
@@ -404,7 +561,9 @@ def test_networks_begin_with_a_resnet(rng):
         atrous.from_classifier(network, "resnet50.pth", rng)
     # The units of v2 bear other names and keep their strides elsewhere; the arrays are the same.
     second = build("tiny_deeplabv2_resnet101_aspp", 3)
-    begun = {k: v for given in atrous.from_classifier(second, bare, rng) for k, v in given.items()}
+    begun = {
+        k: v for given in atrous.from_classifier(second, bare, rng, preprocessing="caffe") for k, v in given.items()
+    }
     for ours, theirs in (
         ("base.layer1.conv1.conv.weight", "conv1.weight"),
         ("base.layer1.conv1.bn.running_var", "bn1.running_var"),
@@ -444,6 +603,9 @@ def test_weights_of_caffe(rng):
         caffe[f"{layer}.{0 if end == 'weight' else 1}"] = value if end == "weight" else value.reshape(1, 1, 1, -1)
     for key, value in network.load(caffe)[0].items():
         np.testing.assert_array_equal(value, params[key])
+    caffe["fc8_other_1.0"] = caffe["fc8_pascal_context_1.0"] + 1
+    with pytest.raises(WeightsError, match=r"1 unexpected: fc8_other_1\.0"):
+        network.load(caffe)
 
     network = build("tiny_deeplabv2_resnet101_aspp", 3)
     params, state = arrays(network, np.float32)
@@ -500,6 +662,10 @@ def test_side_heads_of_torchvision_may_stay_behind():
 def test_broken_weights_are_refused():
     network = build("tiny_deeplabv1_largefov", 3)
     params, _ = arrays(network, np.float32)
+    with pytest.raises(WeightsError, match=r"fc7\.bias must hold real numbers, got complex"):
+        network.load({**params, "fc7.bias": params["fc7.bias"].astype(complex)})
+    loaded, _ = network.load(params)
+    assert not np.shares_memory(loaded["fc7.bias"], params["fc7.bias"])
     params["fc7.bias"][3] = np.nan
     with pytest.raises(WeightsError, match=r"1 arrays hold NaN or infinite numbers: fc7\.bias"):
         network.load(params)
@@ -543,6 +709,17 @@ def test_wrong_names_and_options():
         build("DeepLabV3+_ResNet101")
     with pytest.raises(ParameterError, match="has no option 'num_classes'; it takes classes, "):
         build("deeplabv3_resnet50", num_classes=3)
+    for options, message in (
+        ({"rates": ()}, "rates must be different, at least one"),
+        ({"output_stride": 16.0}, "output_stride must be an integer"),
+        ({"units": (1, 1)}, "units must be 4 numbers"),
+        ({"multi_grid": (0, 1, 2)}, r"multi_grid\[0\] must be at least 1"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            build("deeplabv3_resnet50", **options)
+    with pytest.raises(ParameterError, match="units must have at least 2 in stage 1"):
+        build("deeplabv3plus_resnet101", units=(1, 1, 1, 3))
+    assert build("deeplabv2_vgg16_aspp_l", rates="ASPP-S").body == build("deeplabv2_vgg16_aspp_s").body
     with pytest.raises(ParameterError, match="rates must be different"):
         build("deeplabv3_resnet50", rates=(6, 6))
     with pytest.raises(ParameterError, match=r"fc6 must be \(kernel, rate\), got 12"):

@@ -22,7 +22,10 @@ FORMS = ("v2", "v2vgg", "v3", "v3plus")
 
 
 class ASPPCache(NamedTuple):
-    """What `aspp_backward` needs: the block's description and its layers' caches, which refer to their inputs."""
+    """What `aspp_backward` needs: the block's description and its layers' caches.
+
+    They refer to inputs and outputs of layers, y among them: change neither before the backward pass.
+    """
 
     block: Part
     held: Any
@@ -103,7 +106,7 @@ def aspp_forward(
     y : ndarray of shape (N, F, H, W)
         Scores (v2), or features (v3).
     cache : ASPPCache
-        Refers to the layers' inputs.
+        Refers to the layers' inputs and outputs, `x` and `y` among them.
     state : dict of ndarray
         The running statistics, new ones where `train`; empty for v2.
 

@@ -358,7 +358,7 @@ class Bridge(Part):
     def _answer(self, taps, mine):
         if taps is not None:
             taps.update((name, mine[name]) for name in taps)
-        return [mine.pop(tap) for tap, _ in self.sides]
+        return [mine[tap] for tap, _ in self.sides]
 
     def _fit(self, y, sides):
         """Return the trunk's output and the sides at one size, the trunk first, and how to go back."""

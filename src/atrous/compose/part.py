@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,6 +113,19 @@ def walk(part: Part, visit: Callable[[Part], None]) -> None:
     visit(part)
     for inner in part.parts:
         walk(inner, visit)
+
+
+def mapped(part: Part, change: Callable[[Part], Part]) -> Part:
+    """Return a part with every leaf within it replaced by `change` of it."""
+    if not part.parts:
+        return change(part)
+
+    def new(value):
+        if isinstance(value, Part):
+            return mapped(value, change)
+        return tuple(map(new, value)) if isinstance(value, tuple) else value
+
+    return replace(part, **{f.name: new(getattr(part, f.name)) for f in fields(part)})
 
 
 def count(variables: dict[str, Variable], *, trained: bool = True) -> int:

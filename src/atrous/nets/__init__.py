@@ -5,6 +5,6 @@
 3. `classifiers`                    from an ImageNet classifier to a dense extractor
 4. `network`, `catalogue`           what users build, load and run
 5. `summary`, `drawing`             the papers' layer table, and a picture
-6. `segmentation`                   any image in, labels out
+6. `preparation`, `segmentation`    any image in, labels out
 7. `guess`                          which network a file of weights belongs to
 """  # noqa: D400

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous.aspp.description import RATES
 from atrous.errors import ParameterError
 from atrous.nets.classifiers import dense_resnet, dense_vgg16
 from atrous.nets.deeplab_v1 import deeplab_v1
@@ -97,14 +98,20 @@ def networks() -> list[str]:
 
 def _checked_option(name, value):
     """Return an option whose value is a sequence of numbers as a tuple of ints."""
-    if value is None or name not in {"rates", "fc6", "multi_grid", "units"}:
+    if name in {"output_stride", "blocks", "width", "aspp_width", "low_width", "multi_scale_width", "middle", "kernel"}:
+        return _check.integer("build", name, value, least=1)
+    if value is None or name not in {"rates", "fc6", "multi_grid", "units", "widths"}:
         return value
+    if isinstance(value, str):
+        return RATES[_check.one_of("build", name, value, tuple(RATES) if name == "rates" else ())]
     numbers = value if np.ndim(value) else (value,)
     found = tuple(_check.integer("build", f"{name}[{i}]", n, least=1) for i, n in enumerate(numbers))
     if name == "fc6" and len(found) != 2:
         raise ParameterError(f"build: fc6 must be (kernel, rate), got {value!r}.")
-    if name == "rates" and len(set(found)) < len(found):
-        raise ParameterError(f"build: rates must be different, got {value!r}.")
+    if name == "rates" and (not found or len(set(found)) < len(found)):
+        raise ParameterError(f"build: rates must be different, at least one, got {value!r}.")
+    if name in {"units", "widths"} and len(found) != {"units": 4, "widths": 5}[name]:
+        raise ParameterError(f"build: {name} must be {4 if name == 'units' else 5} numbers, got {value!r}.")
     return found if np.ndim(value) or name == "rates" else found[0]
 
 

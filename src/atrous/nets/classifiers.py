@@ -25,6 +25,7 @@ from atrous.compose.leaves import Dropout, ReLU, Tap
 from atrous.compose.styles import TORCH
 from atrous.errors import ParameterError, ShapeError
 from atrous.nets import resnet, vgg
+from atrous.nets.preparation import PREPARATIONS, affine
 from atrous.weights.names import renamed
 
 
@@ -177,7 +178,12 @@ def dense_resnet(classes=1000, *, depth=50, output_stride=32, units=None, width=
 
 
 def from_classifier(
-    network, weights: Mapping[str, FloatArray], rng: np.random.Generator, dtype: type = np.float32
+    network,
+    weights: Mapping[str, FloatArray],
+    rng: np.random.Generator,
+    dtype: type = np.float32,
+    *,
+    preprocessing: str = "torchvision",
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Begin a network with an ImageNet classifier, as the papers do before they train.
 
@@ -192,12 +198,15 @@ def from_classifier(
     rng : Generator
         Draws what begins anew (classifiers, ASPP, decoders) and which filters of VGG's fc6 and fc7 are kept.
     dtype : float32 or float64
+    preprocessing : {"torchvision", "caffe", "slim", "xception"}
+        How the classifier's images were prepared. Where the network's are prepared otherwise, the first convolution is
+        changed so that it answers a photograph as before (but for the zeros around it).
 
     Returns
     -------
     params, state : dict of ndarray
-        As from `Network.init`; every array that the classifier has in the same shape is its own. VGG's fc6 and fc7 are
-        decimated to the network's kernel and width, all branches of ASPP alike.
+        As from `Network.init`; every array that the classifier has in the same shape is its own, VGG's fc8 excepted.
+        fc6 and fc7 are decimated to the network's kernel and width, all branches of ASPP alike.
 
     Raises
     ------
@@ -215,6 +224,7 @@ def from_classifier(
     found = renamed(convolutionalize(weights), variables)
     params, state = network.init(rng, dtype)
     given = {**found, **_decimated(variables, found, rng)}
+    given.update(_converted(variables, given, preprocessing, network.preprocessing))
     taken = {name for name, v in variables.items() if np.shape(given.get(name)) == v.shape and "fc8" not in name}
     trunk = [name for name in variables if name.startswith(("backbone.", "base.layer", "conv"))]
     if 2 * len(taken.intersection(trunk)) < len(trunk):
@@ -226,6 +236,24 @@ def from_classifier(
     for arrays in (params, state):
         arrays.update((name, np.ascontiguousarray(given[name], dtype)) for name in arrays.keys() & taken)
     return params, state
+
+
+def _converted(variables, given, old, new):
+    """Return the first convolution for images prepared in another way, and the bias or running mean behind it."""
+    _check.one_of("from_classifier", "preprocessing", old, tuple(PREPARATIONS))
+    first = next(name for name, v in variables.items() if len(v.shape) == 4)
+    behind = first.replace("weight", "bias") if first.replace("weight", "bias") in variables else None
+    behind = behind or next((name for name in variables if name.endswith("running_mean")), None)
+    if old == new or first not in given or behind not in given:
+        return {}
+    w = np.asarray(given[first], np.float64)
+    w = w[:, ::-1] if PREPARATIONS[old].channels == "BGR" else w
+    (gain, offset), (new_gain, new_offset) = affine(old), affine(new)
+    # level = (x − new_offset) / new_gain, and the old network saw level·gain + offset.
+    shift = np.einsum("fcij,c->f", w, offset - new_offset * gain / new_gain)
+    w = w * (gain / new_gain)[:, None, None]
+    w = w[:, ::-1] if PREPARATIONS[new].channels == "BGR" else w
+    return {first: w, behind: given[behind] + (shift if behind.endswith("bias") else -shift)}
 
 
 def _decimated(variables, found, rng):

@@ -17,13 +17,17 @@ def _caffe(branch, piece):
     return f"fc8_voc12_{branch + 1}" if piece == "fc8" else f"{piece}_{branch + 1}"
 
 
-def deeplab_v2_vgg(classes, *, rates=(6, 12, 18, 24), width=1024, widths=vgg.WIDTHS):
+SCALES = (Fraction(1), Fraction(3, 4), Fraction(1, 2))
+
+
+def deeplab_v2_vgg(classes, *, rates=(6, 12, 18, 24), multi_scale=False, width=1024, widths=vgg.WIDTHS):
     """Return the network on VGG-16: one rate is LargeFOV, several are summed."""
     if len(rates) == 1:
         scores = deeplab_v1.head(widths[-1], width, classes, 3, rates[0])
     else:
         scores = summed_vgg(widths[-1], width, classes, rates, _caffe, dropout=0.5)
-    return ToInputSize(chain(vgg.trunk(widths), Tap("features"), scores, Tap("low_logits")))
+    body = chain(vgg.trunk(widths), Tap("features"), scores)
+    return ToInputSize(chain(Scales(body, SCALES) if multi_scale else body, Tap("low_logits")))
 
 
 def deeplab_v2_resnet(
@@ -38,6 +42,5 @@ def deeplab_v2_resnet(
     scores = summed(c, classes, rates, lambda branch, piece: f"base.aspp.c{branch}")
     body = chain(*stages, Tap("features"), scores)
     if multi_scale:
-        scales = (Fraction(1), Fraction(3, 4), Fraction(1, 2))
-        body = Scales(body, scales, align_corners)
+        body = Scales(body, SCALES, align_corners)
     return ToInputSize(chain(body, Tap("low_logits")), align_corners)

@@ -6,6 +6,7 @@ Role: public edge.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +15,9 @@ import numpy as np
 from atrous import _check, _cuda
 from atrous._types import FloatArray
 from atrous.compose.joins import Scales
+from atrous.compose.leaves import BatchNorm
 from atrous.compose.match import mismatch
-from atrous.compose.part import Field, Part, Trace, count, walk
+from atrous.compose.part import Field, Part, Trace, count, mapped, walk
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.nets.summary import Summary, summarize
 from atrous.weights.errors import WeightsError
@@ -47,7 +49,7 @@ def _float_type(owner, dtype):
 
 
 class NetworkCache(NamedTuple):
-    """What `Network.backward` needs: the layers' caches, which refer to their inputs."""
+    """What `Network.backward` needs: the layers' caches. They refer to inputs and outputs: change neither before it."""
 
     body: Part
     held: Any
@@ -95,12 +97,12 @@ class Network(NamedTuple):
     def fitting(self, size: Sequence[int]) -> tuple[int, int]:
         """Return the least size (H, W), not below `size`, that fits the network's grid exactly.
 
-        Corners are aligned then: with 8·k + 1 pixels every eighth is the centre of a score. Several scales fit at
-        32·k + 1. Networks that resize by half-pixel centres take any size as it is.
+        Corners are aligned then: with 8·k + 1 pixels every eighth is the centre of a score. Three quarters of the image
+        fit too if it has 32·k + 1. Networks that resize by half-pixel centres take any size as it is.
         """
-        if not self.remainder:
+        if not (self.remainder and self.body.align_corners):
             return tuple(size)
-        step = 32 if any(isinstance(part, Scales) for part in self.body.body.parts) else self.output_stride
+        step = self.output_stride * (4 if any(isinstance(part, Scales) for part in self.body.body.parts) else 1)
         return tuple(-(-max(n - self.remainder, 0) // step) * step + self.remainder for n in size)
 
     def variables(self):
@@ -179,7 +181,12 @@ class Network(NamedTuple):
                 f"load: the weights do not fit {self.name} with {self.classes} classes: {wrong}. `atrous weights show` "
                 "lists what a file holds and which network it fits."
             )
-        found = {name: np.ascontiguousarray(given[name], dtype) for name in variables}
+        if odd := [name for name in variables if given[name].dtype.kind not in "fiu"]:
+            raise WeightsError(f"load: {odd[0]} must hold real numbers, got {given[odd[0]].dtype}.")
+        # Arrays of the caller's are copied, those of a file are nobody else's.
+        take = np.ascontiguousarray if isinstance(weights, (str, Path)) else np.array
+        with np.errstate(over="ignore"):
+            found = {name: np.require(take(given[name], dtype), requirements="C") for name in variables}
         if broken := [name for name, a in found.items() if not np.isfinite(a).all()]:
             raise WeightsError(
                 f"load: {len(broken)} arrays hold NaN or infinite numbers: {', '.join(broken[:8])}. The file is "
@@ -332,6 +339,20 @@ class Network(NamedTuple):
         """Return the papers' layer table for images of `size`: rows, parameters, multiply-adds, field of view."""
         size = _check.per_axis("summary", "size", size, 2, least=1)
         return summarize(self.name, self.body, size)
+
+    def with_batch_norms(self, *, frozen: bool | None = None, momentum: float | None = None) -> Network:
+        """Return the same network with other batch norms: frozen ones, as v3's last stage of training, or slower ones.
+
+        Parameters
+        ----------
+        frozen : bool, optional
+            Keep running statistics, gamma and beta in training.
+        momentum : float, optional
+            Share of the batch in the new running statistics; the 0.9997 of TensorFlow's DeepLab is 0.0003 here.
+        """
+        options = {key: v for key, v in (("frozen", frozen), ("momentum", momentum)) if v is not None}
+        change = lambda part: replace(part, **options) if isinstance(part, BatchNorm) else part  # noqa: E731
+        return self._replace(body=mapped(self.body, change))
 
     def drawing(self):
         """Return a picture of the network's blocks (SVG; a notebook shows it)."""

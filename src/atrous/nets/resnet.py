@@ -135,6 +135,8 @@ def resnet(
     """
     if convention not in CONVENTIONS:
         raise ParameterError(f"build: convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}.")
+    if tap and units[tap[0] - 1] < tap[1]:
+        raise ParameterError(f"build: units must have at least {tap[1]} in stage {tap[0]}, got {tuple(units)}.")
     grid = (multi_grid,) * units[min(3, len(units) - 1)] if isinstance(multi_grid, int) else tuple(multi_grid)
     if len(units) > 3 and len(grid) != units[3]:
         raise ParameterError(f"build: multi_grid needs {units[3]} rates, one for each unit of block 4, got {grid}.")

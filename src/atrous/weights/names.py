@@ -56,19 +56,23 @@ def from_caffe(weights):
     found = {}
     for key, array in weights.items():
         layer, _, blob = key.rpartition(".")
+        if blob not in {"0", "1", "2"}:
+            found[key] = array
+            continue
         known = kazuto_from_caffe_layer(layer)
         if known is None:
             if layer.endswith(("_res05", "_res075")):
                 continue
             layer = re.sub(r"^fc8_\w+?(_[1-4])?$", r"fc8_voc12\1", layer)
-            end = {"0": "weight", "1": "bias"}.get(blob, blob)
-            found[f"{layer}.{end}"] = array.reshape(-1) if end == "bias" else array
+            name = f"{layer}.{ {'0': 'weight', '1': 'bias'}.get(blob, blob) }"
+            # Of two heads the second keeps its name, and is then unexpected.
+            found[key if name in found else name] = array.reshape(-1) if blob == "1" else array
             continue
         name, kind = known
         if kind == "score":
             found[f"{name}.{'weight' if blob == '0' else 'bias'}"] = array if blob == "0" else array.reshape(-1)
         elif kind == "conv":
-            found[f"{name}.conv.weight"] = array
+            found[f"{name}.conv.weight" if blob == "0" else key] = array
         elif kind == "scale":
             found[f"{name}.bn.{'weight' if blob == '0' else 'bias'}"] = array.reshape(-1)
         elif blob in "01":
@@ -97,7 +101,8 @@ def from_resnet(weights):
 
 def with_base(weights):
     """Return kazuto1011's arrays with the prefix that some of its files lack."""
-    return {name if name.startswith("base.") else f"base.{name}": array for name, array in weights.items()}
+    renamed = {name if name.startswith("base.") else f"base.{name}": array for name, array in weights.items()}
+    return renamed if len(renamed) == len(weights) else weights
 
 
 def unwrapped(weights):
