@@ -12,7 +12,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def main():
     peers = importlib.util.find_spec("torch") is not None
-    found = aspp.run(peers=peers, rounds=5, seconds=2.0, progress=ProgressLine("aspp"))
+    found = aspp.run(peers=peers, rounds=4, seconds=1.2, progress=ProgressLine("aspp"))
     (RESULTS / "aspp.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     text = "\n".join([*table.environment_lines(found), "", *aspp.table(found)]) + "\n"
     (RESULTS / "aspp.txt").write_text(text, encoding="utf-8")
