@@ -186,7 +186,7 @@ def test_demo_from_a_read_only_folder_with_an_own_picture(tmp_path):
         folder.chmod(0o755)
     pictures = sorted(p.name for p in out.iterdir())
     crf = ["dense_crf.png", "dense_crf_thin.png"]
-    assert pictures == [*crf, "sparse_and_dense_1d.png", "sparse_and_dense_2d.png"]
+    assert pictures == ["aspp_branches.png", *crf, "sparse_and_dense_1d.png", "sparse_and_dense_2d.png"]
     assert text.rstrip().endswith(crf[-1])
     assert "free energy per pixel" in text
     for method in ("reference", "upsampled", "im2col", "interlace", "direct"):
