@@ -206,12 +206,21 @@ def test_gradients_of_whole_networks(name, train, rng):
     assert directional_error(loss, point, {**grads, "x": dx}, rng) <= 1e-8
 
 
-@pytest.mark.parametrize("name", ["tiny_torchvision_deeplabv3_resnet50", "tiny_deeplabv2_resnet101_aspp"])
+SIDES = {
+    "tiny_torchvision_deeplabv3_resnet50": "aux_logits",
+    "tiny_deeplabv2_resnet101_aspp": "low_logits_050",
+    "tiny_deeplabv3plus_resnet101": "low_level",
+    "tiny_deeplabv1_msc_largefov": "pool3",
+    "tiny_deeplabv3_resnet50": "features",
+}
+
+
+@pytest.mark.parametrize("name", SIDES)
 def test_side_results_take_gradients(name, rng):
     network = build(name, 3)
     params, state = arrays(network)
     x = image(name, rng)
-    side = "aux_logits" if "torchvision" in name else "low_logits_050"
+    side = SIDES[name]
     taps = {side: None}
     y, cache, _ = network.forward(params, state, x, taps=taps)
     d = rng.standard_normal(taps[side].shape)
@@ -591,6 +600,15 @@ def test_weights_come_under_the_names_of_others(rng, tmp_path):
         for got, expected in zip(found, (params, state), strict=True):
             for key, value in expected.items():
                 np.testing.assert_array_equal(got[key], value)
+
+
+def test_names_that_fall_together_are_refused():
+    network = build("tiny_deeplabv2_resnet101_aspp", 3)
+    params, state = arrays(network, np.float32)
+    given = {k.removeprefix("base."): v for k, v in {**params, **state}.items()}
+    given["base.aspp.c0.bias"] = params["base.aspp.c0.bias"] + 1
+    with pytest.raises(WeightsError, match="unexpected"):
+        network.load(given)
 
 
 def test_weights_of_caffe(rng):
