@@ -156,6 +156,22 @@ def test_output_stride_and_palette(photo, tmp_path):
     np.testing.assert_array_equal(Image.open(out).convert("RGB"), classes_of(19).palette[expected])
 
 
+def test_half_pixels_of_v2(photo, tmp_path):
+    _, params = saved(tmp_path / "w.npz", "tiny_deeplabv2_resnet101_aspp", 4)
+    network = build("tiny_deeplabv2_resnet101_aspp", 4, align_corners=False)
+    run(photo, "--weights", tmp_path / "w.npz", "--half-pixel", "-o", tmp_path / "out")
+    expected = segment(drawn_photo(), network, params).probabilities.argmax(0)
+    np.testing.assert_array_equal(labels_in(tmp_path / "out" / "photo.png"), expected)
+
+
+def test_large_photographs_are_told_of_smaller_scales():
+    from atrous.cli import _segmented_line
+
+    row = {"classes": [{"name": "sky", "share": 1.0}], "height": 10, "seconds": 1.0}
+    assert "--scales 0.25" in _segmented_line({**row, "width": 2000}, "a.jpg")
+    assert "--scales" not in _segmented_line({**row, "width": 1500}, "a.jpg")
+
+
 def test_a_network_that_weights_do_not_tell_is_asked_for(photo, tmp_path, capsys):
     file, out = tmp_path / "w.npz", tmp_path / "out"
     _, params = saved(file, "tiny_deeplabv2_vgg16_aspp_s", 4)

@@ -45,6 +45,8 @@ def main(argv=None):
 
 # Arrays of a file of weights that are listed without being asked for.
 SHOWN = 24
+# Photographs with a longer side are told that a smaller scale may serve better.
+LARGE = 1500
 
 
 class UsageError(AtrousError):
@@ -97,6 +99,9 @@ def _parser():
         "--scales", default="1", metavar="S,S,...", help="see each photograph at these sizes, such as 0.5,1,1.5"
     )
     segment.add_argument("--flip", action="store_true", help="see mirror images too")
+    segment.add_argument(
+        "--half-pixel", action="store_true", help="resize by half-pixel centres (v2 weights of kazuto1011)"
+    )
     segment.add_argument(
         "--palette", choices=("voc", "context", "person-part", "cityscapes"),
         help="names and colours of the classes; left out, those of the dataset with as many classes",
@@ -359,8 +364,9 @@ def _segment(arguments):
     stride = {} if arguments.output_stride is None else {"output_stride": arguments.output_stride}
     try:
         jobs = segmenting.plan(arguments.images, arguments.output, arguments.weights)
+        half = {"align_corners": False} if arguments.half_pixel else {}
         model = segmenting.open_model(
-            arguments.weights, arguments.model, arguments.classes, arguments.palette, **stride
+            arguments.weights, arguments.model, arguments.classes, arguments.palette, **stride, **half
         )
     except ParameterError as error:
         raise UsageError(str(error)) from None
@@ -381,6 +387,9 @@ def _segmented_line(row, name):
     classes = ", ".join(f"{c['name']} {percent(c['share'])}" for c in row["classes"][:4])
     more = len(row["classes"]) - 4
     classes += f" and {more} more" if more > 0 else ""
+    longest = max(row["width"], row["height"])
+    if longest > LARGE:
+        classes += f"; networks are trained on some 500 pixels, try --scales {500 / longest:.2g}"
     return f"{name}  {row['width']}×{row['height']}  {row['seconds']:.2f} s  {classes}"
 
 
