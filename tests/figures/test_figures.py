@@ -67,15 +67,22 @@ def words(fig):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_figures_are_readable_and_deterministic(drawn, name):
+def test_figures_are_readable(drawn, name):
     fig = drawn[name]
     assert fig.get_figwidth() == style.WIDTH
     assert fig.get_figheight() < 9.5
     assert all(text.get_fontsize() >= 9 for text in fig.findobj(Text) if text.get_text().strip())
+
+
+# Drawing all of them once more would cost a first run ten seconds.
+QUICK = ("figure_bench", "figure_taps", "figure_aspp_taps")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+def test_figures_are_deterministic(drawn, name):
     again = getattr(figures, name)(*RESULTS.get(name, []))
-    # One figure as pixels too; drawing all of them twice more would cost the suite ten seconds.
     for kind in ("png", "svg") if name == "figure_bench" else ("svg",):
-        assert figures.image_bytes(fig, kind, dpi=60) == figures.image_bytes(again, kind, dpi=60)
+        assert figures.image_bytes(drawn[name], kind, dpi=60) == figures.image_bytes(again, kind, dpi=60)
 
 
 @pytest.mark.parametrize("name", NAMES)
