@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from directions import assert_gradients
 
-from atrous import assert_gradients
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 from atrous.layers.activation import relu6_backward, relu6_forward, relu_backward, relu_forward
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from directions import assert_gradients
 from tolerances import TABLE, assert_close
 
-from atrous import adjoint_error, assert_gradients
+from atrous import adjoint_error
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 from atrous.layers.fusion import (
     concat_backward,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from directions import assert_gradients
 from tolerances import assert_close
 
-from atrous import assert_gradients
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 from atrous.layers.dropout import dropout_backward, dropout_forward
 from atrous.layers.loss import (

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from directions import assert_gradients
 from tolerances import assert_close
 
-from atrous import assert_gradients
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 from atrous.layers.norm import batch_norm_backward, batch_norm_forward, fold_batch_norm
 

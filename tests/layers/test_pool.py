@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from directions import assert_gradients
 from oracles.pooling import pool
 from tolerances import TABLE, assert_close
 
-from atrous import adjoint_error, assert_gradients
+from atrous import adjoint_error
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 from atrous.layers.pool import (
     average_pool_backward,

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from directions import assert_gradients
 from tolerances import TABLE, assert_close
 
-from atrous import adjoint_error, assert_gradients
+from atrous import adjoint_error
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 from atrous.layers.resize import resize_bilinear
 from atrous.layers.upsample import bilinear_filter, upsample_backward, upsample_forward
