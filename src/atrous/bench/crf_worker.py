@@ -4,17 +4,15 @@ Marginals at sampled pixels are handed back with every time, so that the parent 
 disagree.
 """
 
-import contextlib
 import functools
 import gc
 import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
-from atrous.bench.machine import best_of, limits
+from atrous.bench.machine import best_of, forget_peak, limits, memory_peak
 
 SAMPLES = 200
 SETTING = {"sxy_gaussian": 3, "w_gaussian": 3, "sxy": 80, "srgb": 13, "w": 10}
@@ -94,23 +92,6 @@ def volume_run(module, shape, iterations):
         return np.array(crf.inference(iterations))
 
     return run
-
-
-def memory_peak():
-    """Return the most memory this process has held, in bytes, since the last `forget_peak`."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def forget_peak():
-    """Start counting the peak anew, where the system can."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def stages(width, height, labels):

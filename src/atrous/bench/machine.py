@@ -1,10 +1,12 @@
 """The machine behind a number: what it is, and how fast it can be at best."""
 
+import contextlib
 import os
 import platform
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 
@@ -36,6 +38,23 @@ def copy_gbps(megabytes=256):
 def limits():
     """Return the rates that no method can beat."""
     return {"gemm_gflops": round(gemm_gflops(), 1), "copy_gbps": round(copy_gbps(), 1)}
+
+
+def memory_peak():
+    """Return the most memory this process has held, in bytes, since the last `forget_peak`."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def forget_peak():
+    """Start counting the peak anew, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def cpu_name():

@@ -11,8 +11,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from atrous.bench.crf_worker import forget_peak, memory_peak
-from atrous.bench.machine import best_of, limits
+from atrous.bench.machine import best_of, forget_peak, limits, memory_peak
 
 SAMPLES = 64
 

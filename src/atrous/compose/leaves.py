@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from atrous._types import Padding
 from atrous.compose.part import Part, Row, Trace, Variable
 from atrous.conv.geometry import conv_geometry
@@ -215,8 +217,6 @@ class Subsample(Part):
 
     def backward(self, dy, cache, *, taps=None):
         """Return dx, zero between the samples."""
-        import numpy as np
-
         dx = np.zeros(*cache)
         dx[:, :, :: self.stride, :: self.stride] = dy
         return dx, {}

@@ -216,6 +216,18 @@ def output_size(
     return conv_geometry((1, 1, size), (1, 1, kernel), rate=rate, stride=stride, padding=pair, owner="output_size").ow
 
 
+def reach(size, out, stride, move):
+    """Return slices (outputs, inputs) along an axis: the outputs o at which o·stride + move lies inside, and samples.
+
+    None where there are none.
+    """
+    first, end = max(0, -(move // stride)), min(out, (size - 1 - move) // stride + 1)
+    if first >= end:
+        return None
+    start = stride * first + move
+    return slice(first, end), slice(start, start + stride * (end - first - 1) + 1, stride)
+
+
 def lift(a):
     """View (A, B, *S) with 1 to 3 spatial axes as (A, B, D, H, W), the missing ones of length 1."""
     return a.reshape(*a.shape[:2], *(1,) * (5 - a.ndim), *a.shape[2:])

@@ -23,20 +23,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from atrous.conv.geometry import reach
+
 # From so many rows on a product runs at BLAS's rate; fewer are stacked.
 ROWS = 256
 
 
 def reached(g, axis):
     """Return [(k, outputs, inputs), …] along an axis: the outputs at which tap k lies inside, and what it reads."""
-    found = []
-    for k in range(g.kernel[axis]):
-        n, out, s, move = g.size[axis], g.out[axis], g.stride[axis], g.rate[axis] * k - g.pad[axis]
-        first, end = max(0, -(move // s)), min(out, (n - 1 - move) // s + 1)
-        if first < end:
-            start = s * first + move
-            found.append((k, slice(first, end), slice(start, start + s * (end - first - 1) + 1, s)))
-    return found
+    sizes = g.size[axis], g.out[axis], g.stride[axis]
+    found = ((k, reach(*sizes, g.rate[axis] * k - g.pad[axis])) for k in range(g.kernel[axis]))
+    return [(k, *slices) for k, slices in found if slices]
 
 
 class Tap(NamedTuple):

@@ -30,6 +30,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray, PerAxis
+from atrous.conv.geometry import reach
 from atrous.errors import ParameterError, ShapeError
 from atrous.layers.backward import own, upstream
 
@@ -84,11 +85,8 @@ def _image(owner, x):
 def _taps(w):
     """Yield (outputs, inputs) for each tap of an axis: the windows in which it meets a sample, and those samples."""
     for k in range(w.kernel):
-        move = w.rate * k - w.padding
-        first, end = max(0, -(move // w.stride)), min(w.out, (w.size - 1 - move) // w.stride + 1)
-        if first < end:
-            start = w.stride * first + move
-            yield slice(first, end), slice(start, start + w.stride * (end - first - 1) + 1, w.stride)
+        if slices := reach(w.size, w.out, w.stride, w.rate * k - w.padding):
+            yield slices
 
 
 def _counts(w):

@@ -18,26 +18,26 @@ from atrous.nets.catalogue import build, networks
 from atrous.nets.network import Network
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights
-from atrous.weights.names import MAPS, plain
+from atrous.weights.names import fitting, versions
 from atrous.weights.safetensors_file import is_safetensors
 from atrous.weights.torch_zip import is_torch
 
 
 def _tried(names, weights):
     """Yield (network, options, given): networks with the weights' number of classes, and them under their names."""
-    versions = [rename(plain(weights)) for rename in MAPS]
+    found = versions(weights)
     for name in names:
         network = build(name)
         variables = network.variables()
-        given = max(versions, key=lambda version: len(version.keys() & variables.keys()))
+        given = fitting(found, variables)
         # The last variable of every network is the bias of its classifier.
         bias = np.shape(given.get(list(variables)[-1], 0))
         options = {"classes": bias[0] if len(bias) == 1 and bias[0] else network.classes}
         if "torchvision" in name and np.shape(given.get("aux_classifier.4.bias")) != bias:
             # Without it, or with that of another set of classes, the network is whole all the same.
             options["auxiliary"] = False
-            given = {key: a for key, a in given.items() if not key.startswith("aux_classifier.")}
-        yield build(name, **options), options, given
+        network = build(name, **options)
+        yield network, options, fitting(found, network.variables())
 
 
 def _distance(network, given):

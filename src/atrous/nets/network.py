@@ -14,8 +14,8 @@ import numpy as np
 
 from atrous import _check, _cuda
 from atrous._types import FloatArray
-from atrous.compose.joins import Scales
-from atrous.compose.leaves import BatchNorm
+from atrous.compose.joins import Aside, Scales
+from atrous.compose.leaves import BatchNorm, Tap
 from atrous.compose.match import mismatch
 from atrous.compose.part import Field, Part, Trace, count, mapped, walk
 from atrous.errors import DTypeError, ParameterError, ShapeError
@@ -122,9 +122,8 @@ class Network(NamedTuple):
         def visit(part):
             if isinstance(part, Scales):
                 found.extend(part.names())
-            name = getattr(part, "name", "")
-            if type(part).__name__ in ("Tap", "Aside") and name not in found:
-                found.append(name)
+            if isinstance(part, (Tap, Aside)) and part.name not in found:
+                found.append(part.name)
 
         walk(self.body, visit)
         return (*found, "logits")

@@ -128,10 +128,22 @@ def kazuto_from_resnet(weights):
 MAPS = (plain, from_caffe, from_vgg, from_resnet, kazuto_from_resnet, with_base, unwrapped)
 
 
+def versions(weights):
+    """Return the weights under the names that each map gives."""
+    return [rename(plain(weights)) for rename in MAPS]
+
+
+def fitting(found, wanted):
+    """Return the one of the versions that shares most names with `wanted`, without a side head that is not wanted.
+
+    torchvision's side head serves training; a network without it is whole.
+    """
+    best = max(found, key=lambda version: len(version.keys() & wanted.keys()))
+    if any(name.startswith("aux_classifier.") for name in wanted):
+        return best
+    return {name: array for name, array in best.items() if not name.startswith("aux_classifier.")}
+
+
 def renamed(weights, wanted):
     """Return the weights under the names of `wanted` by the map that fits most; as they are if none fits any."""
-    weights = plain(weights)
-    if not any(name.startswith("aux_classifier.") for name in wanted):
-        # torchvision's side head serves training; a network without it is whole.
-        weights = {name: a for name, a in weights.items() if not name.startswith("aux_classifier.")}
-    return max((rename(weights) for rename in MAPS), key=lambda found: len(found.keys() & wanted.keys()))
+    return fitting(versions(weights), wanted)
