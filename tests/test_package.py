@@ -63,7 +63,7 @@ HEAVY = {"numba", "scipy", "matplotlib", "PIL", "pytest"}
         ("import atrous; dir(atrous)", HEAVY | {"numpy"}),
         ("from atrous import assert_gradients, gradcheck, adjoint_error", HEAVY),
         ("from atrous import receptive_field, plan_output_stride, output_size, ParameterError", HEAVY),
-        ("from atrous import bilateral_kernel, exact_marginals, CRF_PRESETS, gaussian_sum, mean_iou", HEAVY),
+        ("from atrous import bilateral_pairwise, exact_marginals, CRF_PRESETS, gaussian_sum, mean_iou", HEAVY),
         ("import atrous.pydensecrf.utils, atrous.pydensecrf.eigen", HEAVY),
         ("from atrous import atrous_conv", {"scipy", "matplotlib", "PIL"}),
         ("from atrous import dense_crf, lattice_error, free_energy", {"scipy.sparse", "matplotlib", "PIL"}),
@@ -212,10 +212,13 @@ LEVELS = [
         "errors",
         "progress",
         "_types",
-        "_lanes",
-        "_barrier",
+        "jit",
+        "jit.lanes",
+        "jit.barrier",
     },
-    {"_check", "_jit", "_cuda", "crf.params", "crf.memory", "data.palettes", "weights.errors", "weights.names"},
+    {"_check", "jit.disk_cache", "jit.threads", "jit.gpu", "crf.params", "crf.memory"},
+    {"jit.compiler"},
+    {"data.palettes", "weights.errors", "weights.names"},
     {"data.classes", "data.photos"},
     # files of weights
     {"weights.dtypes"},
@@ -230,7 +233,7 @@ LEVELS = [
     {"conv.operators", "conv.branches"},
     {"conv.separable"},
     # layers
-    {"layers.backward", "layers.epilogue"},
+    {"layers.epilogue"},
     {
         "layers.activation",
         "layers.dropout",
@@ -248,7 +251,7 @@ LEVELS = [
     {"lattice.direct", "lattice.diagonal"},
     {"lattice.error", "lattice.cuda"},
     # random fields
-    {"crf.kernels", "crf.unary", "crf.softmax"},
+    {"crf.pairwise", "crf.unary", "crf.softmax"},
     {"crf.reference", "crf.fused"},
     {"crf.cuda", "crf.grid"},
     {"crf.meanfield"},
@@ -267,7 +270,7 @@ LEVELS = [
     {"nets.network"},
     {"nets.catalogue", "nets.segmentation"},
     {"nets.guess"},
-    {"kernels", "checks", "pytest_plugin", "refine", "segmenting"},
+    {"jit.warmup", "checks", "pytest_plugin", "refine", "segmenting"},
     {"figures", "bench", "demo", "cli", "__main__"},
 ]
 PROGRAMS = LEVELS[-1]
@@ -279,21 +282,21 @@ ONLY = {
     "conv.chains": {"_types", "_check", "errors", "conv.padding"},
     "conv.taps": set(),
     "gradients": {"_types", "_check", "errors", "gradients"},
-    "_lanes": set(),
-    "_barrier": set(),
+    "jit.lanes": set(),
+    "jit.barrier": set(),
     # definitions
     "lattice.geometry": {"_types"},
     "lattice.exact": {"_types", "_check", "errors"},
     "lattice.reference": {"_types", "lattice.geometry"},
     "crf.params": set(),
-    "crf.kernels": {"_types", "_check", "errors"},
+    "crf.pairwise": {"_types", "_check", "errors"},
     "crf.unary": {"_types", "_check", "errors"},
-    "crf.reference": {"_types", "_check", "errors", "crf.kernels", "lattice.exact"},
+    "crf.reference": {"_types", "_check", "errors", "crf.pairwise", "lattice.exact"},
     "crf.grid": {"_types", "_check", "errors", "crf.reference"},
     # formulas that the loops of CPU and GPU share
     "lattice.simplex": set(),
-    "lattice.rows": {"_lanes"},
-    "crf.softmax": {"_lanes", "lattice.rows"},
+    "lattice.rows": {"jit.lanes"},
+    "crf.softmax": {"jit.lanes", "lattice.rows"},
     # what works without a compiler
     "crf.memory": {"errors"},
     "data.palettes": {"_types", "errors"},
@@ -313,8 +316,8 @@ ONLY = {
 
 # Compiled loops and the formulas they share.
 LOOPS = {
-    "_lanes",
-    "_barrier",
+    "jit.lanes",
+    "jit.barrier",
     *("conv.taps", "conv.direct", "conv.cuda", "layers.epilogue", "layers.cuda", "compose.device"),
     *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.direct", "lattice.diagonal", "lattice.cuda"),
     *("crf.softmax", "crf.fused", "crf.cuda"),
@@ -322,8 +325,8 @@ LOOPS = {
 # Which part of the package may import which package of others, at any place; None: everywhere.
 THIRD_PARTY = {
     "numpy": None,
-    "numba": LOOPS | {"_jit", "_cuda", "kernels"} | PROGRAMS,
-    "llvmlite": {"_lanes", "_barrier"},
+    "numba": LOOPS | {"jit.compiler", "jit.disk_cache", "jit.threads", "jit.gpu", "jit.warmup"} | PROGRAMS,
+    "llvmlite": {"jit.lanes", "jit.barrier"},
     "scipy": PROGRAMS | {"crf.grid"},
     "matplotlib": PROGRAMS,
     "PIL": PROGRAMS | {"data.palettes", "data.photos", "segmenting"},
@@ -342,8 +345,8 @@ AT_THE_TOP = {
     "safetensors": set(),
     "pydensecrf": set(),
     "IPython": set(),
-    "numba": LOOPS | {"_jit"},
-    "llvmlite": {"_lanes", "_barrier"},
+    "numba": LOOPS | {"jit.compiler", "jit.disk_cache", "jit.threads"},
+    "llvmlite": {"jit.lanes", "jit.barrier"},
 }
 
 

@@ -47,7 +47,7 @@ _PUBLIC = {
     "gaussian_sum": "atrous.lattice.exact",
     **dict.fromkeys(("LatticeError", "lattice_error"), "atrous.lattice.error"),
     "dense_crf_tiled": "atrous.crf.tiles",
-    **dict.fromkeys(("Kernel", "bilateral_kernel", "spatial_kernel"), "atrous.crf.kernels"),
+    **dict.fromkeys(("Pairwise", "bilateral_pairwise", "spatial_pairwise"), "atrous.crf.pairwise"),
     **dict.fromkeys(("unary_from_labels", "unary_from_probabilities"), "atrous.crf.unary"),
     **dict.fromkeys(("CRFParams", "CRF_PRESETS"), "atrous.crf.params"),
     **dict.fromkeys(("exact_marginals", "labelling_energy"), "atrous.crf.reference"),
@@ -108,7 +108,7 @@ _PUBLIC = {
     **dict.fromkeys(("load_weights", "save_weights"), "atrous.weights.files"),
     "WeightsError": "atrous.weights.errors",
     **dict.fromkeys(("class_iou", "confusion_matrix", "mean_iou", "pixel_accuracy"), "atrous.metrics"),
-    "warmup": "atrous.kernels",
+    "warmup": "atrous.jit.warmup",
 }
 
 __all__ = ["CONV_METHODS", "__version__", *sorted(_PUBLIC)]  # noqa: PLE0604

@@ -1,4 +1,4 @@
-"""Conversion and checking at the public edge; every message says what, wanted, received, and the mend."""
+"""Checks and conversions for public functions. Every message says what is wrong, what is expected and how to fix it."""
 
 import math
 import operator
@@ -112,3 +112,19 @@ def one_of(owner, name, value, choices):
         listed = ", ".join(repr(c) for c in choices)
         raise ParameterError(f"{owner}: {name} must be one of {listed}; got {value!r}.")
     return value
+
+
+def own_cache(owner, cache, kind):
+    """Return the cache of a backward pass if it came from the forward pass of the same name."""
+    if not isinstance(cache, kind):
+        forward = owner.replace("backward", "forward")
+        raise ParameterError(f"{owner}: cache must come from {forward}, got {type(cache).__name__}.")
+    return cache
+
+
+def upstream(owner, dy, shape, like, *, name="dy"):
+    """Return the gradient with respect to an output: an array of its shape, with the dtype of `like`."""
+    dy = float_array(owner, name, dy, like=like)
+    if dy.shape != tuple(shape):
+        raise ShapeError(f"{owner}: {name} must have the shape of the output, {tuple(shape)}, got {dy.shape}.")
+    return dy

@@ -672,26 +672,26 @@ def _check_file(arguments):
 
 
 def _info(arguments):
-    from atrous import _jit
+    from atrous.jit import disk_cache
 
     if arguments.clear_cache:
-        freed = _jit.clear_cache()
+        freed = disk_cache.clear_cache()
         _printer(arguments)(f"cleared {freed / 1e6:.1f} MB of compiled kernels")
         _write_json(arguments, {"cleared_bytes": freed})
         return 0
-    from atrous import _cuda
     from atrous.bench import machine
-    from atrous.kernels import threading_layer
+    from atrous.jit import gpu
+    from atrous.jit.warmup import threading_layer
 
     found = machine.environment()
     threads, layer = threading_layer()
-    root = _jit.cache_root()
+    root = disk_cache.cache_root()
     size = sum(f.stat().st_size for f in root.rglob("*") if f.is_file()) if root and root.is_dir() else 0
     found |= {
         **{name: machine.installed(name) for name in ("scipy", "pillow", "matplotlib", "numba-cuda")},
         "numba_threads": threads,
         "threading_layer": layer,
-        "cuda": _cuda.why_not() or "available",
+        "cuda": gpu.why_not() or "available",
         "cache": "off" if root is None else str(root),
         "cache_bytes": size,
     }

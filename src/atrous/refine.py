@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from atrous._jit import compiled
 from atrous.crf.dense import dense_crf
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.params import CRF_PRESETS
@@ -31,6 +30,7 @@ from atrous.data.palettes import (
     voc_palette,
 )
 from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.jit.compiler import compile_seconds
 from atrous.layers.resize import resize_bilinear
 
 OWNER = "refine"
@@ -317,14 +317,9 @@ def refine_image(photo, rough, settings=SETTINGS, *, progress=None):
     )
 
 
-def _compiling():
-    """Return the seconds that this process has spent on compiling kernels, which happens once on a machine."""
-    return sum(seconds for *_, seconds in compiled)
-
-
 def refine_file(job, settings=SETTINGS, *, progress=None):
     """Refine one photograph and write its files, all or none; return what was found as plain values."""
-    started, compiling = time.perf_counter(), _compiling()
+    started, compiling = time.perf_counter(), compile_seconds()
     photo = read_photo(job.image)
     size = photo.shape[:2]
     rough = read_rough(job.labels, size, settings)
@@ -347,5 +342,5 @@ def refine_file(job, settings=SETTINGS, *, progress=None):
         "labels": len(marginals),
         "unknown": float(1 - known.mean()),
         "changed": float((labels != rough.labels)[known].mean()),
-        "seconds": time.perf_counter() - started - (_compiling() - compiling),
+        "seconds": time.perf_counter() - started - (compile_seconds() - compiling),
     }

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from atrous._jit import compiled
 from atrous.data import photos
 from atrous.data.classes import Classes, classes_of
 from atrous.data.palettes import encode_palette_png, overlay
 from atrous.errors import ParameterError
+from atrous.jit.compiler import compile_seconds
 from atrous.nets.guess import choose
 from atrous.nets.network import Network
 from atrous.nets.segmentation import segment
@@ -72,7 +72,7 @@ def open_model(weights, name=None, classes=None, palette=None, **options) -> Mod
 
 def segment_file(job: Job, model: Model, settings: Settings) -> dict[str, Any]:
     """Label one photograph and write its files, both or none; return what was found as plain values."""
-    started, compiling = time.perf_counter(), _compiling()
+    started, compiling = time.perf_counter(), compile_seconds()
     photo = photos.read_photo(OWNER, job.image)
     # 16 bits as such: a nearly black photograph in levels of 0 to 255 looks like one in fractions of 1.
     exact = np.rint(257 * photo).astype(np.uint16) if photo.dtype.kind == "f" else photo
@@ -97,12 +97,8 @@ def segment_file(job: Job, model: Model, settings: Settings) -> dict[str, Any]:
         "width": labels.shape[1],
         "height": labels.shape[0],
         "classes": classes,
-        "seconds": time.perf_counter() - started - (_compiling() - compiling),
+        "seconds": time.perf_counter() - started - (compile_seconds() - compiling),
     }
-
-
-def _compiling():
-    return sum(seconds for *_, seconds in compiled)
 
 
 def percent(share):

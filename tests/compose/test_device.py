@@ -9,13 +9,13 @@ from oracles.drawn import drawn
 from tolerances import assert_close, relative_error
 
 import atrous
-from atrous import _cuda
 from atrous.compose.joins import Bridge, Chain, ImagePool, Parallel, Residual, Scales, chain
 from atrous.compose.leaves import Dropout, Pool, ReLU, Subsample, Tap
 from atrous.compose.part import Part
 from atrous.compose.styles import TORCH
+from atrous.jit import gpu
 
-pytestmark = pytest.mark.skipif(_cuda.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")
+pytestmark = pytest.mark.skipif(gpu.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 from conv.cases import BY_NAME
 
 import atrous
-from atrous import _cuda
 from atrous.errors import AtrousError, BackendUnavailable, DTypeError, ParameterError, ShapeError
+from atrous.jit import gpu
 
 X, W = np.ones((1, 4, 6, 7)), np.ones((6, 4, 3, 3))
 Y = np.ones((1, 6, 6, 7))
@@ -89,7 +89,7 @@ def bad_methods():
     ]
 
 
-NEEDS_NO_GPU = pytest.mark.skipif(_cuda.why_not() is None, reason="a CUDA device, or its simulator, is here")
+NEEDS_NO_GPU = pytest.mark.skipif(gpu.why_not() is None, reason="a CUDA device, or its simulator, is here")
 
 BAD = [
     # shapes

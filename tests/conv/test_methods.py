@@ -184,7 +184,7 @@ def test_auto_looks_at_channels_and_at_taps_on_zeros():
 
 def test_methods_usable_here_are_listed():
     assert set(atrous.CONV_METHODS) >= set(METHODS[:-1])
-    assert ("cuda" in atrous.CONV_METHODS) == (atrous.conv.operators._cuda.why_not() is None)
+    assert ("cuda" in atrous.CONV_METHODS) == (atrous.conv.operators.gpu.why_not() is None)
 
 
 @pytest.mark.parametrize("method", ["im2col", "interlace", "direct"])

@@ -5,9 +5,9 @@ import pytest
 from numba import config
 
 import atrous
-from atrous import _cuda
+from atrous.jit import gpu
 
-pytestmark = pytest.mark.skipif(_cuda.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")
+pytestmark = pytest.mark.skipif(gpu.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +25,8 @@ def test_cuda_mean_field_is_the_lattice_one(rng, normalization, options):
     unary = rng.normal(size=(2, 3, 4))
     both = {"normalization": normalization, "dtype": np.float64}
     kernels = [
-        atrous.spatial_kernel((3, 4), 2.0, 3.0, **both),
-        atrous.bilateral_kernel(image, 5.0, 60.0, rng.normal(size=(2, 2)), **both),
+        atrous.spatial_pairwise((3, 4), 2.0, 3.0, **both),
+        atrous.bilateral_pairwise(image, 5.0, 60.0, rng.normal(size=(2, 2)), **both),
     ]
     expected = atrous.mean_field(unary, kernels, iterations=2, **options)
     found = atrous.mean_field(unary, kernels, iterations=2, method="cuda", **options)
@@ -35,7 +35,7 @@ def test_cuda_mean_field_is_the_lattice_one(rng, normalization, options):
 
 def test_cuda_mean_field_ends_when_told(rng):
     unary = rng.normal(size=(2, 3, 4)).astype(np.float32)
-    kernel = atrous.spatial_kernel((3, 4), 1.0, 2.0)
+    kernel = atrous.spatial_pairwise((3, 4), 1.0, 2.0)
     seen = []
     found = atrous.mean_field(
         unary, kernel, iterations=5, method="cuda", callback=lambda step, q: seen.append((step, q.copy())) or step == 2

@@ -9,7 +9,7 @@ from oracles import dense_gauss
 
 import atrous
 import atrous.pydensecrf.densecrf as dcrf
-from atrous import CRF_PRESETS, CRFParams, bilateral_kernel, dense_crf, mean_field, mean_field_bytes, spatial_kernel
+from atrous import CRF_PRESETS, CRFParams, bilateral_pairwise, dense_crf, mean_field, mean_field_bytes, spatial_pairwise
 from atrous.crf import dense, memory
 from atrous.errors import AtrousError, BackendUnavailable, DTypeError, ParameterError, ShapeError
 from atrous.pydensecrf.utils import unary_from_softmax
@@ -78,8 +78,8 @@ def test_it_is_mean_field_of_two_kernels(p, image):
     p = p.astype(np.float64)
     p[:, 3, 4] = 0, 1, 0
     kernels = [
-        spatial_kernel(SIZE, PARAMS.sigma_gamma, PARAMS.spatial_weight, dtype=np.float64),
-        bilateral_kernel(image, PARAMS.sigma_alpha, PARAMS.sigma_beta, PARAMS.bilateral_weight, dtype=np.float64),
+        spatial_pairwise(SIZE, PARAMS.sigma_gamma, PARAMS.spatial_weight, dtype=np.float64),
+        bilateral_pairwise(image, PARAMS.sigma_alpha, PARAMS.sigma_beta, PARAMS.bilateral_weight, dtype=np.float64),
     ]
     q = dense_crf(p, image, PARAMS)
     assert q.dtype == np.float64
@@ -292,8 +292,8 @@ def test_any_number_of_channels(channels, p, rng):
     image = photograph(rng, channels=channels)
     q = dense_crf(p, image, PARAMS)
     kernels = [
-        spatial_kernel(SIZE, PARAMS.sigma_gamma, PARAMS.spatial_weight),
-        bilateral_kernel(image, PARAMS.sigma_alpha, PARAMS.sigma_beta, PARAMS.bilateral_weight),
+        spatial_pairwise(SIZE, PARAMS.sigma_gamma, PARAMS.spatial_weight),
+        bilateral_pairwise(image, PARAMS.sigma_alpha, PARAMS.sigma_beta, PARAMS.bilateral_weight),
     ]
     expected = mean_field(unary_from_softmax(p).reshape(p.shape), kernels, iterations=4)
     np.testing.assert_allclose(q, expected, atol=1e-6)
@@ -492,7 +492,7 @@ def test_a_tiny_sigma_is_refused_where_vertices_could_not_be_told_apart(sigma, a
     assert np.isfinite(q).all()
 
 
-@pytest.mark.skipif(atrous._cuda.why_not() is None, reason="a CUDA device, or its simulator, is here")
+@pytest.mark.skipif(atrous.jit.gpu.why_not() is None, reason="a CUDA device, or its simulator, is here")
 def test_cuda_says_what_is_missing():
     with pytest.raises(BackendUnavailable, match='method="cuda" needs a CUDA device'):
         dense_crf(P, IMAGE, method="cuda")

@@ -15,20 +15,20 @@ from tolerances import assert_close
 
 import atrous
 from atrous import (
-    Kernel,
-    bilateral_kernel,
+    Pairwise,
+    bilateral_pairwise,
     build_lattice,
     exact_marginals,
     free_energy,
     labelling_energy,
     lattice_filter,
     mean_field,
-    spatial_kernel,
+    spatial_pairwise,
     unary_from_labels,
     unary_from_probabilities,
 )
 from atrous.crf import fused
-from atrous.crf import kernels as terms
+from atrous.crf import pairwise as terms
 from atrous.crf.softmax import exp_nonpositive
 from atrous.errors import AtrousError, BackendUnavailable, DTypeError, ParameterError, ShapeError
 from atrous.lattice import build
@@ -55,7 +55,7 @@ def draw(rng, labels=3, points=40, normalization="symmetric", compatibility="num
     for axes, scale in ((2, 1.0), (3, 0.6)):
         features = np.cumsum(rng.normal(0, spread / 4, (points, axes)), axis=0)
         c = draw_compatibility(rng, compatibility, labels, scale * (0.2 if normalization == "none" else 1.0))
-        found.append(Kernel(features.astype(dtype), c, normalization))
+        found.append(Pairwise(features.astype(dtype), c, normalization))
     return unary.astype(dtype), found
 
 
@@ -146,7 +146,7 @@ def test_kernels_of_different_normalizations_and_compatibilities_meet(rng):
 @pytest.mark.parametrize("axes", [(1,), (5,), (1, 2, 5), (8, 1), (12,), (2, 2, 2, 2)])
 def test_any_number_of_kernels_and_axes(axes, rng):
     unary = rng.standard_normal((3, 50))
-    kernels = [Kernel(rng.standard_normal((50, d)), 1.0, "after") for d in axes]
+    kernels = [Pairwise(rng.standard_normal((50, d)), 1.0, "after") for d in axes]
     assert_close(mean_field(unary, kernels, iterations=2), expect(unary, kernels, 2, "lattice"), "reordered")
 
 
@@ -157,7 +157,7 @@ def test_any_number_of_labels(labels, compatibility, dtype, rng):
     scale = 1.0 if labels < 100 else 0.1
     unary = rng.standard_normal((labels, 30)).astype(dtype)
     features = rng.standard_normal((30, 2)).astype(dtype)
-    kernels = [Kernel(features, draw_compatibility(rng, compatibility, labels, scale), "symmetric")]
+    kernels = [Pairwise(features, draw_compatibility(rng, compatibility, labels, scale), "symmetric")]
     q = mean_field(unary, kernels, iterations=2)
     np.testing.assert_allclose(q.sum(axis=0), 1, atol=1e-6 if dtype == np.float32 else 1e-13)
     atol = 1e-11 if dtype == np.float64 else 2e-5
@@ -171,9 +171,9 @@ def test_any_number_of_labels(labels, compatibility, dtype, rng):
 def test_grids_of_any_shape(shape, dtype, rng):
     unary = rng.standard_normal((3, *shape)).astype(dtype)
     image = rng.integers(0, 256, (*shape, 2))
-    kernels = [spatial_kernel(shape, 2.9, 1.5, normalization="after", dtype=dtype)]
+    kernels = [spatial_pairwise(shape, 2.9, 1.5, normalization="after", dtype=dtype)]
     if len(shape) > 1:
-        kernels.append(bilateral_kernel(image, 5.3, 40, 2.0, dtype=dtype))
+        kernels.append(bilateral_pairwise(image, 5.3, 40, 2.0, dtype=dtype))
     q = mean_field(unary, kernels, iterations=2)
     assert q.shape == unary.shape
     assert q.dtype == dtype
@@ -187,13 +187,13 @@ def test_grids_of_any_shape(shape, dtype, rng):
 def test_kernels_lie_as_the_points_of_the_grid(rng):
     """Features in the order x, y, channels, each divided by its own sigma; points in the order of ravel."""
     image = rng.integers(0, 256, (4, 5, 3))
-    kernel = bilateral_kernel(image, (2.0, 4.0), (8, 16, 32), 1.0, spacing=(1.0, 0.5), dtype=np.float64)
+    kernel = bilateral_pairwise(image, (2.0, 4.0), (8, 16, 32), 1.0, spacing=(1.0, 0.5), dtype=np.float64)
     for point, (y, x) in zip(kernel.features, np.ndindex(4, 5), strict=True):
         np.testing.assert_allclose(point, [x * 0.5 / 4, y / 2, *image[y, x] / (8, 16, 32)], rtol=1e-14)
-    kernel = spatial_kernel((2, 3, 4), (1.0, 2.0, 4.0), 1.0, dtype=np.float64)
+    kernel = spatial_pairwise((2, 3, 4), (1.0, 2.0, 4.0), 1.0, dtype=np.float64)
     for point, (z, y, x) in zip(kernel.features, np.ndindex(2, 3, 4), strict=True):
         assert point.tolist() == [x / 4, y / 2, z]
-    assert spatial_kernel((2, 3), 1.0, 1.0).features.dtype == np.float32
+    assert spatial_pairwise((2, 3), 1.0, 1.0).features.dtype == np.float32
 
 
 def test_voxel_spacing_is_a_scale_of_sigma(rng):
@@ -201,12 +201,12 @@ def test_voxel_spacing_is_a_scale_of_sigma(rng):
     unary, image = rng.standard_normal((2, *shape)), rng.normal(0, 50, (*shape, 1))
     scaled = np.divide(sigma, spacing)
     by_spacing = [
-        spatial_kernel(shape, sigma, 1.0, spacing=spacing, dtype=np.float64),
-        bilateral_kernel(image, sigma, 20.0, 2.0, spacing=spacing, dtype=np.float64),
+        spatial_pairwise(shape, sigma, 1.0, spacing=spacing, dtype=np.float64),
+        bilateral_pairwise(image, sigma, 20.0, 2.0, spacing=spacing, dtype=np.float64),
     ]
     by_sigma = [
-        spatial_kernel(shape, scaled, 1.0, dtype=np.float64),
-        bilateral_kernel(image, scaled, 20.0, 2.0, dtype=np.float64),
+        spatial_pairwise(shape, scaled, 1.0, dtype=np.float64),
+        bilateral_pairwise(image, scaled, 20.0, 2.0, dtype=np.float64),
     ]
     a, b = (mean_field(unary, kernels, iterations=3) for kernels in (by_spacing, by_sigma))
     assert_close(a, b, "reordered")
@@ -262,7 +262,7 @@ runs = pytest.mark.parametrize("options", RUNS)
 def test_callback_sees_every_step(options, with_ignored, rng):
     shape = (3, 35, 4)
     unary = rng.standard_normal(shape)
-    kernel = spatial_kernel(shape[1:], 1.9, 2.0, dtype=np.float64)
+    kernel = spatial_pairwise(shape[1:], 1.9, 2.0, dtype=np.float64)
     if with_ignored:
         options = options | {"ignore": rng.random(shape[1:]) < 0.3}
     seen, told = [], []
@@ -316,7 +316,7 @@ def test_tolerance_ends_the_run(options, rng):
 @runs
 def test_ignored_points_send_and_hear_nothing(options, rng):
     unary, ignore = rng.standard_normal((3, 72)), rng.random(72) < 0.4
-    kernel = bilateral_kernel(rng.normal(0, 30, (9, 8, 1)), 2.1, 25.0, 2.0, dtype=np.float64)
+    kernel = bilateral_pairwise(rng.normal(0, 30, (9, 8, 1)), 2.1, 25.0, 2.0, dtype=np.float64)
     start = rng.dirichlet(np.ones(3), 72).T
     q = mean_field(unary, kernel, iterations=3, ignore=ignore, start=start, **options)
     assert_close(q[:, ignore], softmax(-unary[:, ignore]), "reordered")
@@ -332,7 +332,7 @@ def test_ignored_points_send_and_hear_nothing(options, rng):
 @runs
 def test_masks_that_are_empty_or_full(options, rng):
     unary = rng.standard_normal((3, 6, 5))
-    kernel = spatial_kernel((6, 5), 1.9, 2.0, dtype=np.float64)
+    kernel = spatial_pairwise((6, 5), 1.9, 2.0, dtype=np.float64)
     plain = mean_field(unary, kernel, iterations=2, **options)
     nobody = np.zeros((6, 5), bool)
     np.testing.assert_array_equal(mean_field(unary, kernel, iterations=2, ignore=nobody, **options), plain)
@@ -347,7 +347,7 @@ def test_masks_that_are_empty_or_full(options, rng):
 @runs
 def test_a_fixed_label_is_an_infinite_energy_of_the_others(options, rng):
     unary = rng.standard_normal((3, 6, 5))
-    kernel = spatial_kernel((6, 5), 1.9, -2.0 * np.eye(3), dtype=np.float64)
+    kernel = spatial_pairwise((6, 5), 1.9, -2.0 * np.eye(3), dtype=np.float64)
     fixed = np.where(rng.random((6, 5)) < 0.2, rng.integers(0, 3, (6, 5)), -1)
     excluded = unary.copy()
     excluded[(np.arange(3)[:, None, None] != fixed) & (fixed >= 0)] = np.inf
@@ -384,7 +384,7 @@ def test_without_weight_the_marginals_are_softmax(method, dtype, rng):
 def test_constant_marginals_send_their_own_constant_where_averages_are_taken(method, dtype, rng):
     p = rng.dirichlet(np.ones(4)).astype(dtype)
     unary = np.repeat(-np.log(p)[:, None], 50, axis=1)
-    kernel = Kernel(rng.standard_normal((50, 3)).astype(dtype), 1.7, "after")
+    kernel = Pairwise(rng.standard_normal((50, 3)).astype(dtype), 1.7, "after")
     q = mean_field(unary, kernel, iterations=1, method=method)
     expected = softmax(np.log(p.astype(float)) + 1.7 * p)
     np.testing.assert_allclose(q, np.repeat(expected[:, None], 50, axis=1), rtol=1e-5 if dtype == np.float32 else 1e-12)
@@ -447,7 +447,7 @@ def test_attraction_smooths_and_repulsion_does_not():
     unary = np.zeros((2, 1, 9))
     unary[1] = 1.0
     unary[1, 0, 4] = -1.0
-    kernel = spatial_kernel((1, 9), 2.0, 4.0, dtype=np.float64)
+    kernel = spatial_pairwise((1, 9), 2.0, 4.0, dtype=np.float64)
     assert not mean_field(unary, kernel).argmax(axis=0).any()
     assert mean_field(unary, kernel._replace(compatibility=-4.0), iterations=1)[0, 0, 1] < softmax(-unary)[0, 0, 1]
 
@@ -465,7 +465,7 @@ LAYOUTS = {
 def test_memory_layout_does_not_matter(layout, rng):
     unary = rng.standard_normal((3, 6, 5))
     start = np.moveaxis(rng.dirichlet(np.ones(3), (6, 5)), -1, 0)
-    kernel = spatial_kernel((6, 5), 1.9, rng.standard_normal((3, 3)), dtype=np.float64)
+    kernel = spatial_pairwise((6, 5), 1.9, rng.standard_normal((3, 3)), dtype=np.float64)
     change = LAYOUTS[layout]
     other = kernel._replace(features=change(kernel.features), compatibility=change(kernel.compatibility))
     for options in ({}, {"method": "exact"}, {"damping": 0.5}):
@@ -495,15 +495,15 @@ THREADS = """
 import hashlib, json
 import numba
 import numpy as np
-from atrous import bilateral_kernel, mean_field, spatial_kernel
+from atrous import bilateral_pairwise, mean_field, spatial_pairwise
 
 rng = np.random.default_rng(5)
 found = {}
 for dtype in (np.float32, np.float64):
     unary = rng.standard_normal((5, 70, 61)).astype(dtype)
     image = np.cumsum(rng.standard_normal((70, 61, 3)), axis=1) * 9
-    kernels = [bilateral_kernel(image, 30, 20, 5.0, dtype=dtype),
-               spatial_kernel((70, 61), 3, -np.eye(5), normalization="after", dtype=dtype)]
+    kernels = [bilateral_pairwise(image, 30, 20, 5.0, dtype=dtype),
+               spatial_pairwise((70, 61), 3, -np.eye(5), normalization="after", dtype=dtype)]
     for threads in (1, 2, 3, 8):
         numba.set_num_threads(threads)
         for options in ({}, {"self_message": False}):
@@ -553,7 +553,7 @@ def test_a_point_that_hears_nobody_keeps_its_unary(dtype, method, normalization,
     """Without itself the sum of its row is zero, up to rounding: the message must be zero, not 0/0."""
     features = (100 * rng.permutation(np.indices((8, 5)).reshape(2, 40).T) + rng.random((40, 2))).astype(dtype)
     unary = rng.standard_normal((3, 40)).astype(dtype)
-    q = mean_field(unary, Kernel(features, 2.0, normalization), iterations=3, method=method, self_message=False)
+    q = mean_field(unary, Pairwise(features, 2.0, normalization), iterations=3, method=method, self_message=False)
     np.testing.assert_allclose(q, softmax(-unary), atol=1e-5)
 
 
@@ -566,8 +566,8 @@ def small_problem(rng, labels, normalization="symmetric", compatibility="number"
     options = {"normalization": normalization, "dtype": np.float64}
     c, d = (draw_compatibility(rng, compatibility, labels, scale) for _ in range(2))
     return unary, [
-        spatial_kernel((3, 3), 1.2, c, **options),
-        bilateral_kernel(rng.normal(0, 30, (3, 3, 2)), 2.0, 25.0, d, **options),
+        spatial_pairwise((3, 3), 1.2, c, **options),
+        bilateral_pairwise(rng.normal(0, 30, (3, 3, 2)), 2.0, 25.0, d, **options),
     ]
 
 
@@ -706,7 +706,7 @@ def test_free_energy_falls_in_parallel_under_enough_damping(seed, self_message):
 
 def test_two_points_that_swap_for_ever_settle_under_damping():
     unary = np.array([[0.0, 3.0], [2.0, 0.0]])
-    pair = Kernel(np.zeros((2, 1)), 8.0, "none")
+    pair = Pairwise(np.zeros((2, 1)), 8.0, "none")
     late = {}
     for damping in (0.0, 0.5):
         a, b = (
@@ -749,7 +749,7 @@ def test_unary_of_probabilities_is_minus_log_of_what_is_clipped(dtype, result):
 # Bad input
 
 U = np.zeros((2, 3, 4))
-K = spatial_kernel((3, 4), 2.0, 1.0, dtype=np.float64)
+K = spatial_pairwise((3, 4), 2.0, 1.0, dtype=np.float64)
 Q = np.full((2, 3, 4), 0.5)
 
 
@@ -769,11 +769,11 @@ def kernel(**changes):
 
 
 def space(shape=(3, 4), sigma=2.0, **options):
-    return lambda: spatial_kernel(shape, sigma, 1.0, **options)
+    return lambda: spatial_pairwise(shape, sigma, 1.0, **options)
 
 
 def color(image, space=2.0, tone=9.0, **options):
-    return lambda: bilateral_kernel(image, space, tone, 1.0, **options)
+    return lambda: bilateral_pairwise(image, space, tone, 1.0, **options)
 
 
 IMAGE = np.zeros((3, 4, 2))
@@ -789,7 +789,7 @@ BAD = {
     "unary masked": (field(np.ma.array(U)), DTypeError, "unary must be a plain array"),
     "kernels number": (field(kernels=3), DTypeError, "kernels"),
     "kernels None": (field(kernels=None), DTypeError, "kernels"),
-    "kernels of numbers": (field(kernels=[K, 3]), DTypeError, r"kernels\[1\] must be a Kernel, got int"),
+    "kernels of numbers": (field(kernels=[K, 3]), DTypeError, r"kernels\[1\] must be a Pairwise, got int"),
     "points": (field(kernels=[K, K._replace(features=K.features[:5])]), ShapeError, r"\[1\].features.*12 points"),
     "features flat": (kernel(features=K.features[:, 0]), ShapeError, r"kernels\[0\].features must be \(points, axes\)"),
     "features float32": (kernel(features=K.features.astype("f4")), DTypeError, "features are float32, the unary is"),
@@ -855,7 +855,7 @@ BAD = {
     "energy dtype": (lambda: free_energy(Q, U.astype("f4"), K), DTypeError, "unary must have .* float64, got float32"),
     "energy method": (lambda: free_energy(Q, U, K, method="cuda"), ParameterError, "one of 'lattice', 'exact'"),
     "exact, many points": (
-        lambda: mean_field(np.zeros((2, 22500), "f4"), spatial_kernel((22500,), 2.0, 1.0), method="exact"),
+        lambda: mean_field(np.zeros((2, 22500), "f4"), spatial_pairwise((22500,), 2.0, 1.0), method="exact"),
         ParameterError, 'method="exact" takes at most 20000 points, got 22500',
     ),
     "confidence 1": (lambda: unary_from_labels(LABELS, 2, confidence=1), ParameterError, "confidence must be between"),
@@ -877,7 +877,7 @@ def test_bad_input_gives_one_clear_error(name):
     assert "\n" not in text
 
 
-@pytest.mark.skipif(atrous._cuda.why_not() is None, reason="a CUDA device, or its simulator, is here")
+@pytest.mark.skipif(atrous.jit.gpu.why_not() is None, reason="a CUDA device, or its simulator, is here")
 def test_cuda_says_what_is_missing():
     with pytest.raises(BackendUnavailable, match='method="cuda" needs a CUDA device'):
         mean_field(U, K, method="cuda")
@@ -897,7 +897,7 @@ def test_a_numpy_bool_ends_the_run_too():
     unary = np.zeros((2, 3, 4), np.float32)
     atrous.mean_field(
         unary,
-        atrous.spatial_kernel((3, 4), 1.0, 1.0),
+        atrous.spatial_pairwise((3, 4), 1.0, 1.0),
         callback=lambda step, q: seen.append(step) or np.bool_(step == 3),
     )
     assert seen == [1, 2, 3]

@@ -5,11 +5,11 @@ import pytest
 from numba import config
 
 import atrous
-from atrous import _cuda
 from atrous.errors import ParameterError
+from atrous.jit import gpu
 from atrous.lattice.reference import reference_filter
 
-pytestmark = pytest.mark.skipif(_cuda.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")
+pytestmark = pytest.mark.skipif(gpu.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 from numba import config
 
 import atrous
-from atrous import _cuda
+from atrous.jit import gpu
 from atrous.layers.epilogue import epilogue
 from atrous.layers.fusion import concat_forward, max_forward, sum_forward
 from atrous.layers.norm import fold_batch_norm
@@ -13,7 +13,7 @@ from atrous.layers.pool import average_pool_forward, global_average_forward, max
 from atrous.layers.softmax import softmax_forward
 
 pytestmark = [
-    pytest.mark.skipif(_cuda.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set"),
+    pytest.mark.skipif(gpu.why_not() is not None, reason="no GPU, and NUMBA_ENABLE_CUDASIM is not set"),
     pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning"),
 ]
 

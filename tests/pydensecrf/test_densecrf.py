@@ -9,7 +9,7 @@ import pytest
 from oracles import dense_gauss
 
 import atrous.pydensecrf.densecrf as dcrf
-from atrous import Kernel, build_lattice, free_energy, lattice_filter, mean_field
+from atrous import Pairwise, build_lattice, free_energy, lattice_filter, mean_field
 from atrous.errors import AtrousError
 from atrous.pydensecrf import utils
 from atrous.pydensecrf.eigen import MatrixXf, matrixXf
@@ -94,7 +94,7 @@ def test_silent_points_own_vertices_and_say_nothing(points, rng):
     k = lattice_filter(build_lattice(filled), np.eye(len(filled), dtype="f4"))[:points, :points]
     expected = dense_gauss.mean_field(unary, [(dense_gauss.carrier(k, "symmetric"), dense_gauss.costs(3.0, 3))], 2)
     np.testing.assert_allclose(np.array(crf.inference(2)), expected, atol=1e-5)
-    without = mean_field(unary, Kernel(features, 3.0, "symmetric"), iterations=2)
+    without = mean_field(unary, Pairwise(features, 3.0, "symmetric"), iterations=2)
     assert (np.abs(without - expected).max() > 1e-3) == (points % 4 > 0)
 
 
@@ -116,7 +116,7 @@ def test_signs_of_the_compatibilities(normalization, rng):
         crf = dcrf.DenseCRF(24, 3)
         crf.setUnaryEnergy(unary)
         crf.addPairwiseEnergy(features, compat, normalization=MODES[normalization])
-        kernel = Kernel(np.ascontiguousarray(features.T), ours, normalization)
+        kernel = Pairwise(np.ascontiguousarray(features.T), ours, normalization)
         np.testing.assert_allclose(np.array(crf.inference(3)), mean_field(unary, kernel, iterations=3), atol=1e-5)
 
 
@@ -125,7 +125,7 @@ def test_the_divergence_counts_pairs_twice(rng):
     crf = dcrf.DenseCRF(24, 3)
     crf.setUnaryEnergy(unary)
     crf.addPairwiseEnergy(features, 2.0)
-    kernel = Kernel(np.ascontiguousarray(features.T), 2.0, "symmetric")
+    kernel = Pairwise(np.ascontiguousarray(features.T), 2.0, "symmetric")
     q = rng.dirichlet(np.ones(3), 24).T.astype("f4")
     apart = free_energy(q, unary, [])
     twice = apart + 2 * (free_energy(q, unary, kernel) - apart)

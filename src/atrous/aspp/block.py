@@ -193,9 +193,6 @@ def aspp_backward(dy: FloatArray, cache: ASPPCache) -> tuple[FloatArray, dict[st
         `dy` does not match the output, or `cache` comes from elsewhere.
     """
     owner = "aspp_backward"
-    if not isinstance(cache, ASPPCache):
-        raise ParameterError(f"{owner}: cache must come from aspp_forward, got {type(cache).__name__}.")
-    dy = _check.float_array(owner, "dy", dy, like=cache)
-    if dy.shape != cache.shape:
-        raise ShapeError(f"{owner}: dy must have the shape of the output, {cache.shape}, got {dy.shape}.")
+    cache = _check.own_cache(owner, cache, ASPPCache)
+    dy = _check.upstream(owner, dy, cache.shape, cache)
     return cache.block.backward(dy, cache.held)

@@ -13,8 +13,8 @@ started = time.perf_counter()
 import atrous
 from atrous import warmup
 seconds = warmup(["float32"])
-from atrous._jit import compiled
-print(json.dumps({"total": time.perf_counter() - started, "kernels": compiled}))
+from atrous.jit.compiler import compilations
+print(json.dumps({"total": time.perf_counter() - started, "kernels": compilations}))
 """
 
 

@@ -102,14 +102,14 @@ def _agree(case, replies):
 
 def errors(size=(320, 240)):
     """Return how far the lattice is from the exact Gaussian on the features that are timed."""
-    from atrous import bilateral_kernel, lattice_error, spatial_kernel
+    from atrous import bilateral_pairwise, lattice_error, spatial_pairwise
     from atrous.bench.crf_worker import SETTING, photograph, scores
 
     image = photograph(*size)
     values = scores(*size, 2).reshape(2, -1).T.copy()
     kernels = {
-        "spatial": spatial_kernel(image.shape[:2], SETTING["sxy_gaussian"], 1.0),
-        "bilateral": bilateral_kernel(image, SETTING["sxy"], SETTING["srgb"], 1.0),
+        "spatial": spatial_pairwise(image.shape[:2], SETTING["sxy_gaussian"], 1.0),
+        "bilateral": bilateral_pairwise(image, SETTING["sxy"], SETTING["srgb"], 1.0),
     }
     return {
         name: {**lattice_error(k.features, values)._asdict(), "size": list(size), "values": "probabilities"}

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from atrous._jit import launch
 from atrous.bench.machine import best_of
 from atrous.crf import fused
-from atrous.crf.kernels import bilateral_kernel, spatial_kernel
+from atrous.crf.pairwise import bilateral_pairwise, spatial_pairwise
 from atrous.crf.unary import unary_from_probabilities
+from atrous.jit.threads import launch
 from atrous.lattice import direct
 
 
@@ -16,8 +16,8 @@ def measure(image, probabilities, setting):
     unary = unary_from_probabilities(probabilities).reshape(labels, -1)
     order = fused.strip_order((height, width))
     kernels = [
-        spatial_kernel((height, width), setting["sxy_gaussian"], np.float32(setting["w_gaussian"])),
-        bilateral_kernel(image, setting["sxy"], setting["srgb"], np.float32(setting["w"])),
+        spatial_pairwise((height, width), setting["sxy_gaussian"], np.float32(setting["w_gaussian"])),
+        bilateral_pairwise(image, setting["sxy"], setting["srgb"], np.float32(setting["w"])),
     ]
     features = [k.features[order] for k in kernels]
     joined, parts = fused.join("bench", features, ["symmetric"] * 2)

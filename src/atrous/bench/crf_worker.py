@@ -75,10 +75,10 @@ def volume_run(module, shape, iterations):
     p = np.clip(inside * 0.4 + 0.3 + rng.normal(0, 0.1, shape), 0.01, 0.99).astype(np.float32)
     p = np.stack([1 - p, p])
     if module == "atrous":
-        from atrous import bilateral_kernel, mean_field, spatial_kernel
+        from atrous import bilateral_pairwise, mean_field, spatial_pairwise
 
         def run():
-            kernels = [spatial_kernel(shape, 5, 2), bilateral_kernel(volume[..., None], 5, 5, 3)]
+            kernels = [spatial_pairwise(shape, 5, 2), bilateral_pairwise(volume[..., None], 5, 5, 3)]
             return mean_field(-np.log(p), kernels, iterations=iterations).reshape(2, -1)
 
         return run

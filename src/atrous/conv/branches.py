@@ -122,9 +122,7 @@ def branches_backward(
         `dys` do not match the outputs, or `cache` comes from elsewhere.
     """
     owner = "branches_backward"
-    if not isinstance(cache, BranchesCache):
-        raise ParameterError(f"{owner}: cache must come from branches_forward, got {type(cache).__name__}.")
-    x, weights, biased, geometries = cache
+    x, weights, biased, geometries = _check.own_cache(owner, cache, BranchesCache)
     rank = x.ndim - 2
     dys = [_check.float_array(owner, f"dys[{i}]", dy, like=x) for i, dy in enumerate(dys)]
     expected = [(g.n, g.f, *g.out[3 - rank :]) for g in geometries]

@@ -11,8 +11,7 @@ import numpy as np
 from numba import cuda
 
 from atrous.conv.taps import is_inside, output_reading, tap_position
-
-THREADS = 128
+from atrous.jit.gpu import grid
 
 
 @cuda.jit
@@ -82,11 +81,6 @@ def _backward_weight(dy, x, dw, g):
                     if is_inside(iz, g.d) and is_inside(iy, g.h) and is_inside(ix, g.w):
                         total += dy[n, f, oz, oy, ox] * x[n, source, iz, iy, ix]
     dw[f, c, kz, ky, kx] = total
-
-
-def grid(count):
-    """Return the launch configuration for `count` threads."""
-    return max(1, -(-count // THREADS)), THREADS
 
 
 def _launch(kernel, a, b, shape, g):

@@ -14,8 +14,9 @@ Cost: 2·macs flops less those on zeros; extra memory none (dw: one line a threa
 import numpy as np
 from numba import njit
 
-from atrous._jit import kernel, launch
 from atrous.conv.taps import end_output, first_output, is_inside, output_reading, tap_position
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
 
 
 @njit
@@ -28,7 +29,7 @@ def _reach(k, s, r, p, n, out):
     return np.uintp(a), np.uintp(count), np.uintp(tap_position(a, k, s, r, p))
 
 
-@kernel()
+@compiled()
 def _forward(head, tail, x, w, y, g):
     filters, channels, step = g.f // g.groups, g.c // g.groups, np.uintp(g.sw)
     for plane in range(head, tail):
@@ -52,7 +53,7 @@ def _forward(head, tail, x, w, y, g):
                                 y[n, f, oz, oy, ox + j] += weight * x[n, c, iz, iy, ix + j * step]
 
 
-@kernel()
+@compiled()
 def _backward_input(head, tail, dy, w, dx, g):
     filters, channels, step = g.f // g.groups, g.c // g.groups, np.uintp(g.sw)
     for plane in range(head, tail):
@@ -75,7 +76,7 @@ def _backward_input(head, tail, dy, w, dx, g):
                                 dx[n, c, iz, iy, ix + j * step] += weight * dy[n, f, oz, oy, ox + j]
 
 
-@kernel()
+@compiled()
 def _backward_weight(head, tail, dy, x, dw, g):
     filters, channels, step = g.f // g.groups, g.c // g.groups, np.uintp(g.sw)
     for pair in range(head, tail):

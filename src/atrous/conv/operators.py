@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from atrous import _check, _cuda
+from atrous import _check
 from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
 from atrous.conv.padding import effective_kernel, resolve_padding
 from atrous.conv.shift import reached
 from atrous.errors import ParameterError, ShapeError
+from atrous.jit import gpu
 
 METHODS = ("reference", "upsampled", "im2col", "interlace", "shift", "direct", "cuda")
 
@@ -52,7 +53,7 @@ class ConvGrads(NamedTuple):
 
 def available_methods():
     """Return the names of the methods that run on host arrays on this machine."""
-    return METHODS if _cuda.why_not() is None else METHODS[:-1]
+    return METHODS if gpu.why_not() is None else METHODS[:-1]
 
 
 def choose_method(g):
@@ -83,7 +84,7 @@ def method_named(owner, name, g):
             f"{owner}: method must be one of {listed}, or 'interlace:' and one of the others; got {name!r}."
         )
     if "cuda" in (outer, inner):
-        _cuda.require(owner)
+        gpu.require(owner)
     module = import_module(f"atrous.conv.{outer}")
     maps = [module.forward, module.backward_input, module.backward_weight]
     if inner:
@@ -264,15 +265,11 @@ def conv_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
     Cost: about twice the forward pass. dx is the exact adjoint of the forward map in x, dw that of the map in w.
     In dw, a NaN or inf of dy also meets the zeros around x where a method multiplies them ("direct", "cuda" do not).
     """
-    if not isinstance(cache, ConvCache):
-        raise ParameterError(f"conv_backward: cache must come from conv_forward, got {type(cache).__name__}.")
-    x, w, has_bias, g, method = cache
-    dy = _check.float_array("conv_backward", "dy", dy, like=x)
+    owner = "conv_backward"
+    x, w, has_bias, g, method = _check.own_cache(owner, cache, ConvCache)
     rank = x.ndim - 2
-    expected = (g.n, g.f, *g.out[3 - rank :])
-    if dy.shape != expected:
-        raise ShapeError(f"conv_backward: dy must have the shape of the output, {expected}, got {dy.shape}.")
-    maps = method_named("conv_backward", method, g)
+    dy = _check.upstream(owner, dy, (g.n, g.f, *g.out[3 - rank :]), x)
+    maps = method_named(owner, method, g)
     dx = maps.backward_input(lift(dy), lift(w), g)
     dw = maps.backward_weight(lift(dy), lift(x), g)
     db = dy.sum(axis=(0, *range(2, dy.ndim))) if has_bias else None
@@ -399,17 +396,11 @@ def conv_transpose_backward(dx: FloatArray, cache: TransposeCache) -> TransposeG
     The adjoint of an adjoint is the map itself: dy is the convolution of dx, and dw pairs y with dx as `conv_backward`
     pairs dy with x.
     """
-    if not isinstance(cache, TransposeCache):
-        raise ParameterError(
-            f"conv_transpose_backward: cache must come from conv_transpose_forward, got {type(cache).__name__}."
-        )
-    y, w, g, method = cache
-    dx = _check.float_array("conv_transpose_backward", "dx", dx, like=y)
+    owner = "conv_transpose_backward"
+    y, w, g, method = _check.own_cache(owner, cache, TransposeCache)
     rank = y.ndim - 2
-    expected = (g.n, g.c, *g.size[3 - rank :])
-    if dx.shape != expected:
-        raise ShapeError(f"conv_transpose_backward: dx must have the shape of the result, {expected}, got {dx.shape}.")
-    maps = method_named("conv_transpose_backward", method, g)
+    dx = _check.upstream(owner, dx, (g.n, g.c, *g.size[3 - rank :]), y, name="dx")
+    maps = method_named(owner, method, g)
     dy = maps.forward(lift(dx), lift(w), g)
     dw = maps.backward_weight(lift(y), lift(dx), g)
     return TransposeGrads(np.ascontiguousarray(drop(dy, rank)), np.ascontiguousarray(drop(dw, rank)))

@@ -13,9 +13,10 @@ import math
 import numpy as np
 from numba import cuda
 
-from atrous.crf.kernels import row_sums
+from atrous.crf.pairwise import row_sums
+from atrous.jit.gpu import grid
 from atrous.lattice.build import build_lattice
-from atrous.lattice.cuda import build, grid, lattice_filter
+from atrous.lattice.cuda import build, lattice_filter
 from atrous.lattice.diagonal import lattice_diagonal
 
 

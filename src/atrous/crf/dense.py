@@ -12,9 +12,9 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.kernels import NORMALIZATIONS, _sigmas, bilateral_kernel, spatial_kernel
 from atrous.crf.meanfield import METHODS, few_enough, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
+from atrous.crf.pairwise import NORMALIZATIONS, _sigmas, bilateral_pairwise, spatial_pairwise
 from atrous.crf.params import CRF_PRESETS, CRFParams
 from atrous.crf.unary import unary_from_probabilities
 from atrous.errors import DTypeError, ParameterError, ShapeError
@@ -159,10 +159,10 @@ def dense_crf(
     kernels = []
     options = {"normalization": params.normalization, "dtype": unary.dtype}
     if params.spatial_weight:
-        kernels.append(spatial_kernel(shape[1:], params.sigma_gamma, params.spatial_weight, **options))
+        kernels.append(spatial_pairwise(shape[1:], params.sigma_gamma, params.spatial_weight, **options))
     if params.bilateral_weight:
         kernels.append(
-            bilateral_kernel(image, params.sigma_alpha, params.sigma_beta, params.bilateral_weight, **options)
+            bilateral_pairwise(image, params.sigma_alpha, params.sigma_beta, params.bilateral_weight, **options)
         )
     with contextlib.closing(ProgressLine("dense_crf")) if progress else contextlib.nullcontext() as line:
         return mean_field(

@@ -9,15 +9,15 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.crf.kernels import Kernel, agreement, check_kernels
 from atrous.crf.meanfield import exact_operator, lattice_operator
+from atrous.crf.pairwise import Pairwise, agreement, check_pairwise
 from atrous.errors import ShapeError
 
 
 def free_energy(
     marginals: FloatArray,
     unary: FloatArray,
-    kernels: Kernel | list[Kernel],
+    kernels: Pairwise | list[Pairwise],
     *,
     method: str = "lattice",
     self_message: bool = True,
@@ -30,7 +30,7 @@ def free_energy(
         Probabilities.
     unary : ndarray, same shape and dtype
         Energies; +inf only where the marginal is 0.
-    kernels : Kernel or list of Kernel
+    kernels : Pairwise or list of Pairwise
         As for `mean_field`.
     method : {"lattice", "exact"}
         How messages are summed.
@@ -70,7 +70,7 @@ def free_energy(
         raise ShapeError(f"{owner}: marginals and unary must have one shape, got {marginals.shape} and {unary.shape}.")
     _check.one_of(owner, "method", method, ("lattice", "exact"))
     marginals, unary = marginals.reshape(len(unary), -1), unary.reshape(len(unary), -1)
-    kernels = check_kernels(owner, kernels, unary.shape[1], len(unary), unary.dtype)
+    kernels = check_pairwise(owner, kernels, unary.shape[1], len(unary), unary.dtype)
     operator = exact_operator if method == "exact" else lattice_operator
     used = marginals > 0
     q = marginals[used].astype(np.float64)

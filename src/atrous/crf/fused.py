@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from atrous import _lanes as lanes
-from atrous._barrier import wait
-from atrous._jit import kernel, launch, launch_team
 from atrous._types import Array
-from atrous.crf.kernels import NORMALIZATIONS, TINY
+from atrous.crf.pairwise import NORMALIZATIONS, TINY
 from atrous.crf.softmax import softmax_rows
+from atrous.jit import lanes
+from atrous.jit.barrier import wait
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch, launch_team
 from atrous.lattice import build, direct
 from atrous.lattice.rows import NONE, ONE, clear, collect, copy, copy_rows, padded, spread
 from atrous.lattice.simplex import slice_scale
@@ -52,7 +53,7 @@ class Part(NamedTuple):
     neighbours: Array
 
 
-@kernel()
+@compiled()
 def _speak_ones(head, tail, corners, weights, starts, block, slot_values):
     for b in range(head, tail):
         table = slot_values[starts[b] : starts[b + 1]]
@@ -62,7 +63,7 @@ def _speak_ones(head, tail, corners, weights, starts, block, slot_values):
                 table[corners[p, c], 0] += weights[p, c]
 
 
-@kernel()
+@compiled()
 def _normalize(head, tail, table, joined, columns, modes, separate):
     """Divide the weights of each lattice by the sum of its kernel's row, on one way or by its root on both."""
     spoken, heard = joined.spoken, joined.heard
@@ -85,7 +86,7 @@ def _normalize(head, tail, table, joined, columns, modes, separate):
                         heard[p, c] *= back
 
 
-@kernel()
+@compiled()
 def _mix(head, tail, source, matrix, target):
     """Multiply each row with a matrix (width, width)."""
     width = np.uintp(source.shape[1])
@@ -98,7 +99,7 @@ def _mix(head, tail, source, matrix, target):
             lanes.store(target, o + j, total)
 
 
-@kernel()
+@compiled()
 def _pass(head, tail, logits, table, joined, slot_values, marginals, listen, speak, keep):
     """One step of all points: logits + what they hear → softmax → what they say, or where `keep` the marginals."""
     width = logits.shape[1]
@@ -125,7 +126,7 @@ def _pass(head, tail, logits, table, joined, slot_values, marginals, listen, spe
                 copy(rows, 0, marginals, p, count, width)
 
 
-@kernel()
+@compiled()
 def _speak(head, tail, marginals, joined, slot_values):
     """Splat given marginals, for a warm start."""
     width = marginals.shape[1]
@@ -137,7 +138,7 @@ def _speak(head, tail, marginals, joined, slot_values):
         spread(marginals[begin : begin + count], joined.corners, joined.spoken, begin, count, spoken, width)
 
 
-@kernel()
+@compiled()
 def _listen(head, tail, table, joined, messages):
     """Write the messages themselves (P, width), which a pass never does."""
     width = messages.shape[1]
@@ -151,7 +152,7 @@ def _listen(head, tail, table, joined, messages):
         collect(local, joined.corners, joined.heard, point, count, messages[point : point + count], width)
 
 
-@kernel()
+@compiled()
 def _to_rows(head, tail, planes, order, sign, padding, rows):
     """Row p holds sign·planes[:, order[p]], then `padding`."""
     labels, width = planes.shape[0], rows.shape[1]
@@ -161,7 +162,7 @@ def _to_rows(head, tail, planes, order, sign, padding, rows):
                 rows[p, j] = sign * planes[j, order[p]] if j < labels else padding
 
 
-@kernel()
+@compiled()
 def _to_planes(head, tail, rows, order, planes):
     """planes[:, order[p]] becomes row p."""
     for b in range(head, tail):
@@ -249,7 +250,7 @@ def join(owner, features, normalizations, *, silent=0):
     return joined, parts
 
 
-@kernel()
+@compiled()
 def _hear(me, size, barrier, parts, factors, matrices, slot_values, space):
     """Gather, blur, scale and mix the vertices of all lattices, each thread its share of each stage.
 
@@ -328,7 +329,7 @@ def messages(joined, parts, compatibilities, marginals):
     return out
 
 
-@kernel()
+@compiled()
 def _steps(me, size, barrier, steps, listens, joined, parts, factors, matrices, space, logits, slot_values, out, ends):
     """Run some steps, each thread its share of each stage.
 

@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from atrous import _check, _cuda
+from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.crf import fused
-from atrous.crf.kernels import Kernel, agreement, check_kernels, row_sums
-from atrous.crf.reference import POINTS, kernel_matrix, softmax
+from atrous.crf.pairwise import Pairwise, agreement, check_pairwise, row_sums
+from atrous.crf.reference import POINTS, pairwise_matrix, softmax
 from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.jit import gpu
 from atrous.lattice.build import build_lattice
 from atrous.lattice.diagonal import lattice_diagonal
 from atrous.lattice.direct import lattice_filter
@@ -46,7 +47,7 @@ def lattice_operator(kernel, *, self_message=True):
 
 def exact_operator(kernel, *, self_message=True):
     """Return the same function from all pairs of points."""
-    matrix = kernel_matrix(kernel, self_message=self_message)
+    matrix = pairwise_matrix(kernel, self_message=self_message)
     return lambda values: values @ matrix.T
 
 
@@ -66,7 +67,7 @@ def _steps(unary, kernels, operators, iterations, start, damping, watch):
 
 def _sequential(unary, kernels, iterations, start, self_message, watch):
     """Update one point after the other, each with all others held fixed: a descent of the free energy."""
-    matrices = [kernel_matrix(k, self_message=self_message) for k in kernels]
+    matrices = [pairwise_matrix(k, self_message=self_message) for k in kernels]
     # The energy sees a pair of points in both orders.
     matrices = [(m + m.T) / 2 for m in matrices]
     marginals = softmax(-unary) if start is None else start.copy()
@@ -161,7 +162,7 @@ def _check_energies(owner, energies):
 
 def mean_field(
     unary: FloatArray,
-    kernels: Kernel | list[Kernel],
+    kernels: Pairwise | list[Pairwise],
     *,
     iterations: int = 10,
     method: str = "auto",
@@ -181,8 +182,8 @@ def mean_field(
     ----------
     unary : ndarray of shape (L, H, W), (L, D, H, W) or (L, P), float32 or float64
         Energy of each label at each point, as −log P; +inf excludes a label.
-    kernels : Kernel or list of Kernel
-        Pairwise terms, from `spatial_kernel`, `bilateral_kernel` or any features. A compatibility of w or of a vector v
+    kernels : Pairwise or list of Pairwise
+        From `spatial_pairwise`, `bilateral_pairwise` or any features. A compatibility of w or of a vector v
         adds w·KQ or v⊙KQ to the logits, so positive numbers reward equal labels; a matrix M holds costs and adds
         −½(M + Mᵀ)·KQ. So w, w·(1, …, 1) and −w·I mean the same. (In pydensecrf a vector has the opposite sign.)
         With n the sums of the rows of K, its normalisation makes of it K ("none"), K·diag(1/n) ("before"), diag(1/n)·K
@@ -239,10 +240,10 @@ def mean_field(
 
     Examples
     --------
-    >>> from atrous import spatial_kernel
+    >>> from atrous import spatial_pairwise
     >>> unary = np.zeros((2, 1, 5), np.float32)
     >>> unary[1, 0, :] = [1, 1, -1, 1, 1]
-    >>> mean_field(unary, spatial_kernel((1, 5), 1.0, 3.0)).argmax(0).tolist()
+    >>> mean_field(unary, spatial_pairwise((1, 5), 1.0, 3.0)).argmax(0).tolist()
     [[0, 0, 0, 0, 0]]
     """
     owner = "mean_field"
@@ -251,7 +252,7 @@ def mean_field(
         raise ShapeError(f"{owner}: unary must be (labels, points) or (labels, H, W), got shape {unary.shape}.")
     shape, grid = unary.shape, unary.shape[1:]
     energies = unary.reshape(shape[0], -1)
-    kernels = check_kernels(owner, kernels, energies.shape[1], shape[0], unary.dtype)
+    kernels = check_pairwise(owner, kernels, energies.shape[1], shape[0], unary.dtype)
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     _check.one_of(owner, "method", method, METHODS)
     _check.one_of(owner, "update", update, UPDATES)
@@ -298,7 +299,7 @@ def mean_field(
         return out
 
     picked = energies[:, order]
-    chosen = [Kernel(np.ascontiguousarray(k.features[order]), *k[1:]) for k in kernels]
+    chosen = [Pairwise(np.ascontiguousarray(k.features[order]), *k[1:]) for k in kernels]
     begin = None if start is None else np.ascontiguousarray(start[:, order])
 
     def seen(step, part):
@@ -307,7 +308,7 @@ def mean_field(
         return watch is not None and watch(step, restored(part))
 
     if method == "cuda":
-        _cuda.require(owner)
+        gpu.require(owner)
         from atrous.crf import cuda
 
         found = cuda.iterate(picked, chosen, iterations, begin, seen, self_message=self_message, damping=damping)

@@ -11,7 +11,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.kernels import Kernel, agreement, check_kernels
+from atrous.crf.pairwise import Pairwise, agreement, check_pairwise
 from atrous.errors import ParameterError
 from atrous.lattice.exact import gaussian_matrix
 
@@ -31,7 +31,7 @@ def softmax(logits: FloatArray) -> FloatArray:
     return e / e.sum(0)
 
 
-def kernel_matrix(kernel: Kernel, *, self_message: bool = True) -> FloatArray:
+def pairwise_matrix(kernel: Pairwise, *, self_message: bool = True) -> FloatArray:
     """Return the (P, P) matrix that carries values to messages: the Gaussian, normalised as the kernel asks.
 
     With n the row sums: "before" K·diag(1/n), "after" diag(1/n)·K, "symmetric" diag(1/√n)·K·diag(1/√n).
@@ -50,18 +50,18 @@ def kernel_matrix(kernel: Kernel, *, self_message: bool = True) -> FloatArray:
 
 
 def reference_mean_field(
-    unary: FloatArray, kernels: list[Kernel], iterations: int, *, self_message: bool = True
+    unary: FloatArray, kernels: list[Pairwise], iterations: int, *, self_message: bool = True
 ) -> FloatArray:
     """Return marginals (L, P): Q ← softmax(−U), then Q ← softmax(−U + Σₖ what kernel k rewards given KₖQ).
 
     Examples
     --------
     >>> unary = np.array([[0.0, 0.0], [1.0, -0.2]])
-    >>> both = Kernel(np.zeros((2, 1)), np.float64(1.0), "none")
+    >>> both = Pairwise(np.zeros((2, 1)), np.float64(1.0), "none")
     >>> reference_mean_field(unary, [both], 1).round(3).tolist()
     [[0.796, 0.541], [0.204, 0.459]]
     """
-    matrices = [kernel_matrix(k, self_message=self_message) for k in kernels]
+    matrices = [pairwise_matrix(k, self_message=self_message) for k in kernels]
     marginals = softmax(-unary)
     for _ in range(iterations):
         logits = -unary
@@ -72,7 +72,7 @@ def reference_mean_field(
 
 
 def labelling_energy(
-    labels: Array, unary: FloatArray, kernels: Kernel | list[Kernel], *, self_message: bool = False
+    labels: Array, unary: FloatArray, kernels: Pairwise | list[Pairwise], *, self_message: bool = False
 ) -> float:
     """Return E(x) = Σᵢ U(xᵢ) + ½ Σ_{i≠j} Kᵢⱼ μ(xᵢ, xⱼ) of one labelling, exactly.
 
@@ -82,7 +82,7 @@ def labelling_energy(
         One label in 0…L − 1 for each point.
     unary : ndarray of shape (L, ...), float32 or float64
         Energies of the labels.
-    kernels : Kernel or list of Kernel
+    kernels : Pairwise or list of Pairwise
         As for `mean_field`: a number or vector rewards equal labels (μ = −w), a matrix holds costs.
     self_message : bool
         Count i = j as well, as implementations that keep the self-message do.
@@ -106,7 +106,7 @@ def labelling_energy(
 
     Examples
     --------
-    >>> kernel = Kernel(np.zeros((2, 1)), 3.0, "none")
+    >>> kernel = Pairwise(np.zeros((2, 1)), 3.0, "none")
     >>> unary = np.array([[0.0, 1.0], [2.0, 0.5]])
     >>> labelling_energy([0, 1], unary, kernel), labelling_energy([0, 0], unary, kernel)
     (0.5, -2.0)
@@ -124,7 +124,7 @@ def labelling_energy(
         )
     chosen = np.zeros_like(unary)
     chosen[labels, np.arange(labels.size)] = 1
-    matrices = [kernel_matrix(k, self_message=self_message) for k in kernels]
+    matrices = [pairwise_matrix(k, self_message=self_message) for k in kernels]
     return float(unary[labels, np.arange(labels.size)].sum() + _pairwise(chosen, kernels, matrices))
 
 
@@ -142,17 +142,17 @@ def _problem(owner, unary, kernels):
             f"{owner}: all pairs of {unary.shape[1]} points are too many; at most {POINTS} are taken. "
             'Use method="lattice", or a smaller image.'
         )
-    return unary, check_kernels(owner, kernels, unary.shape[1], len(unary), unary.dtype)
+    return unary, check_pairwise(owner, kernels, unary.shape[1], len(unary), unary.dtype)
 
 
-def exact_marginals(unary: FloatArray, kernels: Kernel | list[Kernel]) -> tuple[FloatArray, float]:
+def exact_marginals(unary: FloatArray, kernels: Pairwise | list[Pairwise]) -> tuple[FloatArray, float]:
     """Return the true marginals of the CRF by enumerating all labellings, and log Z.
 
     Parameters
     ----------
     unary : ndarray of shape (L, ...), float32 or float64
         Energies; Lᴾ may be at most two million.
-    kernels : Kernel or list of Kernel
+    kernels : Pairwise or list of Pairwise
         As for `mean_field`. The self-message is not part of the model.
 
     Returns
@@ -184,7 +184,7 @@ def exact_marginals(unary: FloatArray, kernels: Kernel | list[Kernel]) -> tuple[
             f"exact_marginals: {labels} labels at {points} points make {float(labels) ** points:.3g} labellings; "
             f"at most {LABELLINGS} are enumerated."
         )
-    matrices = [kernel_matrix(k, self_message=False) for k in kernels]
+    matrices = [pairwise_matrix(k, self_message=False) for k in kernels]
     # What an ordered pair of labels costs a pair of points, both orders averaged.
     costs = []
     for k, m in zip(kernels, matrices, strict=True):

@@ -6,7 +6,7 @@ Role: loops; the formula of the exponential is shared with `cuda`.
 import numpy as np
 from numba import njit
 
-from atrous import _lanes as lanes
+from atrous.jit import lanes
 from atrous.lattice.rows import NONE, ONE
 
 

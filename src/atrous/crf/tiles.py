@@ -18,9 +18,9 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.crf.dense import _image, _mend, _params
-from atrous.crf.kernels import bilateral_kernel, spatial_kernel
 from atrous.crf.meanfield import METHODS, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
+from atrous.crf.pairwise import bilateral_pairwise, spatial_pairwise
 from atrous.crf.params import CRFParams
 from atrous.crf.unary import unary_from_probabilities
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
@@ -49,10 +49,12 @@ def _kernels(image, params, rows, columns, dtype):
     options = {"normalization": params.normalization, "dtype": dtype}
     found = []
     if params.spatial_weight:
-        found.append((spatial_kernel(shape, params.sigma_gamma, params.spatial_weight, **options), params.sigma_gamma))
+        found.append(
+            (spatial_pairwise(shape, params.sigma_gamma, params.spatial_weight, **options), params.sigma_gamma)
+        )
     if params.bilateral_weight:
         weights = params.sigma_alpha, params.sigma_beta, params.bilateral_weight
-        found.append((bilateral_kernel(image, *weights, **options), params.sigma_alpha))
+        found.append((bilateral_pairwise(image, *weights, **options), params.sigma_alpha))
     for kernel, sigma in found:
         grid = kernel.features.reshape(*shape, -1)
         grid[..., 0] = np.arange(columns.start, columns.stop, dtype=dtype) / dtype.type(sigma)

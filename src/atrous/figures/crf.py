@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from atrous import (
     CRFParams,
-    Kernel,
-    bilateral_kernel,
+    Pairwise,
+    bilateral_pairwise,
     class_iou,
     confusion_matrix,
     exact_marginals,
@@ -18,7 +18,7 @@ from atrous import (
     grid_crf,
     mean_field,
     resize_bilinear,
-    spatial_kernel,
+    spatial_pairwise,
     unary_from_labels,
     unary_from_probabilities,
 )
@@ -129,7 +129,7 @@ class Refinement(NamedTuple):
     """(H, W) labels that it began with."""
     unary: FloatArray
     """(L, H, W) energies."""
-    kernels: list[Kernel]
+    kernels: list[Pairwise]
     film: FloatArray
     """(T + 1, L, H, W): the marginals after 0, 1, …, T steps."""
     energies: FloatArray
@@ -150,8 +150,8 @@ def refine_rough(image=None, rough=None, params=PORTRAIT_PARAMS, confidence=0.7)
     unary = unary_from_labels(rough, int(rough.max()) + 1, confidence=confidence)
     how = {"normalization": params.normalization}
     kernels = [
-        spatial_kernel(rough.shape, params.sigma_gamma, params.spatial_weight, **how),
-        bilateral_kernel(image, params.sigma_alpha, params.sigma_beta, params.bilateral_weight, **how),
+        spatial_pairwise(rough.shape, params.sigma_gamma, params.spatial_weight, **how),
+        bilateral_pairwise(image, params.sigma_alpha, params.sigma_beta, params.bilateral_weight, **how),
     ]
     film = film_of(unary, kernels, params.iterations)
     energies = np.array([free_energy(q, unary, kernels) for q in film])
@@ -282,7 +282,7 @@ def rising_problem(seed=2096, points=18):
     """Return (unary, kernel) of points on a line on which the sum without the ½ rises during inference, float64."""
     rng = np.random.default_rng(seed)
     features = np.sort(2 * rng.standard_normal(points))[:, None]
-    return 3 * rng.standard_normal((2, points)), Kernel(features, 3.0, "none")
+    return 3 * rng.standard_normal((2, points)), Pairwise(features, 3.0, "none")
 
 
 def energy_by_step(unary, kernels, film, method="lattice"):
@@ -480,7 +480,7 @@ def refined_labels(image, rough, params=PORTRAIT_PARAMS, confidence=0.7):
 def tiny_problem(weight=0.8, size=(3, 3), labels=2, seed=0):
     """Return (unary, kernel) of a tiny grid that can be enumerated, float64."""
     unary = 1.2 * np.random.default_rng(seed).standard_normal((labels, *size))
-    return unary, spatial_kernel(size, 1.0, weight, normalization="none", dtype=np.float64)
+    return unary, spatial_pairwise(size, 1.0, weight, normalization="none", dtype=np.float64)
 
 
 def tiny_marginals(weight, seed=0, **options):

@@ -5,7 +5,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from atrous import bilateral_kernel, build_lattice, lattice_error, lattice_filter
+from atrous import bilateral_pairwise, build_lattice, lattice_error, lattice_filter
 from atrous.figures import draw
 from atrous.figures.crf import colour_photograph
 from atrous.figures.style import (
@@ -388,7 +388,7 @@ def photo_errors(sigmas=(4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 45.0), sigma_space=40.
     """Return {σ_β: LatticeError} for the position and colour of a photograph's pixels; its grey levels are filtered."""
     image = colour_photograph(width=width)
     grey = image.mean(2, dtype=np.float64).reshape(-1, 1)
-    kernels = {s: bilateral_kernel(image, sigma_space, s, 1.0, dtype=np.float64) for s in sigmas}
+    kernels = {s: bilateral_pairwise(image, sigma_space, s, 1.0, dtype=np.float64) for s in sigmas}
     return {s: lattice_error(k.features, grey) for s, k in kernels.items()}
 
 
@@ -456,7 +456,7 @@ def occupancy(image=None, sigmas=OCCUPANCY):
     image = colour_photograph() if image is None else image
     found = {}
     for name, (space, color) in sigmas.items():
-        lattice = build_lattice(bilateral_kernel(image, space, color, 1.0).features)
+        lattice = build_lattice(bilateral_pairwise(image, space, color, 1.0).features)
         absent = float((lattice.neighbours == len(lattice.keys)).mean())
         found[name] = (len(lattice.keys), lattice.weights.size, absent)
     return found

@@ -19,9 +19,10 @@ import numpy as np
 from numba import njit
 
 from atrous import _check
-from atrous._jit import kernel, launch
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
 from atrous.lattice.geometry import axis_scales
 from atrous.lattice.simplex import (
     back_to_plane,
@@ -253,7 +254,7 @@ def _embed_block(features, scales, packed, lane, begin, end, corners, weights, c
     return found
 
 
-@kernel(contract=False)
+@compiled(contract=False)
 def _embed(head, tail, features, scales, packed, block, lane, corners, weights, column, counts, keys):
     """Embed all points: corners and weights from `column` on, and each block's distinct vertices.
 
@@ -270,7 +271,7 @@ def _embed(head, tail, features, scales, packed, block, lane, corners, weights, 
         )
 
 
-@kernel()
+@compiled()
 def _members(slots, first, members):
     """Order the slots by vertex, equal vertices by slot."""
     for s in range(slots.size):
@@ -291,7 +292,7 @@ def _below(keys, v, target):
     return False
 
 
-@kernel()
+@compiled()
 def _neighbours(head, tail, keys, steps, neighbours):
     """Adding one step to sorted keys keeps them sorted, so each axis is one walk along two ascending lists."""
     vertices, words = keys.shape

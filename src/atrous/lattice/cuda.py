@@ -19,6 +19,7 @@ import numpy as np
 from numba import cuda
 
 from atrous.errors import ParameterError
+from atrous.jit.gpu import grid
 from atrous.lattice.build import check_features, feature_bounds, packing
 from atrous.lattice.geometry import axis_scales
 from atrous.lattice.simplex import (
@@ -31,7 +32,6 @@ from atrous.lattice.simplex import (
     slice_scale,
 )
 
-THREADS = 128
 FREE = -1  # no packed key is negative
 
 
@@ -184,11 +184,6 @@ def _slice(table, vertices, weights, scale, out):
     for r in range(vertices.shape[1]):
         total += weights[p, r] * table[vertices[p, r], c]
     out[p, c] = total * scale
-
-
-def grid(count):
-    """Return the launch configuration for `count` threads."""
-    return max(1, -(-count // THREADS)), THREADS
 
 
 def build(features):

@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from atrous._jit import kernel, launch
 from atrous._types import FloatArray
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
 from atrous.lattice.build import Lattice
 from atrous.lattice.simplex import slice_scale
 
@@ -31,7 +32,7 @@ def _walk(neighbours, vertex, step_of_axis, first, last, inside, side):
     return True
 
 
-@kernel()
+@compiled()
 def _diagonal(head, tail, vertices, weights, neighbours, keys, out):
     count, size = vertices.shape
     for block in range(head, tail):

@@ -11,10 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from atrous import _check
-from atrous import _lanes as lanes
-from atrous._jit import kernel, launch
 from atrous._types import FloatArray
 from atrous.errors import ShapeError
+from atrous.jit import lanes
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
 from atrous.lattice.build import Lattice
 from atrous.lattice.rows import AHEAD, NONE, ONE, clear, collect, copy_rows, expect_row, padded, spread, sum_rows
 from atrous.lattice.simplex import slice_scale
@@ -22,7 +23,7 @@ from atrous.lattice.simplex import slice_scale
 CHANNELS = 512  # filtered at once; more go in turns, so that extra memory stays bounded
 
 
-@kernel()
+@compiled()
 def _splat(head, tail, values, corners, weights, starts, block, slot_values):
     width = values.shape[1]
     for b in range(head, tail):
@@ -33,7 +34,7 @@ def _splat(head, tail, values, corners, weights, starts, block, slot_values):
         spread(values[begin : begin + count], corners, weights, begin, count, table, width)
 
 
-@kernel()
+@compiled()
 def _gather(head, tail, slot_values, first, members, table):
     """Row v becomes the sum of the slots of vertex v; the last row, what a missing neighbour reads, zero."""
     width = np.uintp(table.shape[1])
@@ -47,7 +48,7 @@ def _gather(head, tail, slot_values, first, members, table):
         sum_rows(slot_values, members, first[v], first[v + 1], table, o, width)
 
 
-@kernel()
+@compiled()
 def _blur(head, tail, source, neighbours, factors, target):
     """One axis: factors · (½ before + value + ½ after); `factors` has one number a channel."""
     width = np.uintp(source.shape[1])
@@ -64,7 +65,7 @@ def _blur(head, tail, source, neighbours, factors, target):
             lanes.store(target, o + j, lanes.multiply(value, lanes.load(factors, j)))
 
 
-@kernel()
+@compiled()
 def _slice(head, tail, table, slots, corners, weights, starts, block, out):
     width = table.shape[1]
     for b in range(head, tail):

@@ -9,8 +9,8 @@ Role: loops, shared by the filter and by mean field.
 import numpy as np
 from numba import njit
 
-from atrous import _lanes as lanes
-from atrous._lanes import WIDTH
+from atrous.jit import lanes
+from atrous.jit.lanes import WIDTH
 
 ONE = np.uintp(WIDTH)
 TWO = np.uintp(2 * WIDTH)

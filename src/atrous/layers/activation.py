@@ -20,7 +20,6 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.layers.backward import own, upstream
 
 
 class ReluCache(NamedTuple):
@@ -88,8 +87,8 @@ def relu_backward(dy: FloatArray, cache: ReluCache) -> FloatArray:
     ShapeError, DTypeError, ParameterError
         `dy` does not fit the output, or `cache` comes from elsewhere.
     """
-    (y,) = own("relu_backward", cache, ReluCache)
-    dy = upstream("relu_backward", dy, y.shape, y)
+    (y,) = _check.own_cache("relu_backward", cache, ReluCache)
+    dy = _check.upstream("relu_backward", dy, y.shape, y)
     return np.where(y <= 0, 0, dy)
 
 
@@ -142,6 +141,6 @@ def relu6_backward(dy: FloatArray, cache: Relu6Cache) -> FloatArray:
     ShapeError, DTypeError, ParameterError
         As `relu_backward`.
     """
-    (y,) = own("relu6_backward", cache, Relu6Cache)
-    dy = upstream("relu6_backward", dy, y.shape, y)
+    (y,) = _check.own_cache("relu6_backward", cache, Relu6Cache)
+    dy = _check.upstream("relu6_backward", dy, y.shape, y)
     return np.where((y <= 0) | (y >= 6), 0, dy)

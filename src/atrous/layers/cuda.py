@@ -12,8 +12,8 @@ import math
 import numpy as np
 from numba import cuda
 
-from atrous.conv.cuda import grid
 from atrous.conv.taps import is_inside, tap_position
+from atrous.jit.gpu import grid
 from atrous.layers.pool import _windows
 from atrous.layers.resize import _positions
 

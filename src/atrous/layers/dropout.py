@@ -21,7 +21,6 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError
-from atrous.layers.backward import own, upstream
 
 
 class DropoutCache(NamedTuple):
@@ -124,5 +123,5 @@ def dropout_backward(dy: FloatArray, cache: DropoutCache) -> FloatArray:
     ShapeError, DTypeError, ParameterError
         `dy` does not fit the output, or `cache` comes from elsewhere.
     """
-    cache = own("dropout_backward", cache, DropoutCache)
-    return _kept(upstream("dropout_backward", dy, cache.shape, cache), cache)
+    cache = _check.own_cache("dropout_backward", cache, DropoutCache)
+    return _kept(_check.upstream("dropout_backward", dy, cache.shape, cache), cache)

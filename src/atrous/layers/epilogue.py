@@ -8,10 +8,11 @@ NaN passes through the maximum.
 
 import numpy as np
 
-from atrous._jit import kernel, launch
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
 
 
-@kernel()
+@compiled()
 def _epilogue(head, tail, y, scale, shift, add, has_add, lowest):
     channels = scale.size
     for plane in range(head, tail):

@@ -25,7 +25,6 @@ import numpy as np
 from atrous import _check
 from atrous._types import FloatArray
 from atrous.errors import ParameterError, ShapeError
-from atrous.layers.backward import own, upstream
 
 
 class SumCache(NamedTuple):
@@ -132,8 +131,8 @@ def sum_backward(dy: FloatArray, cache: SumCache) -> tuple[FloatArray, ...]:
     ShapeError, DTypeError, ParameterError
         `dy` does not fit the output, or `cache` comes from elsewhere.
     """
-    cache = own("sum_backward", cache, SumCache)
-    return (upstream("sum_backward", dy, cache.shape, cache),) * cache.count
+    cache = _check.own_cache("sum_backward", cache, SumCache)
+    return (_check.upstream("sum_backward", dy, cache.shape, cache),) * cache.count
 
 
 def max_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, MaxCache]:
@@ -192,8 +191,8 @@ def max_backward(dy: FloatArray, cache: MaxCache) -> tuple[FloatArray, ...]:
     ShapeError, DTypeError, ParameterError
         As `sum_backward`.
     """
-    arrays, y = own("max_backward", cache, MaxCache)
-    dy = upstream("max_backward", dy, y.shape, y)
+    arrays, y = _check.own_cache("max_backward", cache, MaxCache)
+    dy = _check.upstream("max_backward", dy, y.shape, y)
     waiting = np.ones(y.shape, bool)
     gradients = []
     for a in arrays:
@@ -257,6 +256,6 @@ def concat_backward(dy: FloatArray, cache: ConcatCache) -> tuple[FloatArray, ...
     ShapeError, DTypeError, ParameterError
         As `sum_backward`.
     """
-    cache = own("concat_backward", cache, ConcatCache)
-    dy = upstream("concat_backward", dy, cache.shape, cache)
+    cache = _check.own_cache("concat_backward", cache, ConcatCache)
+    dy = _check.upstream("concat_backward", dy, cache.shape, cache)
     return tuple(np.split(dy, list(accumulate(cache.channels))[:-1], axis=1))

@@ -22,7 +22,6 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
-from atrous.layers.backward import own
 from atrous.layers.resize import bilinear_backward, bilinear_forward, resize_labels
 
 
@@ -205,7 +204,7 @@ def cross_entropy_backward(dloss: float, cache: CrossEntropyCache) -> FloatArray
         `dloss` is not a finite number, or `cache` comes from elsewhere.
     """
     owner = "cross_entropy_backward"
-    return _backward(owner, dloss, own(owner, cache, CrossEntropyCache))
+    return _backward(owner, dloss, _check.own_cache(owner, cache, CrossEntropyCache))
 
 
 def segmentation_loss_forward(
@@ -301,7 +300,7 @@ def segmentation_loss_backward(dloss: float, cache: SegmentationLossCache) -> Fl
         As `cross_entropy_backward`.
     """
     owner = "segmentation_loss_backward"
-    logits, loss, enlarged = own(owner, cache, SegmentationLossCache)
+    logits, loss, enlarged = _check.own_cache(owner, cache, SegmentationLossCache)
     if enlarged is None:
         return _backward(owner, dloss, loss._replace(logits=logits))
     scores, resized = bilinear_forward(logits, loss.labels.shape[1:], align_corners=enlarged)

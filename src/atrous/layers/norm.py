@@ -25,7 +25,6 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
-from atrous.layers.backward import own, upstream
 
 MODES = ("train", "eval", "frozen")
 
@@ -243,8 +242,8 @@ def batch_norm_backward(dy: FloatArray, cache: BatchNormCache) -> BatchNormGrads
     -----
     Cost: about seven passes over x and two copies of it; one pass in mode "frozen".
     """
-    x, gamma, mean, inverse, mode = own("batch_norm_backward", cache, BatchNormCache)
-    dy = upstream("batch_norm_backward", dy, x.shape, x)
+    x, gamma, mean, inverse, mode = _check.own_cache("batch_norm_backward", cache, BatchNormCache)
+    dy = _check.upstream("batch_norm_backward", dy, x.shape, x)
     axes = (0, *range(2, x.ndim))
     scale = _over_channels(gamma * inverse, x)
     with np.errstate(invalid="ignore", over="ignore"):

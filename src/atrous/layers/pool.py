@@ -32,7 +32,6 @@ from atrous import _check
 from atrous._types import FloatArray, PerAxis
 from atrous.conv.geometry import reach
 from atrous.errors import ParameterError, ShapeError
-from atrous.layers.backward import own, upstream
 
 SIZE_RULES = ("floor", "ceil", "caffe")
 
@@ -233,8 +232,8 @@ def max_pool_backward(dy: FloatArray, cache: MaxPoolCache) -> FloatArray:
     ShapeError, DTypeError, ParameterError
         `dy` does not fit the output, or `cache` comes from elsewhere.
     """
-    x, y, windows = own("max_pool_backward", cache, MaxPoolCache)
-    dy = upstream("max_pool_backward", dy, y.shape, x)
+    x, y, windows = _check.own_cache("max_pool_backward", cache, MaxPoolCache)
+    dy = _check.upstream("max_pool_backward", dy, y.shape, x)
     dx = np.zeros(x.shape, x.dtype)
     waiting = np.ones(y.shape, bool)
     for taps in product(*map(_taps, windows)):
@@ -327,8 +326,8 @@ def average_pool_backward(dy: FloatArray, cache: AveragePoolCache) -> FloatArray
     ShapeError, DTypeError, ParameterError
         As `max_pool_backward`.
     """
-    shape, windows, count_padding, _ = own("average_pool_backward", cache, AveragePoolCache)
-    dx = upstream("average_pool_backward", dy, (*shape[:2], *(w.out for w in windows)), cache)
+    shape, windows, count_padding, _ = _check.own_cache("average_pool_backward", cache, AveragePoolCache)
+    dx = _check.upstream("average_pool_backward", dy, (*shape[:2], *(w.out for w in windows)), cache)
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, w in reversed(list(enumerate(windows, 2))):
             shares = dx / _divisor(w, axis, dx, count_padding)
@@ -393,6 +392,6 @@ def global_average_backward(dy: FloatArray, cache: GlobalAverageCache) -> FloatA
     ShapeError, DTypeError, ParameterError
         As `max_pool_backward`.
     """
-    shape, _ = own("global_average_backward", cache, GlobalAverageCache)
-    dy = upstream("global_average_backward", dy, (*shape[:2], *(1,) * (len(shape) - 2)), cache)
+    shape, _ = _check.own_cache("global_average_backward", cache, GlobalAverageCache)
+    dy = _check.upstream("global_average_backward", dy, (*shape[:2], *(1,) * (len(shape) - 2)), cache)
     return np.full(shape, dy / math.prod(shape[2:]))

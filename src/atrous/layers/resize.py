@@ -120,11 +120,7 @@ def _forward(owner, x, size, align_corners):
 
 
 def _backward(owner, dy, cache):
-    dy = _check.float_array(owner, "dy", dy, like=cache)
-    expected = (*cache.shape[:-2], *cache.size)
-    if dy.shape != expected:
-        raise ShapeError(f"{owner}: dy must have the shape of the output, {expected}, got {dy.shape}.")
-    dx = dy
+    dx = _check.upstream(owner, dy, (*cache.shape[:-2], *cache.size), cache)
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, samples in zip(AXES[::-1], cache.shape[:-3:-1], strict=True):
             dx = _gather(dx, samples, axis, cache.align_corners)
@@ -239,9 +235,8 @@ def bilinear_backward(dy: FloatArray, cache: ResizeCache) -> FloatArray:
     >>> bilinear_backward(np.ones_like(y), cache)
     array([[1.5, 1.5]])
     """
-    if not isinstance(cache, ResizeCache):
-        raise ParameterError(f"bilinear_backward: cache must come from bilinear_forward, got {type(cache).__name__}.")
-    return _backward("bilinear_backward", dy, cache)
+    owner = "bilinear_backward"
+    return _backward(owner, dy, _check.own_cache(owner, cache, ResizeCache))
 
 
 def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -> Array:
@@ -412,8 +407,7 @@ def interp_backward(dy: FloatArray, cache: InterpCache) -> FloatArray:
     ShapeError, DTypeError, ParameterError
         As `bilinear_backward`.
     """
-    if not isinstance(cache, InterpCache):
-        raise ParameterError(f"interp_backward: cache must come from interp_forward, got {type(cache).__name__}.")
+    cache = _check.own_cache("interp_backward", cache, InterpCache)
     dx = np.zeros(cache.shape, cache.resized.dtype)
     dx[(..., *cache.inner)] = _backward("interp_backward", dy, cache.resized)
     return dx

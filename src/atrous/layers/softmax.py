@@ -17,7 +17,6 @@ import numpy as np
 from atrous import _check
 from atrous._types import FloatArray
 from atrous.errors import ParameterError
-from atrous.layers.backward import own, upstream
 
 
 class SoftmaxCache(NamedTuple):
@@ -99,8 +98,8 @@ def softmax_backward(dy: FloatArray, cache: SoftmaxCache) -> FloatArray:
     ShapeError, DTypeError, ParameterError
         `dy` does not fit the output, or `cache` comes from elsewhere.
     """
-    y, axis = own("softmax_backward", cache, SoftmaxCache)
-    dy = upstream("softmax_backward", dy, y.shape, y)
+    y, axis = _check.own_cache("softmax_backward", cache, SoftmaxCache)
+    dy = _check.upstream("softmax_backward", dy, y.shape, y)
     with np.errstate(invalid="ignore", over="ignore"):
         dx = dy * y
         return dx - y * dx.sum(axis=axis, keepdims=True)
@@ -157,7 +156,7 @@ def log_softmax_backward(dy: FloatArray, cache: LogSoftmaxCache) -> FloatArray:
     ShapeError, DTypeError, ParameterError
         As `softmax_backward`.
     """
-    y, axis = own("log_softmax_backward", cache, LogSoftmaxCache)
-    dy = upstream("log_softmax_backward", dy, y.shape, y)
+    y, axis = _check.own_cache("log_softmax_backward", cache, LogSoftmaxCache)
+    dy = _check.upstream("log_softmax_backward", dy, y.shape, y)
     with np.errstate(invalid="ignore", over="ignore"):
         return dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)

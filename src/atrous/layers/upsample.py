@@ -23,7 +23,6 @@ from atrous import _check
 from atrous._types import FloatArray
 from atrous.conv.operators import atrous_conv, conv_transpose_forward
 from atrous.errors import ShapeError
-from atrous.layers.backward import own, upstream
 
 
 class UpsampleCache(NamedTuple):
@@ -146,7 +145,7 @@ def upsample_backward(dy: FloatArray, cache: UpsampleCache) -> FloatArray:
     ShapeError, DTypeError, ParameterError
         `dy` does not fit the output, or `cache` comes from elsewhere.
     """
-    shape, factor, _ = own("upsample_backward", cache, UpsampleCache)
-    dy = upstream("upsample_backward", dy, (*shape[:2], *(factor * n for n in shape[2:])), cache)
+    shape, factor, _ = _check.own_cache("upsample_backward", cache, UpsampleCache)
+    dy = _check.upstream("upsample_backward", dy, (*shape[:2], *(factor * n for n in shape[2:])), cache)
     w, options = _convolution(shape[1], factor, dy.dtype)
     return atrous_conv(dy, w, **options)

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from atrous import _check, _cuda
+from atrous import _check
 from atrous._types import FloatArray
 from atrous.compose.joins import Aside, Scales
 from atrous.compose.leaves import BatchNorm, Tap
 from atrous.compose.match import mismatch
 from atrous.compose.part import Field, Part, Trace, count, mapped, walk
 from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.jit import gpu
 from atrous.nets.summary import Summary, summarize
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights
@@ -280,8 +281,7 @@ class Network(NamedTuple):
         grads : dict of ndarray
             A side head has gradients only where its tap has; frozen batch norms have none in training.
         """
-        if not isinstance(cache, NetworkCache):
-            raise ParameterError(f"backward: cache must come from forward, got {type(cache).__name__}.")
+        _check.own_cache("backward", cache, NetworkCache)
         if cache.body != self.body:
             raise ParameterError(f"backward: cache comes from the forward pass of another network than {self.name}.")
         self._known("backward", taps)
@@ -291,9 +291,7 @@ class Network(NamedTuple):
                     f"backward: the gradient of tap {name!r} must have the shape that forward filled in, "
                     f"{cache.taps.get(name, 'none: name it in the taps of forward')}, got {np.shape(d)}."
                 )
-        dy = _check.float_array("backward", "dy", dy, like=cache)
-        if dy.shape != cache.shape:
-            raise ShapeError(f"backward: dy must have the shape of the scores, {cache.shape}, got {dy.shape}.")
+        dy = _check.upstream("backward", dy, cache.shape, cache)
         return self.body.backward(dy, cache.held, taps=None if taps is None else dict(taps))
 
     def infer(
@@ -313,10 +311,10 @@ class Network(NamedTuple):
         if device is None:
             return self.body.infer(params, state, x)
         _check.one_of("infer", "device", device, ("cuda",))
-        _cuda.require("infer", "device")
-        from atrous.compose import device as gpu
+        gpu.require("infer", "device")
+        from atrous.compose import device as on_gpu
 
-        return gpu.infer(self.body, gpu.upload(params), gpu.upload(state), x).copy_to_host()
+        return on_gpu.infer(self.body, on_gpu.upload(params), on_gpu.upload(state), x).copy_to_host()
 
     def endpoints(
         self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray

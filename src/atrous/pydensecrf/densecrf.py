@@ -19,7 +19,7 @@ import numpy as np
 
 from atrous._types import Array
 from atrous.crf import fused
-from atrous.crf.kernels import Kernel
+from atrous.crf.pairwise import Pairwise
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.pydensecrf import eigen
 
@@ -196,7 +196,7 @@ class DenseCRF:
             raise ParameterError(f"{error}; use the constants of this module.") from None
         if not np.isfinite(features).all():
             raise ParameterError("features hold NaN or inf. Standard deviations must be positive, images finite.")
-        self._kernels.append(Kernel(features, compatibility, mode))
+        self._kernels.append(Pairwise(features, compatibility, mode))
         self._built = None
 
     def setUnary(self, u: Unary) -> None:

@@ -1,11 +1,11 @@
-"""Eight numbers at once: the few vector operations that compiled loops over labels or channels are made of.
+"""Eight numbers at once (SIMD): the vector operations for compiled loops over labels or channels.
 
-Numba turns a simple loop over an array into vector instructions, but not a short loop that should keep its sums in
-registers while it wanders over rows of another array, which is what gathering a message from a lattice does. Here a
-`lanes` value is eight neighbouring elements of an array; LLVM keeps it in one or two registers on any processor.
-With the compiler off (NUMBA_DISABLE_JIT=1) the same names work on small arrays.
+Numba turns a simple loop over an array into vector instructions. It does not do so for a short loop that must keep its
+sums in registers while it reads rows scattered over another array, as slicing a lattice does. A `lanes` value is eight
+consecutive elements of an array, which LLVM keeps in one or two registers on any processor. With the compiler off
+(NUMBA_DISABLE_JIT=1) the same functions work on NumPy arrays of eight.
 
-Indices are unsigned and count elements of a C-contiguous array from its start; nothing is checked.
+Indices are unsigned and count elements from the start of a C-contiguous array. Nothing is checked.
 """
 
 import numba
@@ -73,7 +73,7 @@ def store(typing, array, index, value):
 
 @intrinsic
 def expect(typing, array, index):
-    """Ask the processor to fetch the cache line of an element that will be read soon."""
+    """Prefetch the cache line of an element that will be read soon."""
 
     def generate(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -89,7 +89,7 @@ def expect(typing, array, index):
 
 @intrinsic
 def repeat(typing, number):
-    """Return eight times the same number."""
+    """Return eight copies of a number."""
 
     def generate(context, builder, signature, arguments):
         return _repeat(builder, arguments[0])
@@ -121,7 +121,7 @@ def _binary(name, emit):
 
 add = _binary("add", lambda builder, a, b: builder.fadd(a, b))
 multiply = _binary("multiply", lambda builder, a, b: builder.fmul(a, b))
-# The second operand where the comparison fails, so that a NaN in b wins and one in a loses.
+# If the comparison fails, b is taken: a NaN in b is kept, a NaN in a is lost.
 larger = _binary("larger", lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
 
 
@@ -166,7 +166,7 @@ if numba.config.DISABLE_JIT:
         """Do nothing."""
 
     def repeat(number):
-        """Return eight times the same number."""
+        """Return eight copies of a number."""
         return np.full(WIDTH, number)
 
     def add_scaled(total, weight, value):

@@ -1,13 +1,15 @@
-"""Is there a GPU that kernels can run on, and if not, why not."""
+"""Whether CUDA kernels can run on this machine and, if not, why not; the size of a launch."""
 
 from functools import cache
 
 from atrous.errors import BackendUnavailable
 
+THREADS = 128  # in a block
+
 
 @cache
 def why_not():
-    """Return None where CUDA kernels can run, in the simulator too, otherwise one sentence that says why not."""
+    """Return None if CUDA kernels can run, on a GPU or in the simulator; otherwise a sentence that says why not."""
     try:
         from numba import config, cuda
     except Exception as error:  # numba-cuda without its runtime raises more than ImportError
@@ -25,7 +27,7 @@ def why_not():
 
 
 def require(owner, option="method"):
-    """Raise BackendUnavailable unless CUDA kernels can run; `option` is what asked for them."""
+    """Raise BackendUnavailable unless CUDA kernels can run; `option` is the argument that asked for them."""
     reason = why_not()
     if reason:
         instead = 'Use method="auto"' if option == "method" else f"Leave {option} out"
@@ -33,3 +35,8 @@ def require(owner, option="method"):
             f'{owner}: {option}="cuda" needs a CUDA device: {reason} {instead}, or set '
             "NUMBA_ENABLE_CUDASIM=1 before Python starts to try kernels in the simulator."
         )
+
+
+def grid(count):
+    """Return (blocks, threads a block) for at least `count` threads."""
+    return max(1, -(-count // THREADS)), THREADS

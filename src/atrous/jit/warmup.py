@@ -1,4 +1,4 @@
-"""All compiled kernels of the package, called once on tiny arrays so that later calls do not wait for a compiler."""
+"""Call every compiled function once on tiny arrays, so that later calls need not wait for the compiler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from atrous import _check
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
-    """Compile every CPU kernel, or load it from disk.
+    """Compile every function that runs on the CPU, or load it from disk.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
     Returns
     -------
     float
-        Seconds spent: a few the first time on a machine, a fraction of one afterwards.
+        Seconds spent: several the first time on a machine, less than one afterwards.
     """
     from atrous.conv import direct
     from atrous.conv.geometry import conv_geometry
@@ -42,19 +42,19 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
 
 
 def _warm_crf(name):
-    from atrous.crf.kernels import spatial_kernel
     from atrous.crf.meanfield import lattice_operator, mean_field
+    from atrous.crf.pairwise import spatial_pairwise
 
     unary = np.zeros((2, 2, 2), name)
-    kernel = spatial_kernel((2, 2), 1.0, np.eye(2), dtype=name)
+    kernel = spatial_pairwise((2, 2), 1.0, np.eye(2), dtype=name)
     mean_field(unary, kernel, iterations=1, start=unary + unary.dtype.type(0.5))
     lattice_operator(kernel, self_message=False)(unary.reshape(2, 4))
 
 
 def threading_layer() -> tuple[int, str]:
-    """Return how many threads a kernel may use, and what kind they are."""
+    """Return how many threads a compiled function may use, and what kind they are."""
     import numba
 
-    from atrous._jit import thread_count
+    from atrous.jit.threads import thread_count
 
     return thread_count(), "none, JIT is off" if numba.config.DISABLE_JIT else "Python threads"

@@ -16,7 +16,7 @@ import numba
 import pytest
 
 import atrous
-from atrous import _jit
+from atrous.jit import compiler, disk_cache
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}, reason="without a compiler there is nothing to keep"
@@ -30,10 +30,10 @@ def formula(x):
     return {factor} * x
 """
 KERNEL = """
-from atrous._jit import kernel
+from atrous.jit.compiler import compiled
 from atrous.tiny_formula import formula
 
-@kernel()
+@compiled()
 def scale(a, out):
     for i in range(a.size):
         out[i] = formula(a[i])
@@ -42,11 +42,12 @@ USER = """
 import json
 import numpy as np
 import atrous
-from atrous import _jit, tiny
+from atrous import tiny
+from atrous.jit.compiler import compilations
 
 out = np.empty(3)
 tiny.scale(np.arange(3.0), out)
-compiled = [name for name, dtype, seconds in _jit.compiled]
+compiled = [name for name, dtype, seconds in compilations]
 print(json.dumps({"out": list(out), "compiled": compiled, "home": atrous.__file__}))
 """
 LINE = "atrous: compiling tiny.scale for float64"
@@ -162,7 +163,7 @@ def test_an_edit_of_the_formula_is_never_stale_and_going_back_is_free(house, cac
 
 
 def test_the_digest_covers_formulas_of_formulas_and_versions(tmp_path, monkeypatch):
-    monkeypatch.setattr(_jit, "PACKAGE", tmp_path)
+    monkeypatch.setattr(disk_cache, "PACKAGE", tmp_path)
     files = {
         "kernels.py": "from atrous.a import f\n",
         "a.py": "def f():\n    import atrous.sub.b\n",
@@ -175,7 +176,7 @@ def test_the_digest_covers_formulas_of_formulas_and_versions(tmp_path, monkeypat
         (tmp_path / name).write_text(text, encoding="utf-8")
 
     def digest():
-        return _jit.source_digest(tmp_path / "kernels.py")
+        return disk_cache.source_digest(tmp_path / "kernels.py")
 
     seen = {digest()}
     for count, name in enumerate(["kernels.py", "a.py", "sub/b.py", "sub/c.py"], start=2):
@@ -241,7 +242,7 @@ def test_two_processes_that_compile_at_once(house, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("age", "kept"), [(0, False), (2 * _jit.LOCK_SECONDS, True)], ids=["held", "stale"])
+@pytest.mark.parametrize(("age", "kept"), [(0, False), (2 * disk_cache.LOCK_SECONDS, True)], ids=["held", "stale"])
 def test_a_lock_left_behind_does_not_matter(house, cache, age, kept):
     (index,) = kernel_files(cache, ".nbi")
     lock = index.parent / "lock"
@@ -255,22 +256,22 @@ def test_a_lock_left_behind_does_not_matter(house, cache, age, kept):
 
 
 def test_an_edit_between_import_and_first_call_is_not_filed_as_what_was_imported(tmp_path, monkeypatch):
-    monkeypatch.setattr(_jit, "PACKAGE", tmp_path)
+    monkeypatch.setattr(disk_cache, "PACKAGE", tmp_path)
     file = tmp_path / "kernels.py"
     file.write_text("def f(x):\n    return x\n", encoding="utf-8")
     namespace = {"__name__": "atrous.kernels"}
     exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), namespace)
-    store = _jit._Store(namespace["f"])
-    before = _jit.source_digest(file)
+    store = compiler._Store(namespace["f"])
+    before = disk_cache.source_digest(file)
     file.write_text("def f(x):\n    return 2 * x\n", encoding="utf-8")
-    assert store.digest == before != _jit.source_digest(file)
+    assert store.digest == before != disk_cache.source_digest(file)
 
 
 def test_relative_imports_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(_jit, "PACKAGE", tmp_path)
+    monkeypatch.setattr(disk_cache, "PACKAGE", tmp_path)
     (tmp_path / "kernels.py").write_text("from . import formulas\n", encoding="utf-8")
-    with pytest.raises(ImportError, match="by full name"):
-        _jit.source_digest(tmp_path / "kernels.py")
+    with pytest.raises(ImportError, match="absolute imports"):
+        disk_cache.source_digest(tmp_path / "kernels.py")
 
 
 def strange_folders(cache):
@@ -300,7 +301,7 @@ def test_old_folders_are_pruned(house, cache):
         house.write_formula(2)
     left = set(kernel_folders(cache)) - {path.name for path in strange}
     # The new one, the one compiled before, and the youngest of the others.
-    assert len(left) == _jit.KEPT_FOLDERS == 3
+    assert len(left) == disk_cache.KEPT_FOLDERS == 3
     assert {first, others[0]} < left
     assert neighbour.exists()
     assert all(path.exists() for path in strange)
@@ -310,10 +311,10 @@ def test_clearing_reports_bytes_and_leaves_the_rest(cache, monkeypatch):
     monkeypatch.setenv("ATROUS_CACHE", str(cache))
     strange = strange_folders(cache)
     size = sum(file.stat().st_size for file in (*kernel_files(cache, ".nbi"), *kernel_files(cache, ".nbc")))
-    assert _jit.clear_cache() == size > 0
+    assert disk_cache.clear_cache() == size > 0
     assert sorted(cache.iterdir()) == sorted(strange)
     assert all(path.is_file() or (path / "keep me").exists() for path in strange)
-    assert _jit.clear_cache() == 0
+    assert disk_cache.clear_cache() == 0
 
 
 @pytest.mark.parametrize(
@@ -330,31 +331,30 @@ def test_clearing_reports_bytes_and_leaves_the_rest(cache, monkeypatch):
 def test_where_the_cache_lies(variables, root, monkeypatch, tmp_path):
     for name in ("ATROUS_CACHE", "NUMBA_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
-    assert _jit.cache_root().name == "atrous"
+    assert disk_cache.cache_root().name == "atrous"
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert _jit.cache_root() == (root and root.absolute())
+    assert disk_cache.cache_root() == (root and root.absolute())
     if root is None:
-        assert _jit.clear_cache() == 0
+        assert disk_cache.clear_cache() == 0
 
 
 def test_times_of_nested_compilations_are_counted_once(monkeypatch):
     """A kernel compiled because another calls it belongs to itself, or all would sum to more than has passed."""
-    from atrous import _jit
 
     def store(name):
-        made = object.__new__(_jit._Store)
+        made = object.__new__(compiler._Store)
         made.label, made._started = name, {}
-        made._disk = _jit.NullCache()
+        made._disk = disk_cache.NullCache()
         return made
 
     clock = iter([0.0, 1.0, 4.0, 10.0])
-    monkeypatch.setattr(_jit, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
-    monkeypatch.setattr(_jit, "compiled", [])
+    monkeypatch.setattr(compiler, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(compiler, "compilations", [])
     monkeypatch.setenv("ATROUS_QUIET", "1")
     outer, inner = store("outer"), store("inner")
     outer.load_overload((), None)  # at 0
     inner.load_overload((), None)  # at 1
     inner.save_overload((), None)  # at 4
     outer.save_overload((), None)  # at 10
-    assert [(name, seconds) for name, _, seconds in _jit.compiled] == [("inner", 3.0), ("outer", 7.0)]
+    assert [(name, seconds) for name, _, seconds in compiler.compilations] == [("inner", 3.0), ("outer", 7.0)]

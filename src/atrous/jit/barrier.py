@@ -1,6 +1,7 @@
-"""Waiting for each other inside compiled code: what lets a team of threads go through many short stages in one call.
+"""A barrier: threads wait for each other inside compiled code, so that one call can run many short stages.
 
-A barrier is an int64 array of three: how many have come, how often all have gone on, and whether to give up.
+A barrier is an int64 array of three numbers: how many threads have arrived, how many times all have moved on, and
+whether to give up.
 """
 
 import numpy as np
@@ -9,11 +10,11 @@ from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
-COME, GONE, BROKEN = range(3)
+ARRIVED, ROUNDS, BROKEN = range(3)
 
 
 def new_barrier():
-    """Return a barrier that nobody has come to."""
+    """Return a barrier at which no thread has arrived."""
     return np.zeros(3, np.int64)
 
 
@@ -24,7 +25,7 @@ def _address(context, builder, signature, arguments):
 
 @intrinsic
 def _add(typing, array, index, value):
-    """Add to an element, alone at it, and return what was there before."""
+    """Add to an element atomically and return its old value."""
 
     def generate(context, builder, signature, arguments):
         return builder.atomic_rmw("add", _address(context, builder, signature, arguments), arguments[2], "seq_cst")
@@ -34,7 +35,7 @@ def _add(typing, array, index, value):
 
 @intrinsic
 def _read(typing, array, index):
-    """Return an element as it is now, whoever wrote it."""
+    """Read an element atomically."""
 
     def generate(context, builder, signature, arguments):
         address = _address(context, builder, signature, arguments)
@@ -48,10 +49,10 @@ def wait(barrier, size):
     """Return when all `size` threads have called this, or when one of them has failed."""
     if size == 1:
         return
-    round_ = _read(barrier, GONE)
-    if _add(barrier, COME, 1) == size - 1:
-        _add(barrier, COME, -size)
-        _add(barrier, GONE, 1)
+    round_ = _read(barrier, ROUNDS)
+    if _add(barrier, ARRIVED, 1) == size - 1:
+        _add(barrier, ARRIVED, -size)
+        _add(barrier, ROUNDS, 1)
     else:
-        while _read(barrier, GONE) == round_ and _read(barrier, BROKEN) == 0:
+        while _read(barrier, ROUNDS) == round_ and _read(barrier, BROKEN) == 0:
             pass

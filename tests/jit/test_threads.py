@@ -110,12 +110,12 @@ def test_workers_live_beside_parallel_code_of_others(tmp_path):
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_every_item_is_done_once_and_errors_come_back(monkeypatch, threads):
-    from atrous import _jit
+    from atrous.jit import threads as jit_threads
 
-    monkeypatch.setattr(_jit, "thread_count", lambda: threads)
+    monkeypatch.setattr(jit_threads, "thread_count", lambda: threads)
     for count in (0, 1, 2, 7, 100):
         done = []
-        _jit.launch(lambda head, tail: done.extend(range(head, tail)), count)  # noqa: B023
+        jit_threads.launch(lambda head, tail: done.extend(range(head, tail)), count)  # noqa: B023
         assert sorted(done) == list(range(count))
 
     def fails(head, tail):
@@ -123,20 +123,20 @@ def test_every_item_is_done_once_and_errors_come_back(monkeypatch, threads):
             raise MemoryError("no room")
 
     with pytest.raises(MemoryError, match="no room"):
-        _jit.launch(fails, 100)
+        jit_threads.launch(fails, 100)
 
 
 def test_a_failing_thread_of_a_team_does_not_leave_the_others_waiting(monkeypatch):
-    from atrous import _barrier, _jit
+    from atrous.jit import barrier, threads
 
-    monkeypatch.setattr(_jit, "thread_count", lambda: 2)
-    monkeypatch.setattr(_jit, "_processors", lambda: 2)
-    _barrier.wait(_barrier.new_barrier(), 1)
+    monkeypatch.setattr(threads, "thread_count", lambda: 2)
+    monkeypatch.setattr(threads, "_processors", lambda: 2)
+    barrier.wait(barrier.new_barrier(), 1)
 
-    def part(me, size, barrier):
+    def part(me, size, shared):
         if me == 1:
             raise MemoryError("no room")
-        _barrier.wait(barrier, size)
+        barrier.wait(shared, size)
 
     with pytest.raises(MemoryError, match="no room"):
-        _jit.launch_team(part)
+        threads.launch_team(part)

@@ -18,7 +18,7 @@ NORMALIZATIONS = ("none", "before", "after", "symmetric")
 TINY = 1e-20  # added to sums of kernel rows before division, as in Krähenbühl's and Koltun's code
 
 
-class Kernel(NamedTuple):
+class Pairwise(NamedTuple):
     """One pairwise term of a fully connected CRF over P points.
 
     Attributes
@@ -70,7 +70,7 @@ def _dtype(owner, dtype):
     return dtype
 
 
-def spatial_kernel(
+def spatial_pairwise(
     shape: Sequence[int],
     sigma: float | Sequence[float],
     compatibility: float | Array,
@@ -78,7 +78,7 @@ def spatial_kernel(
     spacing: float | Sequence[float] = 1.0,
     normalization: str = "symmetric",
     dtype: object = np.float32,
-) -> Kernel:
+) -> Pairwise:
     """Return the smoothness kernel exp(−|pᵢ − pⱼ|²/2σ²) of a grid.
 
     Parameters
@@ -98,7 +98,7 @@ def spatial_kernel(
 
     Returns
     -------
-    Kernel
+    Pairwise
         Features in the order x, y, z: the last axis of the grid first, as in pydensecrf's DenseCRF2D.
 
     Raises
@@ -112,18 +112,18 @@ def spatial_kernel(
 
     Examples
     --------
-    >>> spatial_kernel((2, 2), 2.0, 3.0).features.tolist()
+    >>> spatial_pairwise((2, 2), 2.0, 3.0).features.tolist()
     [[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [0.5, 0.5]]
     """
-    owner = "spatial_kernel"
+    owner = "spatial_pairwise"
     shape = tuple(_check.integer(owner, f"shape[{i}]", n, least=1) for i, n in enumerate(shape))
     _check.one_of(owner, "normalization", normalization, NORMALIZATIONS)
     dtype = _dtype(owner, dtype)
     sigmas = _sigmas(owner, "sigma", sigma, len(shape)) / _sigmas(owner, "spacing", spacing, len(shape))
-    return Kernel(np.stack(list(_positions(shape, sigmas, dtype)), axis=1), compatibility, normalization)
+    return Pairwise(np.stack(list(_positions(shape, sigmas, dtype)), axis=1), compatibility, normalization)
 
 
-def bilateral_kernel(
+def bilateral_pairwise(
     image: Array,
     sigma_space: float | Sequence[float],
     sigma_color: float | Sequence[float],
@@ -132,7 +132,7 @@ def bilateral_kernel(
     spacing: float | Sequence[float] = 1.0,
     normalization: str = "symmetric",
     dtype: object = np.float32,
-) -> Kernel:
+) -> Pairwise:
     """Return the appearance kernel exp(−|pᵢ − pⱼ|²/2σ_α² − |Iᵢ − Iⱼ|²/2σ_β²) of an image or a volume.
 
     Parameters
@@ -144,11 +144,11 @@ def bilateral_kernel(
     sigma_color : float or sequence of float
         In the unit of the image's values, one for all channels or one for each.
     compatibility, spacing, normalization, dtype
-        As in `spatial_kernel`.
+        As in `spatial_pairwise`.
 
     Returns
     -------
-    Kernel
+    Pairwise
         Features in the order x, y, then channels.
 
     Raises
@@ -166,10 +166,10 @@ def bilateral_kernel(
 
     Examples
     --------
-    >>> bilateral_kernel(np.full((1, 2, 1), 26), 80, 13, 10.0).features.tolist()
+    >>> bilateral_pairwise(np.full((1, 2, 1), 26), 80, 13, 10.0).features.tolist()
     [[0.0, 0.0, 2.0], [0.012500000186264515, 0.0, 2.0]]
     """
-    owner = "bilateral_kernel"
+    owner = "bilateral_pairwise"
     image = _check.real_array(owner, "image", image)
     if image.ndim < 3:
         raise ShapeError(
@@ -188,19 +188,19 @@ def bilateral_kernel(
     channels = image.reshape(-1, image.shape[-1])
     for c, sigma in enumerate(colors):
         features[:, len(shape) + c] = channels[:, c].astype(dtype) / dtype.type(sigma)
-    return Kernel(features, compatibility, normalization)
+    return Pairwise(features, compatibility, normalization)
 
 
-def check_kernels(owner, kernels, points, labels, dtype):
-    """Return a list of Kernel with arrays of one dtype, shapes that fit, and compatibilities as arrays."""
+def check_pairwise(owner, kernels, points, labels, dtype):
+    """Return a list of Pairwise with arrays of one dtype, shapes that fit, and compatibilities as arrays."""
     try:
-        kernels = [kernels] if isinstance(kernels, Kernel) else list(kernels)
+        kernels = [kernels] if isinstance(kernels, Pairwise) else list(kernels)
     except TypeError:
-        raise DTypeError(f"{owner}: kernels must be a Kernel or a list of them, got {kernels!r}.") from None
+        raise DTypeError(f"{owner}: kernels must be a Pairwise or a list of them, got {kernels!r}.") from None
     checked = []
     for i, k in enumerate(kernels):
-        if not isinstance(k, Kernel):
-            raise DTypeError(f"{owner}: kernels[{i}] must be a Kernel, got {type(k).__name__}.")
+        if not isinstance(k, Pairwise):
+            raise DTypeError(f"{owner}: kernels[{i}] must be a Pairwise, got {type(k).__name__}.")
         features = _check.float_array(owner, f"kernels[{i}].features", k.features)
         if features.dtype != dtype:
             raise DTypeError(
@@ -227,7 +227,7 @@ def check_kernels(owner, kernels, points, labels, dtype):
             compatibility = compatibility.astype(dtype)
         if not np.isfinite(compatibility).all():
             raise ParameterError(f"{owner}: kernels[{i}].compatibility holds NaN or inf, or numbers beyond {dtype}.")
-        checked.append(Kernel(np.ascontiguousarray(features), compatibility, k.normalization))
+        checked.append(Pairwise(np.ascontiguousarray(features), compatibility, k.normalization))
     return checked
 
 

@@ -1,0 +1,10 @@
+"""Compiled loops: what turns a Python function into machine code, keeps it, and runs it on every core.
+
+1. `compiler`     the decorator `compiled`, and one line on standard error for each compilation
+2. `disk_cache`   compiled code on disk, never older than its source
+3. `threads`      a compiled function on all cores, by Python threads
+4. `barrier`      threads that wait for each other inside compiled code
+5. `lanes`        eight numbers at once (SIMD)
+6. `gpu`          whether a GPU can be used, and how many threads to launch
+7. `warmup`       every compiled function, called once in advance
+"""

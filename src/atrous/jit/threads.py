@@ -1,0 +1,82 @@
+"""Running a compiled function on all cores with Python threads.
+
+Why not Numba's ``prange``? A compiled function releases the GIL, so plain Python threads run it just as well. Without
+``parallel=True`` it compiles in half the time; its threads do not spin against those of BLAS; and a forked child
+process can go on using it.
+"""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numba
+from numba.np.ufunc import parallel
+
+from atrous.jit.barrier import BROKEN, new_barrier
+
+_pool = SimpleNamespace(workers=None, lock=threading.Lock())
+
+
+def _forget_pool():
+    # A forked child has none of its parent's threads.
+    _pool.workers, _pool.lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def thread_count():
+    """Return how many threads a launch may use: numba.set_num_threads, else NUMBA_NUM_THREADS, else all cores."""
+    return numba.get_num_threads() if parallel._is_initialized else numba.config.NUMBA_NUM_THREADS
+
+
+def _together(calls):
+    """Run functions without arguments at the same time, the first one on this thread; return when all are done."""
+    first, *others = calls
+    if others:
+        # Submitted together, so that of several launches the first one gets all its threads.
+        with _pool.lock:
+            if _pool.workers is None or _pool.workers._max_workers < len(others):
+                _pool.workers = ThreadPoolExecutor(len(others), "atrous")
+            runs = [_pool.workers.submit(call) for call in others]
+    first()
+    for run in runs if others else ():
+        run.result()
+
+
+def launch(dispatcher, count, *arguments):
+    """Call a compiled function for the items 0…count − 1, in equal consecutive ranges, on all threads.
+
+    The function takes (head, tail, *arguments) and computes the items head…tail − 1. Each item is the only one to write
+    its part of the result, so the result does not depend on the number of threads.
+    """
+    threads = 1 if numba.config.DISABLE_JIT else max(1, min(thread_count(), count))
+    cuts = [count * i // threads for i in range(threads + 1)]
+    _together([partial(dispatcher, *cut, *arguments) for cut in pairwise(cuts)])
+
+
+def launch_team(dispatcher, *arguments):
+    """Call a compiled function once on each thread, as (me, size, barrier, *arguments).
+
+    For work in many short stages, where a launch for each stage would cost too much. A thread that waits for the others
+    at the barrier spins, so there are never more threads than processors.
+    """
+    size = 1 if numba.config.DISABLE_JIT else min(thread_count(), _processors())
+    barrier = new_barrier()
+
+    def part(me):
+        try:
+            dispatcher(me, size, barrier, *arguments)
+        except BaseException:
+            barrier[BROKEN] = 1  # otherwise the others would wait forever
+            raise
+
+    _together([partial(part, me) for me in range(size)])
+
+
+def _processors():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
