@@ -772,7 +772,7 @@ def test_wrong_arrays(rng):
     with pytest.raises(ParameterError, match="dropout_forward: rng must be"):
         network.forward(params, state, x, train=True)
     y, cache, _ = network.forward(params, state, x)
-    with pytest.raises(ShapeError, match="dy must have the shape of the scores"):
+    with pytest.raises(ShapeError, match="dy must have the shape of the output"):
         network.backward(y[..., :2], cache)
     with pytest.raises(ParameterError, match="cache must come from forward"):
         network.backward(y, None)
