@@ -29,7 +29,7 @@ def module_name(path):
 
 
 FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-CUDA = {name for name in FILES if name.endswith(".cuda")} | {"compose.device"}
+CUDA = {name for name in FILES if name.endswith(".cuda")}
 # Importing `__main__` would run the command line.
 MODULES = [name for name in FILES if name != "__main__"]
 
@@ -227,9 +227,9 @@ LEVELS = [
     {"weights.files"},
     # convolution
     {"conv.padding", "gradients"},
-    {"conv.geometry", "conv.chains"},
-    {"conv.definition", "conv.reference", "conv.im2col", "conv.taps"},
-    {"conv.upsampled", "conv.interlace", "conv.shift", "conv.direct", "conv.cuda"},
+    {"conv.geometry", "conv.receptive_field"},
+    {"conv.definition", "conv.reference", "conv.im2col", "conv.taps", "conv.output_stride", "nets.multi_grid"},
+    {"nets.resnet_layout", "conv.upsampled", "conv.interlace", "conv.shift", "conv.direct", "conv.cuda"},
     {"conv.operators", "conv.branches"},
     {"conv.separable"},
     # layers
@@ -260,14 +260,21 @@ LEVELS = [
     {"pydensecrf.eigen", "pydensecrf.utils"},
     {"pydensecrf.densecrf"},
     # networks
-    {"compose.part", "compose.match", "aspp.reference"},
-    {"compose.leaves"},
-    {"compose.joins"},
-    {"compose.styles", "compose.device"},
-    {"aspp.description", "nets.summary", "nets.preparation", "nets.vgg", "nets.resnet", "nets.xception"},
-    {"aspp.block", "nets.classifiers", "nets.deeplab_v1", "nets.deeplab_v3"},
-    {"nets.deeplab_v2", "nets.deeplab_v3plus", "nets.drawing"},
-    {"nets.network"},
+    {"compose.program", "compose.match", "aspp.reference", "nets.preparation", "nets.convolutionalize"},
+    {"compose.part"},
+    {"compose.leaves", "compose.chain", "compose.input_size", "compose.multi_scale"},
+    {
+        "compose.side_head",
+        "compose.residual",
+        "compose.image_pooling",
+        "compose.parallel",
+        "compose.styles",
+        "nets.summary",
+    },
+    {"compose.skip_connections", "compose.cpu", "compose.cuda", "nets.vgg", "nets.resnet", "nets.xception"},
+    {"aspp.description", "nets.classifiers", "nets.from_classifier", "nets.deeplab_v1"},
+    {"aspp.block", "nets.deeplab_v2", "nets.deeplab_v3", "nets.drawing"},
+    {"nets.deeplab_v3plus", "nets.network"},
     {"nets.catalogue", "nets.segmentation"},
     {"nets.guess"},
     {"jit.warmup", "checks", "pytest_plugin", "refine", "segmenting"},
@@ -279,7 +286,9 @@ PROGRAMS = LEVELS[-1]
 ONLY = {
     "conv.definition": {"_types"},
     "conv.reference": {"_types", "conv.padding", "conv.geometry"},
-    "conv.chains": {"_types", "_check", "errors", "conv.padding"},
+    "conv.receptive_field": {"_types", "_check", "errors", "conv.padding"},
+    "conv.output_stride": {"_check", "errors", "conv.receptive_field"},
+    "nets.resnet_layout": {"_check", "errors", "conv.receptive_field", "nets.multi_grid"},
     "conv.taps": set(),
     "gradients": {"_types", "_check", "errors", "gradients"},
     "jit.lanes": set(),
@@ -318,7 +327,7 @@ ONLY = {
 LOOPS = {
     "jit.lanes",
     "jit.barrier",
-    *("conv.taps", "conv.direct", "conv.cuda", "layers.epilogue", "layers.cuda", "compose.device"),
+    *("conv.taps", "conv.direct", "conv.cuda", "layers.epilogue", "layers.cuda", "compose.cuda"),
     *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.direct", "lattice.diagonal", "lattice.cuda"),
     *("crf.softmax", "crf.fused", "crf.cuda"),
 }

@@ -36,9 +36,9 @@ _PUBLIC = {
     ),
     **dict.fromkeys(("ConvGeometry", "conv_geometry", "output_size"), "atrous.conv.geometry"),
     **dict.fromkeys(("effective_kernel", "same_padding"), "atrous.conv.padding"),
-    **dict.fromkeys(
-        ("ReceptiveField", "Spatial", "plan_output_stride", "receptive_field", "resnet_chain"), "atrous.conv.chains"
-    ),
+    **dict.fromkeys(("ReceptiveField", "Spatial", "receptive_field"), "atrous.conv.receptive_field"),
+    "plan_output_stride": "atrous.conv.output_stride",
+    "resnet_chain": "atrous.nets.resnet_layout",
     **dict.fromkeys(("GradcheckReport", "adjoint_error", "assert_gradients", "gradcheck"), "atrous.gradients"),
     "Lattice": "atrous.lattice.build",
     "build_lattice": "atrous.lattice.build",
@@ -100,7 +100,8 @@ _PUBLIC = {
         ),
         "atrous.layers.resize",
     ),
-    **dict.fromkeys(("convolutionalize", "decimate_kernel", "from_classifier"), "atrous.nets.classifiers"),
+    **dict.fromkeys(("convolutionalize", "decimate_kernel"), "atrous.nets.convolutionalize"),
+    "from_classifier": "atrous.nets.from_classifier",
     **dict.fromkeys(("build", "networks"), "atrous.nets.catalogue"),
     "Network": "atrous.nets.network",
     **dict.fromkeys(("Segmentation", "predict", "segment"), "atrous.nets.segmentation"),

@@ -12,10 +12,8 @@ pytestmark = pytest.mark.skipif(gpu.why_not() is not None, reason="no GPU, and N
 
 @pytest.fixture(autouse=True)
 def few_threads(monkeypatch):
-    from atrous.lattice import cuda as device
-
     if config.ENABLE_CUDASIM:
-        monkeypatch.setattr(device, "THREADS", 16)
+        monkeypatch.setattr(gpu, "THREADS", 16)
 
 
 @pytest.mark.parametrize("options", [{}, {"self_message": False}, {"damping": 0.3}], ids=str)

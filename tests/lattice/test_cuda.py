@@ -15,10 +15,8 @@ pytestmark = pytest.mark.skipif(gpu.why_not() is not None, reason="no GPU, and N
 @pytest.fixture(autouse=True)
 def few_threads(monkeypatch):
     """The simulator starts a Python thread for each of a block's threads, busy or not."""
-    from atrous.lattice import cuda as device
-
     if config.ENABLE_CUDASIM:
-        monkeypatch.setattr(device, "THREADS", 16)
+        monkeypatch.setattr(gpu, "THREADS", 16)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

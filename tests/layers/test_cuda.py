@@ -21,10 +21,8 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def few_threads(monkeypatch):
     """The simulator starts a Python thread for each of a block's threads, busy or not."""
-    from atrous.conv import cuda
-
     if config.ENABLE_CUDASIM:
-        monkeypatch.setattr(cuda, "THREADS", 16)
+        monkeypatch.setattr(gpu, "THREADS", 16)
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["f32", "f64"])

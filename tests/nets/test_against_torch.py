@@ -39,11 +39,11 @@ def build(name, **options):
 
 def run(network, params, state, x, upstream, *, train):
     """Return (endpoints, gradients, gradient to x); what the gradients of endpoints do not reach has zeros."""
-    taps = dict.fromkeys(network.endpoint_names[:-1])
-    y, cache, _ = network.forward(params, state, x, train=train, rng=np.random.default_rng(0), taps=taps)
+    endpoints = dict.fromkeys(network.endpoint_names[:-1])
+    y, cache, _ = network.forward(params, state, x, train=train, rng=np.random.default_rng(0), endpoints=endpoints)
     below = {key: dy for key, dy in upstream.items() if key != "logits"}
-    dx, grads = network.backward(upstream["logits"], cache, taps=below)
-    return {**taps, "logits": y}, {key: grads.get(key, np.zeros_like(a)) for key, a in params.items()}, dx
+    dx, grads = network.backward(upstream["logits"], cache, endpoints=below)
+    return {**endpoints, "logits": y}, {key: grads.get(key, np.zeros_like(a)) for key, a in params.items()}, dx
 
 
 @pytest.mark.parametrize(("name", "mode"), MODES)
@@ -75,9 +75,9 @@ def compare(name, options, others, size, *, train):
     torch_networks = oracle()
     network, params, state = build(name, **options)
     x = normal(f"{name} live", (2 if train else 1, 3, *image_size(name, *size)))
-    taps = network.endpoints(params, state, x)
-    scores = [key for key in taps if "logits" in key]
-    upstream = {key: normal(f"{name} {key}", taps[key].shape) for key in scores}
+    endpoints = network.endpoints(params, state, x)
+    scores = [key for key in endpoints if "logits" in key]
+    upstream = {key: normal(f"{name} {key}", endpoints[key].shape) for key in scores}
     found, grads, dx = run(network, params, state, x, upstream, train=train)
     values, expected, expected_dx = torch_networks.with_gradients(
         name, {**params, **state}, x, upstream, train=train, **others
@@ -85,7 +85,7 @@ def compare(name, options, others, size, *, train):
     for key in ("features", *scores):
         assert_close(found[key], values[key], "golden")
         if not train:
-            assert_close(taps[key], values[key], "golden")
+            assert_close(endpoints[key], values[key], "golden")
     assert relative_error(dx, expected_dx) <= 1e-9
     assert set(grads) == set(expected)
     largest = max(np.abs(g).max() for g in expected.values())

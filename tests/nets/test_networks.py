@@ -164,14 +164,14 @@ def test_inference_equals_the_forward_pass(name, rng):
     network = small(name)
     params, state = arrays(network)
     x = image(name, rng)
-    taps = dict.fromkeys(network.endpoint_names[:-1])
-    y, _, after = network.forward(params, state, x, taps=taps)
+    endpoints = dict.fromkeys(network.endpoint_names[:-1])
+    y, _, after = network.forward(params, state, x, endpoints=endpoints)
     assert y.shape == (1, network.classes, *x.shape[2:])
     assert after == state
     found = network.endpoints(params, state, x)
-    assert set(found) == {*taps, "logits"}
+    assert set(found) == {*endpoints, "logits"}
     assert {"features", "low_logits", "logits"} <= set(found)
-    for key, value in {**taps, "logits": y}.items():
+    for key, value in {**endpoints, "logits": y}.items():
         assert_close(found[key], value, "reordered")
     assert_close(network.infer(params, state, x), y, "reordered")
 
@@ -182,26 +182,26 @@ def test_gradients_of_whole_networks(name, train, rng):
     network = small(name, 3)
     params, state = arrays(network)
     x = image(name, rng, n=2 if train else 1)
-    taps = {"aux_logits": None} if "aux_logits" in network.endpoint_names else {}
+    endpoints = {"aux_logits": None} if "aux_logits" in network.endpoint_names else {}
 
     def run(point):
-        asked = dict(taps)
+        asked = dict(endpoints)
         params = {key: a for key, a in point.items() if key != "x"}
         rng = np.random.default_rng(5)
-        y, cache, _ = network.forward(params, state, point["x"], train=train, rng=rng, taps=asked)
+        y, cache, _ = network.forward(params, state, point["x"], train=train, rng=rng, endpoints=asked)
         return y, cache, asked
 
     point = {**params, "x": x}
     y, cache, got = run(point)
     dy = rng.standard_normal(y.shape)
-    d_taps = {key: rng.standard_normal(value.shape) for key, value in got.items()}
-    dx, grads = network.backward(dy, cache, taps=d_taps)
+    d_endpoints = {key: rng.standard_normal(value.shape) for key, value in got.items()}
+    dx, grads = network.backward(dy, cache, endpoints=d_endpoints)
     frozen = train and "deeplabv2_resnet" in name
     assert set(grads) == {key for key in params if not (frozen and ".bn." in key)}
 
     def loss(point):
         y, _, got = run(point)
-        return np.vdot(y, dy) + sum(np.vdot(got[key], d) for key, d in d_taps.items())
+        return np.vdot(y, dy) + sum(np.vdot(got[key], d) for key, d in d_endpoints.items())
 
     assert directional_error(loss, point, {**grads, "x": dx}, rng) <= 1e-8
 
@@ -221,13 +221,13 @@ def test_side_results_take_gradients(name, rng):
     params, state = arrays(network)
     x = image(name, rng)
     side = SIDES[name]
-    taps = {side: None}
-    y, cache, _ = network.forward(params, state, x, taps=taps)
-    d = rng.standard_normal(taps[side].shape)
-    _, alone = network.backward(np.zeros_like(y), cache, taps={side: d})
+    endpoints = {side: None}
+    y, cache, _ = network.forward(params, state, x, endpoints=endpoints)
+    d = rng.standard_normal(endpoints[side].shape)
+    _, alone = network.backward(np.zeros_like(y), cache, endpoints={side: d})
     dy = rng.standard_normal(y.shape)
     _, main = network.backward(dy, cache)
-    _, both = network.backward(dy, cache, taps={side: d})
+    _, both = network.backward(dy, cache, endpoints={side: d})
     for key, g in both.items():
         assert_close(g, alone.get(key, 0) + main.get(key, np.zeros_like(g)), "reordered")
     assert any(np.abs(alone[key]).max() > 0 for key in alone)
@@ -239,10 +239,10 @@ def test_training_moves_every_running_statistic(name, rng):
     params, state = arrays(network)
     asked = {key: None for key in network.endpoint_names if key == "aux_logits"}
     x = image(name, rng, n=2)
-    _, _, after = network.forward(params, state, x, train=True, rng=np.random.default_rng(0), taps=asked)
+    _, _, after = network.forward(params, state, x, train=True, rng=np.random.default_rng(0), endpoints=asked)
     assert [key for key in state if np.array_equal(after[key], state[key])] == []
     slow = network.with_batch_norms(momentum=0.0003)
-    _, _, slower = slow.forward(params, state, x, train=True, rng=np.random.default_rng(0), taps=asked)
+    _, _, slower = slow.forward(params, state, x, train=True, rng=np.random.default_rng(0), endpoints=asked)
     for key in state:
         np.testing.assert_allclose(slower[key] - state[key], 0.003 * (after[key] - state[key]), rtol=1e-6, atol=1e-12)
     frozen = network.with_batch_norms(frozen=True)
@@ -719,7 +719,7 @@ def test_wrong_names_and_options():
         build("deeplabv3_resnet50", multi_grid=(1, 2))
     with pytest.raises(ParameterError, match="blocks must be 4 to 7"):
         build("deeplabv3_resnet50", blocks=3)
-    with pytest.raises(ParameterError, match="convention must be one of caffe, torchvision, slim"):
+    with pytest.raises(ParameterError, match="convention must be one of 'caffe', 'torchvision', 'slim'"):
         build("deeplabv3_resnet50", convention="keras")
     with pytest.raises(ParameterError, match="stem must be '7x7' or '3x3'"):
         build("deeplabv3_resnet50", stem="5x5")
@@ -761,8 +761,8 @@ def test_wrong_arrays(rng):
         network.infer(params, state, x.astype(np.float64))
     with pytest.raises(DTypeError, match="init: dtype must be float32 or float64"):
         network.init(rng, np.float16)
-    with pytest.raises(ParameterError, match="has no tap 'lowlogits'; it has image, pool1"):
-        network.forward(params, state, x, taps={"lowlogits": None})
+    with pytest.raises(ParameterError, match="has no endpoint 'lowlogits'; it has image, pool1"):
+        network.forward(params, state, x, endpoints={"lowlogits": None})
     with pytest.raises(DTypeError, match="x must be float32 or float64, got uint8"):
         network.infer(params, state, x.astype(np.uint8))
     with pytest.raises(ShapeError, match=r"forward: params do not fit tiny_deeplabv1_largefov: 1 missing: fc7\.bias"):
@@ -778,16 +778,16 @@ def test_wrong_arrays(rng):
         network.backward(y, None)
     with pytest.raises(ParameterError, match="cache comes from the forward pass of another network"):
         build("tiny_deeplabv1_4x4", 3).backward(y, cache)
-    with pytest.raises(ParameterError, match="has no tap 'nosuch'"):
-        network.backward(y, cache, taps={"nosuch": y})
+    with pytest.raises(ParameterError, match="has no endpoint 'nosuch'"):
+        network.backward(y, cache, endpoints={"nosuch": y})
     with pytest.raises(
-        ShapeError, match=r"gradient of tap 'low_logits' must have the shape.*none: name it in the taps"
+        ShapeError, match=r"gradient of endpoint 'low_logits' must have the shape.*none: name it in the endpoints"
     ):
-        network.backward(y, cache, taps={"low_logits": y})
-    taps = {"low_logits": None}
-    y, cache, _ = network.forward(params, state, x, taps=taps)
-    with pytest.raises(ShapeError, match=r"gradient of tap 'low_logits'.*\(1, 3, 5, 6\), got \(1, 3, 33, 41\)"):
-        network.backward(y, cache, taps={"low_logits": y})
+        network.backward(y, cache, endpoints={"low_logits": y})
+    endpoints = {"low_logits": None}
+    y, cache, _ = network.forward(params, state, x, endpoints=endpoints)
+    with pytest.raises(ShapeError, match=r"gradient of endpoint 'low_logits'.*\(1, 3, 5, 6\), got \(1, 3, 33, 41\)"):
+        network.backward(y, cache, endpoints={"low_logits": y})
     single = build("tiny_deeplabv3_resnet50", 3)
     with pytest.raises(ShapeError, match=r"in training classifier\.0\.convs\.4\.2 needs more than one value a channel"):
         single.forward(*single.init(rng), image(single.name, rng, dtype=np.float32), train=True, rng=rng)

@@ -6,8 +6,10 @@
 Role: description.
 """
 
-from atrous.compose.joins import ImagePool, Parallel, chain
+from atrous.compose.chain import chain
+from atrous.compose.image_pooling import ImagePooling
 from atrous.compose.leaves import Dropout, ReLU
+from atrous.compose.parallel import Parallel
 from atrous.compose.styles import TORCH
 
 # v2, Section 4.1.3: small and large rates.
@@ -55,6 +57,6 @@ def concatenated(c, width, rates, named, *, style=TORCH, separate=False, pool=Tr
         else:
             branches.append(style.conv_norm(named(i, "conv"), named(i, "norm"), c, width, 3, rate=rate))
     if pool:
-        branches.append(ImagePool(style.conv_norm(named("pool", "conv"), named("pool", "norm"), c, width)))
+        branches.append(ImagePooling(style.conv_norm(named("pool", "conv"), named("pool", "norm"), c, width)))
     project = style.conv_norm(named("proj", "conv"), named("proj", "norm"), len(branches) * width, out or width)
     return chain(Parallel(tuple(branches), "concat", "ASPP"), project)

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 
 import numpy as np
 
@@ -35,73 +36,66 @@ def network_run(program, name, options, size):
         return lambda: network.infer(params, state, x)
     import torch
 
-    from atrous.bench import torch_parts
+    from atrous.bench import torch_steps
+    from atrous.compose.program import run
 
     last = program.endswith("channels last")
-    p = torch_parts.tensors({**params, **state}, channels_last=last)
-    image, body = torch_parts.tensors({"x": x}, channels_last=last)["x"], network.body
+    p = torch_steps.tensors({**params, **state}, channels_last=last)
+    image = torch_steps.tensors({"x": x}, channels_last=last)["x"]
+    steps, table = torch_steps.program_for(network.body, x.shape[1:]), torch_steps.table()
 
     def forward():
         with torch.inference_mode():
-            return torch_parts.run(body, p, image).numpy()
+            return run(steps, table, p, image)[0].numpy()
 
     return forward
 
 
 def profile(name, options, size):
     """Return [(what, calls, seconds, multiply-adds)] of one forward pass, the slowest first."""
-    from unittest.mock import patch
+    from atrous.compose import cpu
+    from atrous.compose.program import run
+    from atrous.nets.catalogue import build
 
-    from atrous.compose import joins, leaves
+    network = build(name, **options)
+    params, state = network.init(np.random.default_rng(0))
+    arrays = {**params, **state}
+    x = np.random.default_rng(0).standard_normal((1, 3, *size), np.float32)
+    program, found = network.program(size), defaultdict(lambda: [0, 0.0, 0])
 
-    found = defaultdict(lambda: [0, 0.0, 0])
-
-    def timed(module, function, label, macs=lambda *_: 0):
-        original = getattr(module, function)
-
-        def run(*arguments, **options):
+    def timed(function, label, macs=lambda *_: 0):
+        def call(*arguments):
             started = time.perf_counter()
-            result = original(*arguments, **options)
-            entry = found[label(arguments, options)]
-            entry[1] += time.perf_counter() - started
+            result = function(*arguments)
+            entry = found[label(*arguments)]
             entry[0] += 1
-            entry[2] += macs(arguments, result)
+            entry[1] += time.perf_counter() - started
+            entry[2] += macs(arguments[0], result)
             return result
 
-        return patch.object(module, function, run)
+        return call
 
-    def conv_label(arguments, options):
-        x, w = arguments[:2]
-        k = w.shape[2]
-        steps = f", stride {options['stride']}" if options["stride"] > 1 else ""
-        steps += f", rate {options['rate']}" if options["rate"] > 1 else ""
-        kind = "depthwise" if options["groups"] > 1 else f"{x.shape[1]}→{w.shape[0]}"
-        return f"conv {k}×{k} {kind}, {x.shape[2]}×{x.shape[3]}{steps}"
+    def conv_label(convs, p, x):
+        conv, here = convs[0], f"{x.shape[2]}×{x.shape[3]}"
+        if len(convs) > 1:
+            return f"branches {conv.c}→{'+'.join(str(c.f) for c in convs)}, rates {[c.rate for c in convs]}, {here}"
+        steps = f", stride {conv.stride}" if conv.stride > 1 else ""
+        steps += f", rate {conv.rate}" if conv.rate > 1 else ""
+        kind = "depthwise" if conv.groups > 1 else f"{conv.c}→{conv.f}"
+        return f"conv {conv.kernel}×{conv.kernel} {kind}, {here}{steps}"
 
-    def branch_label(arguments, options):
-        x, weights = arguments[:2]
-        return f"branches {x.shape[1]}→{'+'.join(str(len(w)) for w in weights)}, rates {options['rates']}"
+    def conv_macs(convs, ys):
+        return sum(y.size * c.c // c.groups * c.kernel**2 for c, y in zip(convs, ys, strict=True))
 
-    def branch_macs(arguments, result):
-        return sum(y.size * w[0].size for y, w in zip(result[0], arguments[1], strict=True))
-
-    run = network_run("atrous", name, options, size)
-    run()
-    patches = [
-        timed(joins, "atrous_conv", conv_label, lambda a, y: y.size * a[1][0].size),
-        timed(joins, "branches_forward", branch_label, branch_macs),
-        timed(joins, "epilogue", lambda *_: "batch norm, bias, shortcut, ReLU"),
-        timed(joins, "resize_bilinear", lambda *_: "bilinear resizing"),
-        timed(leaves, "max_pool_forward", lambda *_: "max pooling"),
-        timed(leaves, "average_pool_forward", lambda *_: "average pooling"),
-    ]  # fmt: skip
-    for p in patches:
-        p.start()
+    convolve = timed(cpu.convolve, conv_label, conv_macs)
+    finish = timed(cpu.finish, lambda *_: "batch norm, bias, shortcut, ReLU")
+    table = {op: timed(function, lambda *_, op=op: op) for op, function in cpu.CPU.items()}
+    table["conv"] = partial(cpu.conv, convolve=convolve, finish=finish)
+    run(program, table, arrays, x)
+    found.clear()
     started = time.perf_counter()
-    run()
+    run(program, table, arrays, x)
     total = time.perf_counter() - started
-    for p in patches:
-        p.stop()
     rest = total - sum(seconds for _, seconds, _ in found.values())
     rows = [[what, *entry] for what, entry in found.items()] + [["everything else", 1, rest, 0]]
     return {"total": total, "rows": sorted(rows, key=lambda row: -row[2])}
@@ -187,17 +181,17 @@ def block_runs(program, form, c, f, size, rates):
         )
     import torch
 
-    from atrous.bench import torch_parts
+    from atrous.bench import torch_steps
 
-    p = torch_parts.tensors({**params, **state})
+    p = torch_steps.tensors({**params, **state})
     inputs = [torch.from_numpy(x).requires_grad_(), *(p[name].requires_grad_() for name in params)]
     out, block = torch.from_numpy(dy), cache.block
 
     def forward():
         with torch.no_grad():
-            return torch_parts.run(block, p, inputs[0]).numpy()
+            return torch_steps.forward(block, p, inputs[0]).numpy()
 
-    held = torch_parts.run(block, p, inputs[0])
+    held = torch_steps.forward(block, p, inputs[0])
 
     def backward():
         return torch.autograd.grad(held, inputs, out, retain_graph=True)[0].numpy()

@@ -1,12 +1,14 @@
-"""Networks as descriptions: small frozen records that know their arrays by name, and two functions each.
+"""Networks as descriptions: small frozen records that know their arrays by name. Read in this order:
 
-1. `part`     what every part of a network offers: variables, forward, backward, infer, trace
-2. `leaves`   convolution, batch norm, ReLU, pools, dropout
-3. `joins`    chain, residual, parallel; image pooling, the decoder's bridge, several scales
-4. `styles`   how families of networks name their arrays
-5. `match`    arrays as given against arrays as wanted
-6. `device`   a description run on a GPU
+1. `part`                what every part of a network offers: variables, forward, backward, lower
+2. `leaves`              convolution, batch norm, ReLU, pools, dropout, endpoints
+3. `chain`, `residual`, `parallel`, `image_pooling`, `skip_connections`, `side_head`, `input_size`, `multi_scale`
+                         how parts are joined, one file for each way
+4. `styles`              how projects name their arrays
+5. `match`               the arrays given, compared with the arrays expected
+6. `program`             a description lowered to a flat list of steps, and convolutions fused with what follows them
+7. `cpu`, `cuda`         how each step is computed
 
-Nothing is recorded while a network runs: a part's `backward` is written beside its `forward`, and a join calls those of
-its parts in reverse.
-"""
+Nothing is recorded while a network trains: the backward pass of a part is written next to its forward pass, and a join
+calls the backward passes of its parts in reverse.
+"""  # noqa: D400

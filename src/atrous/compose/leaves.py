@@ -1,6 +1,6 @@
-"""The leaves of a network: each binds one pair of functions to the names of its arrays.
+"""The leaves of a network: each connects one pair of functions to the names of its arrays.
 
-Role: description. The arithmetic is that of `conv` and `layers`.
+Role: description. The arithmetic is in `conv` and `layers`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from atrous._types import Padding
-from atrous.compose.part import Part, Row, Trace, Variable
+from atrous.compose.part import Part, Variable
+from atrous.compose.program import Pass, Value
 from atrous.conv.geometry import conv_geometry
-from atrous.conv.interlace import phase_geometry
 from atrous.conv.operators import conv_backward, conv_forward
+from atrous.conv.receptive_field import Spatial
 from atrous.errors import ShapeError
 from atrous.layers.activation import relu_backward, relu_forward
 from atrous.layers.dropout import dropout_backward, dropout_forward
@@ -30,9 +31,9 @@ from atrous.layers.pool import (
 
 @dataclass(frozen=True)
 class Conv(Part):
-    """An atrous convolution; `w` and `b` are the names of its arrays, b None without bias.
+    """An atrous convolution; `w` and `b` are the names of its arrays, b is None without a bias.
 
-    First values are normal numbers of standard deviation `sigma`, √(2 / (k²·F)) where that is None (He et al. 2015).
+    Filters start as normal numbers of standard deviation `sigma`, √(2 / (k²·F)) if that is None (He et al. 2015).
     """
 
     w: str
@@ -63,34 +64,39 @@ class Conv(Part):
         bias = {self.b: Variable((self.f,))} if self.b else {}
         return {self.w: Variable(self.shape, sigma=sigma), **bias}
 
-    def forward(self, params, state, x, *, train=False, rng=None, taps=None):
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
         """Convolve."""
         y, cache = conv_forward(x, params[self.w], params[self.b] if self.b else None, **self.options)
         return y, cache, state
 
-    def backward(self, dy, cache, *, taps=None):
+    def backward(self, dy, cache, *, endpoints=None):
         """Return (dx, gradients of weights and bias)."""
         dx, dw, db = conv_backward(dy, cache)
         return dx, {self.w: dw, **({self.b: db} if self.b else {})}
 
-    def trace(self, so_far, taps=None):
-        """Add a line; taps on zeros are counted, `interlaced_macs` counts the positions that interlacing fills up."""
-        g = conv_geometry((1, *so_far.shape), self.shape, **self.options)
-        field = so_far.field.after(self.kernel, self.stride, self.rate)
-        kind = "depthwise" if self.groups == self.c > 1 else "conv"
-        parameters = math.prod(self.shape) + (self.f if self.b else 0)
-        filled = phase_geometry(g).macs if self.rate > 1 else g.macs
-        name = self.w.rpartition(".")[0]
-        how = (kind, self.kernel, self.stride, self.rate)
-        row = Row(name, *how, self.f, g.out[1:], parameters, field.size, g.macs, filled)
-        return so_far.step((self.f, *g.out[1:]), field, row)
+    def geometry(self, shape, owner):
+        """Return the geometry for one input of `shape` (C, H, W)."""
+        return conv_geometry((1, *shape), self.shape, owner=owner, **self.options)
+
+    def spatial(self, g):
+        """Return this layer as part of a chain, along the rows."""
+        return Spatial(self.kernel, self.stride, self.rate, g.ph)
+
+    def value(self, before, owner):
+        """Return the Value after this convolution from the Value before it."""
+        g = self.geometry(before.shape, owner)
+        return Value((self.f, *g.out[1:]), before.field.after(self.spatial(g)))
+
+    def lower(self, lowering, x):
+        """Add a convolution."""
+        return lowering.add("conv", [x], self.value(lowering.values[x], lowering.owner), ((self, Pass()),))
 
 
 @dataclass(frozen=True)
 class BatchNorm(Part):
     """Batch normalisation of c channels; `gamma`, `beta`, `mean` and `var` name its arrays.
 
-    `frozen` uses the running statistics in training too and leaves gamma and beta without gradients.
+    With `frozen`, training uses the running statistics too, and gamma and beta get no gradients.
     """
 
     gamma: str
@@ -115,7 +121,7 @@ class BatchNorm(Part):
         """Return (gamma, beta, mean, var)."""
         return params[self.gamma], params[self.beta], state[self.mean], state[self.var]
 
-    def forward(self, params, state, x, *, train=False, rng=None, taps=None):
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
         """Normalise by the batch in training, by the running statistics otherwise."""
         mode = ("frozen" if self.frozen else "train") if train else "eval"
         if mode == "train" and x.size == self.c:
@@ -128,30 +134,31 @@ class BatchNorm(Part):
         )
         return y, cache, {**state, self.mean: mean, self.var: var} if mode == "train" else state
 
-    def backward(self, dy, cache, *, taps=None):
+    def backward(self, dy, cache, *, endpoints=None):
         """Return (dx, gradients of gamma and beta)."""
         dx, dgamma, dbeta = batch_norm_backward(dy, cache)
         return dx, {} if dgamma is None else {self.gamma: dgamma, self.beta: dbeta}
 
-    def trace(self, so_far, taps=None):
-        """Count gamma and beta with the layer before."""
-        if not so_far.rows:
-            return so_far
-        last = so_far.rows[-1]
-        return so_far._replace(rows=(*so_far.rows[:-1], last._replace(parameters=last.parameters + 2 * self.c)))
+    def lower(self, lowering, x):
+        """Add a batch norm."""
+        return lowering.add("norm", [x], lowering.values[x], self)
 
 
 @dataclass(frozen=True)
 class ReLU(Part):
     """max(x, 0)."""
 
-    def forward(self, params, state, x, *, train=False, rng=None, taps=None):
-        """Hold x above 0."""
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
+        """Return max(x, 0)."""
         return *relu_forward(x), state
 
-    def backward(self, dy, cache, *, taps=None):
+    def backward(self, dy, cache, *, endpoints=None):
         """Return dx."""
         return relu_backward(dy, cache), {}
+
+    def lower(self, lowering, x):
+        """Add a ReLU."""
+        return lowering.add("relu", [x], lowering.values[x])
 
 
 @dataclass(frozen=True)
@@ -171,88 +178,82 @@ class Pool(Part):
         """The options of the pooling functions."""
         return {"stride": self.stride, "rate": self.rate, "padding": self.padding, "size_rule": self.size_rule}
 
-    def forward(self, params, state, x, *, train=False, rng=None, taps=None):
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
         """Pool."""
         pool = max_pool_forward if self.kind == "max" else average_pool_forward
         return *pool(x, self.kernel, **self.options), state
 
-    def backward(self, dy, cache, *, taps=None):
+    def backward(self, dy, cache, *, endpoints=None):
         """Return dx."""
         return (max_pool_backward if self.kind == "max" else average_pool_backward)(dy, cache), {}
 
-    def trace(self, so_far, taps=None):
-        """Add a line."""
-        c, *size = so_far.shape
+    def lower(self, lowering, x):
+        """Add a pool."""
+        (c, *size), field = lowering.values[x]
         size = tuple(pool_size(n, self.kernel, **self.options) for n in size)
-        field = so_far.field.after(self.kernel, self.stride, self.rate)
-        kind = f"{self.kind} pool"
-        row = Row(self.name, kind, self.kernel, self.stride, self.rate, c, size, 0, field.size, 0, 0)
-        return so_far.step((c, *size), field, row)
+        value = Value((c, *size), field.after(Spatial(self.kernel, self.stride, self.rate, self.padding)))
+        return lowering.add("pool", [x], value, self)
 
 
 @dataclass(frozen=True)
 class Dropout(Part):
-    """Zero entries with this probability in training, and scale the rest; nothing otherwise."""
+    """In training, set entries to zero with this probability and scale the others; in inference, do nothing."""
 
     probability: float = 0.5
 
-    def forward(self, params, state, x, *, train=False, rng=None, taps=None):
-        """Draw from `rng` in training."""
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
+        """Draw the entries from `rng` in training."""
         return *dropout_forward(x, self.probability, rng, train=train), state
 
-    def backward(self, dy, cache, *, taps=None):
+    def backward(self, dy, cache, *, endpoints=None):
         """Return dx."""
         return dropout_backward(dy, cache), {}
+
+    def lower(self, lowering, x):
+        """Add nothing."""
+        return x
 
 
 @dataclass(frozen=True)
 class Subsample(Part):
-    """Every stride-th sample: the shortcut of a strided unit that keeps its channels (slim's ResNet)."""
+    """Every stride-th sample: the shortcut of a unit with a stride that keeps its channels (slim's ResNet)."""
 
     stride: int
 
-    def forward(self, params, state, x, *, train=False, rng=None, taps=None):
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
         """Take every stride-th row and column."""
         return x[:, :, :: self.stride, :: self.stride], (x.shape, x.dtype), state
 
-    def backward(self, dy, cache, *, taps=None):
+    def backward(self, dy, cache, *, endpoints=None):
         """Return dx, zero between the samples."""
         dx = np.zeros(*cache)
         dx[:, :, :: self.stride, :: self.stride] = dy
         return dx, {}
 
-    def trace(self, so_far, taps=None):
-        """Change the size, without a line."""
-        c, *size = so_far.shape
+    def lower(self, lowering, x):
+        """Add the sub-sampling."""
+        (c, *size), field = lowering.values[x]
         shape = (c, *(-(-n // self.stride) for n in size))
-        return Trace(shape, so_far.field.after(1, self.stride, 1), so_far.rows)
+        return lowering.add("subsample", [x], Value(shape, field.after(Spatial(1, self.stride))), self.stride)
 
 
 @dataclass(frozen=True)
-class Tap(Part):
-    """Lets x pass, and leaves it under `name` for whoever asks."""
+class Endpoint(Part):
+    """Passes x on unchanged and gives it a name, by which callers and other parts can use it."""
 
     name: str
 
-    def forward(self, params, state, x, *, train=False, rng=None, taps=None):
-        """Fill in the tap."""
-        self._leave(x, taps)
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
+        """Store x under its name if the name is asked for."""
+        if endpoints is not None and self.name in endpoints:
+            endpoints[self.name] = x
         return x, None, state
 
-    def infer(self, params, state, x, *, taps=None):
-        """Fill in the tap."""
-        self._leave(x, taps)
+    def backward(self, dy, cache, *, endpoints=None):
+        """Add the gradient with respect to the endpoint."""
+        return dy if endpoints is None or endpoints.get(self.name) is None else dy + endpoints[self.name], {}
+
+    def lower(self, lowering, x):
+        """Name the slot."""
+        lowering.mark(self.name, x)
         return x
-
-    def backward(self, dy, cache, *, taps=None):
-        """Add the gradient that came by the tap."""
-        return dy if taps is None or taps.get(self.name) is None else dy + taps[self.name], {}
-
-    def trace(self, so_far, taps=None):
-        """Fill in the tap."""
-        self._leave(so_far, taps)
-        return so_far
-
-    def _leave(self, what, taps):
-        if taps is not None and self.name in taps:
-            taps[self.name] = what

@@ -1,4 +1,4 @@
-"""Arrays as given against arrays as wanted: one message that lists all that differs.
+"""The arrays given, compared with the arrays expected: one message that lists every difference.
 
 Role: check.
 """

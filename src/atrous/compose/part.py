@@ -1,10 +1,11 @@
-"""What every part of a network offers, and what it tells about itself.
+"""What every part of a network offers: its arrays, forward and backward for training, and lowering for everything else.
 
-A part is a frozen record. Its arrays live in flat dictionaries, `params` (trained) and `state` (running means), under
-names that the part knows; `forward` and `backward` are pure functions of them.
+A part is a frozen record that knows its arrays by name. The arrays themselves are in flat dictionaries: `params` are
+trained, `state` holds running means. `forward` and `backward` are pure functions of them. `lower` adds the part to a
+flat list of steps (see `program`), which inference, summary and drawing use.
 
-`taps` carries side results past the main path: forward fills in the names that stand in the dictionary, backward adds
-the gradients that it holds. Without it only the main path is computed.
+`endpoints` carries named results beside the main path. `forward` fills in the names that are in the dictionary, and
+`backward` adds the gradients that it finds there.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from atrous._types import FloatArray
 
+if TYPE_CHECKING:
+    from atrous.compose.program import Lowering
+
 
 class Variable(NamedTuple):
-    """One array of a network: its shape, how it begins, whether it is trained or is running state."""
+    """One array of a network: its shape, its first values, and whether it is trained or is running state."""
 
     shape: tuple[int, ...]
     mean: float = 0.0
@@ -28,58 +32,19 @@ class Variable(NamedTuple):
     trained: bool = True
 
     def draw(self, rng: np.random.Generator, dtype) -> FloatArray:
-        """Return a first value: normal numbers, or a constant where sigma is 0."""
+        """Return first values: normal numbers, or a constant if sigma is 0."""
         if self.sigma == 0:
             return np.full(self.shape, self.mean, dtype)
         return (self.mean + self.sigma * rng.standard_normal(self.shape)).astype(dtype)
 
 
-class Field(NamedTuple):
-    """What one output sees of the image along an axis: size and distance of neighbours, in pixels; inf: all of it."""
-
-    size: float = 1.0
-    jump: float = 1.0
-
-    def after(self, kernel, stride, rate):
-        """Return the field behind a window of `kernel` taps."""
-        return Field(self.size + rate * (kernel - 1) * self.jump, self.jump * stride)
-
-
-class Row(NamedTuple):
-    """One line of the papers' layer tables."""
-
-    name: str
-    kind: str
-    kernel: int
-    stride: int
-    rate: int
-    channels: int
-    size: tuple[int, int]
-    parameters: int
-    field: float
-    macs: int
-    interlaced_macs: int
-
-
-class Trace(NamedTuple):
-    """A walk through a network without numbers: where it stands, and the lines of the table so far."""
-
-    shape: tuple[int, int, int]
-    field: Field
-    rows: tuple[Row, ...] = ()
-
-    def step(self, shape, field, *rows):
-        """Return the trace one part further."""
-        return Trace(shape, field, self.rows + rows)
-
-
 @dataclass(frozen=True)
 class Part:
-    """A piece of a network. Leaves override forward, backward and trace; joins say which parts they hold."""
+    """A piece of a network. Leaves define forward, backward and lower; joins also say which parts they contain."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The parts that this one holds."""
+        """The parts that this one contains."""
         return ()
 
     def variables(self) -> dict[str, Variable]:
@@ -90,33 +55,29 @@ class Part:
         return found
 
     def forward(
-        self, params, state, x, *, train=False, rng=None, taps=None
+        self, params, state, x, *, train=False, rng=None, endpoints=None
     ) -> tuple[FloatArray, Any, dict[str, FloatArray]]:
-        """Return (y, cache, state), the state with new running means where they were trained."""
+        """Return (y, cache, state); state has new running means if they were updated."""
         raise NotImplementedError
 
-    def backward(self, dy, cache, *, taps=None) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """Return (dx, grads) with the gradients of the part's own arrays by name."""
+    def backward(self, dy, cache, *, endpoints=None) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return (dx, grads), with the gradients of the part's own arrays by name."""
         raise NotImplementedError
 
-    def infer(self, params, state, x, *, taps=None) -> FloatArray:
-        """Return y as `forward` gives it with train=False, keeping nothing for a backward pass."""
-        return self.forward(params, state, x, taps=taps)[0]
-
-    def trace(self, so_far: Trace, taps: dict[str, Trace] | None = None) -> Trace:
-        """Return the trace behind this part."""
-        return so_far
+    def lower(self, lowering: Lowering, x: int) -> int:
+        """Add the part's steps for inference, which read slot x; return the slot of the result."""
+        raise NotImplementedError
 
 
 def walk(part: Part, visit: Callable[[Part], None]) -> None:
-    """Call `visit` for a part and all parts within it, from the input on."""
+    """Call `visit` for a part and all parts in it, starting at the input."""
     visit(part)
     for inner in part.parts:
         walk(inner, visit)
 
 
 def mapped(part: Part, change: Callable[[Part], Part]) -> Part:
-    """Return a part with every leaf within it replaced by `change` of it."""
+    """Return a part in which every leaf is replaced by `change` of it."""
     if not part.parts:
         return change(part)
 
@@ -128,6 +89,6 @@ def mapped(part: Part, change: Callable[[Part], Part]) -> Part:
     return replace(part, **{f.name: new(getattr(part, f.name)) for f in fields(part)})
 
 
-def count(variables: dict[str, Variable], *, trained: bool = True) -> int:
-    """Return how many numbers the variables hold."""
-    return sum(math.prod(v.shape) for v in variables.values() if v.trained == trained)
+def parameter_count(variables: dict[str, Variable]) -> int:
+    """Return how many trained numbers the variables have."""
+    return sum(math.prod(v.shape) for v in variables.values() if v.trained)

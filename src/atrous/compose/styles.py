@@ -1,4 +1,4 @@
-"""How families of networks name their arrays, so that each loads the files that people own.
+"""How projects name the arrays of their networks, so that each network can load the files that people have.
 
 Role: names.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from atrous.compose.joins import chain
+from atrous.compose.chain import chain
 from atrous.compose.leaves import BatchNorm, Conv, ReLU
 
 
 class Style(NamedTuple):
-    """The last parts of the arrays' names, behind the name of their layer."""
+    """How the names of arrays end, after the name of their layer."""
 
     w: str = "weight"
     b: str = "bias"
@@ -35,6 +35,6 @@ class Style(NamedTuple):
         return chain(self.conv(conv, c, f, kernel, **options), norm, ReLU() if relu else None)
 
 
-# PyTorch's, for every network; that of the card's `aspp_forward`.
+# PyTorch's, for every network; and that of `aspp_forward`.
 TORCH = Style()
 SHORT = Style("w", "b", "gamma", "beta", "mean", "var")

@@ -10,5 +10,5 @@
 8. `shift`        multiply first, shift after: one product per tap, none for taps on zeros
 9. `taps`, `direct`, `cuda`   loops that own the output, on the CPU and on the GPU
 10. `operators`, `separable`   what users call
-11. `chains`      receptive fields, and strides traded for rates
+11. `receptive_field`, `output_stride`   what an output of several layers sees, and strides traded for rates
 """  # noqa: D400

@@ -6,7 +6,7 @@ All positions are inches on a `canvas`. Every artist carries its role as gid, so
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 
-from atrous.conv.chains import Spatial
+from atrous.conv.receptive_field import Spatial
 from atrous.figures.style import GREY, INK, PAPER, ink
 
 

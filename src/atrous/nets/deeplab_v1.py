@@ -1,4 +1,4 @@
-"""DeepLab v1: VGG-16 with a convolutional fc6 of several kernels and rates, and multi-scale features.
+"""DeepLab v1: VGG-16 with a convolutional fc6 with several kernel sizes and rates, and multi-scale features.
 
 References
 ----------
@@ -7,8 +7,10 @@ networks. Where those concatenate the multi-scale features before one classifier
 for each, which is the same map.
 """
 
-from atrous.compose.joins import Bridge, ToInputSize, chain
-from atrous.compose.leaves import Dropout, ReLU, Tap
+from atrous.compose.chain import chain
+from atrous.compose.input_size import ToInputSize
+from atrous.compose.leaves import Dropout, Endpoint, ReLU
+from atrous.compose.skip_connections import SkipConnections
 from atrous.compose.styles import TORCH
 from atrous.nets import vgg
 
@@ -38,7 +40,7 @@ def deeplab_v1(
 ):
     """Return the network. `fc6` is (kernel, rate); `large` takes the pools of the LargeFOV networks."""
     trunk = vgg.trunk(widths, vgg.LARGE_POOLS if large else vgg.FIRST_POOLS, average=large)
-    scores = chain(Tap("image"), *trunk.members, Tap("features"), head(widths[-1], width, classes, *fc6))
+    scores = chain(Endpoint("image"), *trunk.members, Endpoint("features"), head(widths[-1], width, classes, *fc6))
     if multi_scale:
         # The 4×4 network's pool4 loses a sample, its output lies half-way between two of pool3: one zero less there.
         pads = ["same", "same", "same", "same" if large else ((1, 0), (1, 0)), "same"]
@@ -46,5 +48,5 @@ def deeplab_v1(
             (f"pool{i}" if i else "image", _multi_scale(i, c, multi_scale_width, classes, stride, pad))
             for i, (c, stride, pad) in enumerate(zip((3, *widths[:4]), (8, 4, 2, 1, 1), pads, strict=True))
         )
-        scores = Bridge(scores, tuple(sides), "sum", name="multi-scale features")
-    return ToInputSize(chain(scores, Tap("low_logits")))
+        scores = SkipConnections(scores, tuple(sides), "sum", name="multi-scale features")
+    return ToInputSize(chain(scores, Endpoint("low_logits")))

@@ -8,8 +8,10 @@ Chen et al., arXiv:1606.00915, Sections 3.2, 4.1.2 and 4.1.3, Fig. 7; the releas
 from fractions import Fraction
 
 from atrous.aspp.description import summed, summed_vgg
-from atrous.compose.joins import Scales, ToInputSize, chain
-from atrous.compose.leaves import Tap
+from atrous.compose.chain import chain
+from atrous.compose.input_size import ToInputSize
+from atrous.compose.leaves import Endpoint
+from atrous.compose.multi_scale import MultiScale
 from atrous.nets import deeplab_v1, resnet, vgg
 
 
@@ -26,8 +28,8 @@ def deeplab_v2_vgg(classes, *, rates=(6, 12, 18, 24), multi_scale=False, width=1
         scores = deeplab_v1.head(widths[-1], width, classes, 3, rates[0])
     else:
         scores = summed_vgg(widths[-1], width, classes, rates, _caffe, dropout=0.5)
-    body = chain(vgg.trunk(widths), Tap("features"), scores)
-    return ToInputSize(chain(Scales(body, SCALES) if multi_scale else body, Tap("low_logits")))
+    body = chain(vgg.trunk(widths), Endpoint("features"), scores)
+    return ToInputSize(chain(MultiScale(body, SCALES) if multi_scale else body, Endpoint("low_logits")))
 
 
 def deeplab_v2_resnet(
@@ -40,7 +42,7 @@ def deeplab_v2_resnet(
         pool_rule="ceil", frozen=frozen,
     )  # fmt: skip
     scores = summed(c, classes, rates, lambda branch, piece: f"base.aspp.c{branch}")
-    body = chain(*stages, Tap("features"), scores)
+    body = chain(*stages, Endpoint("features"), scores)
     if multi_scale:
-        body = Scales(body, SCALES, align_corners)
-    return ToInputSize(chain(body, Tap("low_logits")), align_corners)
+        body = MultiScale(body, SCALES, align_corners)
+    return ToInputSize(chain(body, Endpoint("low_logits")), align_corners)

@@ -6,8 +6,10 @@ Chen et al., arXiv:1706.05587, Section 3; torchvision's ``segmentation/deeplabv3
 """
 
 from atrous.aspp.description import concatenated
-from atrous.compose.joins import Aside, ToInputSize, chain
-from atrous.compose.leaves import Dropout, Tap
+from atrous.compose.chain import chain
+from atrous.compose.input_size import ToInputSize
+from atrous.compose.leaves import Dropout, Endpoint
+from atrous.compose.side_head import SideHead
 from atrous.compose.styles import TORCH
 from atrous.errors import ParameterError
 from atrous.nets import resnet
@@ -51,14 +53,14 @@ def deeplab_v3(
         _units(depth, blocks, units), names=resnet.torchvision_names(), convention=convention,
         output_stride=output_stride, multi_grid=multi_grid, width=width, kind=stem,
     )  # fmt: skip
-    parts = [*stages, Tap("features")]
+    parts = [*stages, Endpoint("features")]
     if aspp:
         rates = scaled_rates(output_stride, rates)
         named = aspp_names("classifier.0", len(rates))
         parts += [concatenated(c, aspp_width, rates, named, pool=image_pooling), Dropout(0.1)]
         c = aspp_width
     scores = TORCH.conv("classifier.4", c, classes, 1, bias=True, sigma=0.01)
-    return ToInputSize(chain(*parts, scores, Tap("low_logits")))
+    return ToInputSize(chain(*parts, scores, Endpoint("low_logits")))
 
 
 def torchvision_v3(
@@ -74,12 +76,12 @@ def torchvision_v3(
             TORCH.conv_norm("aux_classifier.0", "aux_classifier.1", c // 2, c // 8, 3), Dropout(0.1),
             TORCH.conv("aux_classifier.4", c // 8, classes, 1, bias=True, sigma=0.01), name="auxiliary head",
         )  # fmt: skip
-        stages = [*stages[:-1], Aside("aux_logits", side), stages[-1]]
+        stages = [*stages[:-1], SideHead("aux_logits", side), stages[-1]]
     rates = tuple(rates)
     body = chain(
-        *stages, Tap("features"),
+        *stages, Endpoint("features"),
         concatenated(c, aspp_width, rates, aspp_names("classifier.0", len(rates))), Dropout(0.5),
         TORCH.conv_norm("classifier.1", "classifier.2", aspp_width, aspp_width, 3),
-        TORCH.conv("classifier.4", aspp_width, classes, 1, bias=True, sigma=0.01), Tap("low_logits"),
+        TORCH.conv("classifier.4", aspp_width, classes, 1, bias=True, sigma=0.01), Endpoint("low_logits"),
     )  # fmt: skip
     return ToInputSize(body, align_corners=False, also=("aux_logits",) if auxiliary else ())

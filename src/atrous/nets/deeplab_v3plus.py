@@ -7,8 +7,10 @@ for its variant.
 """
 
 from atrous.aspp.description import concatenated, separable
-from atrous.compose.joins import Bridge, ToInputSize, chain
-from atrous.compose.leaves import Dropout, Tap
+from atrous.compose.chain import chain
+from atrous.compose.input_size import ToInputSize
+from atrous.compose.leaves import Dropout, Endpoint
+from atrous.compose.skip_connections import SkipConnections
 from atrous.compose.styles import TORCH
 from atrous.nets import resnet, xception
 from atrous.nets.deeplab_v3 import aspp_names, scaled_rates
@@ -23,14 +25,14 @@ def _refine(conv, norm, c, f, separate):
 
 
 def _decoded(stages, c, low, classes, *, rates, separate, width, low_width, convs, trunk_first, image_pooling):
-    """Return encoder, bridge and decoder."""
+    """Return encoder, skip connection and decoder."""
     named = aspp_names("classifier.aspp", len(rates))
     encoder = chain(
-        *stages, Tap("features"), concatenated(c, width, rates, named, separate=separate, pool=image_pooling),
+        *stages, Endpoint("features"), concatenated(c, width, rates, named, separate=separate, pool=image_pooling),
         Dropout(0.1),
     )  # fmt: skip
     project = TORCH.conv_norm("classifier.project.0", "classifier.project.1", low, low_width)
-    bridge = Bridge(
+    decoder = SkipConnections(
         encoder, (("low_level", project),), trunk_first=trunk_first, align_corners=trunk_first, name="decoder"
     )
     refine, c = [], width + low_width
@@ -40,7 +42,7 @@ def _decoded(stages, c, low, classes, *, rates, separate, width, low_width, conv
         )
         c = width
     scores = TORCH.conv(f"classifier.classifier.{3 * convs}", c, classes, 1, bias=True, sigma=0.01)
-    return ToInputSize(chain(bridge, *refine, scores, Tap("low_logits")), align_corners=trunk_first)
+    return ToInputSize(chain(decoder, *refine, scores, Endpoint("low_logits")), align_corners=trunk_first)
 
 
 def deeplab_v3plus_resnet(
@@ -50,7 +52,7 @@ def deeplab_v3plus_resnet(
     """Return the paper's network on a ResNet; the low-level features are those of block 1 before it strides."""
     stages, c = resnet.resnet(
         units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention=convention,
-        output_stride=output_stride, multi_grid=multi_grid, width=width, kind=stem, tap=(1, 2, "low_level"),
+        output_stride=output_stride, multi_grid=multi_grid, width=width, kind=stem, endpoint=(1, 2, "low_level"),
     )  # fmt: skip
     return _decoded(
         stages, c, 4 * width, classes, rates=scaled_rates(output_stride, rates), separate=separable, width=aspp_width,
@@ -69,7 +71,7 @@ def deeplab_v3plus_xception(
         named = aspp_names("classifier.aspp", len(rates))
         head = concatenated(c, aspp_width, rates, named, separate=separable, pool=image_pooling)
         scores = TORCH.conv("classifier.classifier.0", aspp_width, classes, 1, bias=True, sigma=0.01)
-        return ToInputSize(chain(*stages, Tap("features"), head, Dropout(0.1), scores, Tap("low_logits")))
+        return ToInputSize(chain(*stages, Endpoint("features"), head, Dropout(0.1), scores, Endpoint("low_logits")))
     return _decoded(
         stages, c, 256 // divisor, classes, rates=scaled_rates(output_stride, rates), separate=separable,
         width=aspp_width, low_width=low_width, convs=2, trunk_first=True, image_pooling=image_pooling,
@@ -84,7 +86,7 @@ def vainf_v3plus(
         units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention="torchvision",
         output_stride=output_stride, width=width,
     )  # fmt: skip
-    stages = [*stages[:2], Tap("low_level"), *stages[2:]]
+    stages = [*stages[:2], Endpoint("low_level"), *stages[2:]]
     return _decoded(
         stages, c, 4 * width, classes, rates=scaled_rates(output_stride, rates), separate=False, width=aspp_width,
         low_width=low_width, convs=1, trunk_first=False, image_pooling=True,

@@ -1,7 +1,8 @@
-"""A network as a picture: its blocks from left to right, branches side by side, sizes relative to the image below.
+"""A network as a picture: its blocks from left to right, branches side by side, and below each the size of its result.
 
-Blue is the image, orange are layers with weights, strong where a rate spreads their taps, green are the scores; what
-has no weights is grey. The picture is SVG text, written here line by line; a notebook shows it, `save` keeps it.
+The image is blue, layers with weights are orange (strong orange if a rate spreads their taps), the scores are green,
+and parts without weights are grey. The picture is SVG text, written here line by line. Notebooks display it; `save`
+writes it.
 
 Role: description to picture.
 """
@@ -13,9 +14,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from atrous.compose.joins import Aside, Bridge, Chain, ImagePool, Parallel, Residual, Scales, ToInputSize
-from atrous.compose.leaves import Conv, Pool, Tap
-from atrous.compose.part import Field, Part, Trace, walk
+from atrous.compose.chain import Chain
+from atrous.compose.image_pooling import ImagePooling
+from atrous.compose.input_size import ToInputSize
+from atrous.compose.leaves import Conv, Endpoint, Pool
+from atrous.compose.multi_scale import MultiScale
+from atrous.compose.parallel import Parallel
+from atrous.compose.part import Part, walk
+from atrous.compose.residual import Residual
+from atrous.compose.skip_connections import SkipConnections
 from atrous.errors import ParameterError
 
 # (fill, edge); the hues are those of the figures.
@@ -49,12 +56,12 @@ class Drawing(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A rectangle with lines of text, the size of its result below, and the taps that lie within it."""
+    """A rectangle with lines of text, the size of its result below it, and the endpoints inside it."""
 
     lines: tuple[str, ...]
     colour: str
     below: str = ""
-    taps: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
 
     @property
     def width(self):
@@ -68,57 +75,52 @@ class Box(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A place between two boxes from which a side branch starts."""
+    """A place between two boxes where a side branch starts."""
 
-    tap: str
+    endpoint: str
 
 
 class Fork(NamedTuple):
-    """Rows side by side that begin together and are joined."""
+    """Rows that begin together, run side by side and are joined."""
 
     rows: tuple[tuple, ...]
     join: Box
 
 
 class Skip(NamedTuple):
-    """A trunk, and below it side branches from its taps to a common join."""
+    """A trunk, and below it side branches from its endpoints to a common join."""
 
     trunk: tuple
     sides: tuple[tuple[str, tuple], ...]
     join: Box
 
 
-def _taps(part):
-    """Return the names of the taps within a part."""
+def _endpoints(part):
+    """Return the names of the endpoints in a part."""
     found = []
-    walk(part, lambda p: found.append(p.name) if isinstance(p, Tap) else None)
+    walk(part, lambda p: found.append(p.name) if isinstance(p, Endpoint) else None)
     return tuple(found)
 
 
-def _convs(part):
-    """Return the convolutions within a part, in order."""
-    found = []
-    walk(part, lambda p: found.append(p) if isinstance(p, Conv) else None)
-    return found
-
-
 def _rates(part):
-    """Return the rates of the 3×3 convolutions within a part, in order, runs of one rate written once."""
-    return [rate for rate, _ in groupby(c.rate for c in _convs(part) if c.kernel > 1)]
+    """Return the rates of the 3×3 convolutions in a part, in order; a run of equal rates counts once."""
+    found = []
+    walk(part, lambda p: found.append(p.rate) if isinstance(p, Conv) and p.kernel > 1 else None)
+    return [rate for rate, _ in groupby(found)]
 
 
 def _rate_words(rates):
     return ("rate " + ", ".join(map(str, rates)),) if max(rates, default=1) > 1 else ()
 
 
-def _scale(trace):
+def _scale(value):
     """Return the size of a map relative to the image."""
-    jump = trace.field.jump
-    return f"1/{jump:.0f}" if jump > 1 else "1/1"
+    stride = value.field.stride
+    return f"1/{stride:.0f}" if stride > 1 else "1/1"
 
 
 def _layers(members):
-    """Return a line for each layer of a chain, equal ones counted."""
+    """Return one line of text for each layer of a chain; equal neighbours are counted."""
     words = []
     for part in members:
         if isinstance(part, Conv):
@@ -130,10 +132,9 @@ def _layers(members):
     return tuple((f"{n} × " if n > 1 else "") + "".join(word) for word, n in runs)
 
 
-def _block(parts, trace, name):
-    """Return one box for parts that belong together, and the trace behind them."""
-    whole = Chain(tuple(parts))
-    after = whole.trace(trace)
+def _block(parts, values, name):
+    """Return one box for parts that belong together."""
+    whole, after = Chain(tuple(parts)), values[parts[-1]]
     rates = _rates(whole)
     inner = parts[0].members if len(parts) == 1 and isinstance(parts[0], Chain) else parts
     units = sum(isinstance(p, Residual) for p in inner)
@@ -142,27 +143,27 @@ def _block(parts, trace, name):
         lines = (name, f"{max(units, len(parts))} {word}", f"to {after.shape[0]}", *_rate_words(rates))
     else:
         lines = (name, *_layers(inner))
-    return Box(lines, "rate" if max(rates, default=1) > 1 else "layer", _scale(after), _taps(whole)), after
+    return Box(lines, "rate" if max(rates, default=1) > 1 else "layer", _scale(after), _endpoints(whole))
 
 
-def _conv(part, trace, then=None):
-    """Return the box of a convolution, or of a depthwise one with the pointwise one behind it."""
-    after = (then or part).trace(part.trace(trace) if then else trace)
+def _conv(part, values, pointwise=None):
+    """Return the box of a convolution, or of a depthwise and a pointwise one."""
+    last = pointwise or part
     kind = f"{part.kernel}×{part.kernel}"
-    lines = (f"separable {kind}" if then else kind) + f", {(then or part).f}"
+    lines = (f"separable {kind}" if pointwise else kind) + f", {last.f}"
     stride = (f"stride {part.stride}",) if part.stride > 1 else ()
     colour = "rate" if part.rate > 1 else "layer"
-    return Box((lines, *_rate_words([part.rate]), *stride), colour, _scale(after)), after
+    return Box((lines, *_rate_words([part.rate]), *stride), colour, _scale(values[last]))
 
 
 def _family(part):
-    """Return what names of modules have in common, "middle" of "middle 7", or None."""
+    """Return what the names of modules have in common, "middle" for "middle 7", or None."""
     name = getattr(part, "name", "") if isinstance(part, (Residual, Chain)) else ""
     return name.split()[0] if " " in name and not name.startswith("rate") else None
 
 
-def _members(members, trace):
-    """Return what is drawn for the parts of a chain, and the trace behind them."""
+def _members(members, values):
+    """Return what is drawn for the parts of a chain."""
     items, i = [], 0
     while i < len(members):
         part, family = members[i], _family(members[i])
@@ -170,15 +171,13 @@ def _members(members, trace):
         if family:
             while end < len(members) and _family(members[end]) == family:
                 end += 1
-            box, trace = _block(members[i:end], trace, family)
-            found = (box,)
+            found = (_block(members[i:end], values, family),)
         elif isinstance(part, Conv) and part.groups > 1:
             while end < len(members) and not isinstance(members[end], Conv):
                 end += 1
-            box, trace = _conv(part, trace, members[end])
-            found, end = (box,), end + 1
+            found, end = (_conv(part, values, members[end]),), end + 1
         else:
-            found, trace = _items(part, trace)
+            found = _items(part, values)
         for item in found:
             last = items[-1] if items else None
             same = (
@@ -189,60 +188,46 @@ def _members(members, trace):
             else:
                 items.append(item)
         i = end
-    return tuple(items), trace
+    return tuple(items)
 
 
-def _items(part: Part, trace: Trace):
-    """Return what is drawn for a part, from left to right, and the trace behind it."""
-    if isinstance(part, Chain) and part.name and not part.name.startswith("rate"):
-        box, after = _block([part], trace, part.name)
-        return (box,), after
+def _items(part: Part, values):
+    """Return what is drawn for a part, from left to right; `values` has the shape of every part's result."""
+    if isinstance(part, Residual) or (isinstance(part, Chain) and part.name and not part.name.startswith("rate")):
+        return (_block([part], values, part.name),)
     if isinstance(part, Chain):
-        return _members(part.members, trace)
-    if isinstance(part, Residual):
-        box, after = _block([part], trace, part.name)
-        return (box,), after
-    if isinstance(part, Tap):
-        return (Mark(part.name),), trace
+        return _members(part.members, values)
+    if isinstance(part, Endpoint):
+        return (Mark(part.name),)
     if isinstance(part, Conv):
-        box, after = _conv(part, trace)
-        return (box,), after
-    after = part.trace(trace)
+        return (_conv(part, values),)
     if isinstance(part, Pool):
         stride = f"{part.kernel}×{part.kernel}" + (f" /{part.stride}" if part.stride > 1 else "")
-        return (Box((f"{part.kind} pool", stride), "plain", _scale(after)),), after
+        return (Box((f"{part.kind} pool", stride), "plain", _scale(values[part])),)
     if isinstance(part, Parallel):
-        rows = tuple(_items(branch, trace)[0] for branch in part.branches)
-        return (Fork(rows, Box((part.join,), "plain", _scale(after))),), after
-    if isinstance(part, ImagePool):
-        return (Box((part.name, *_layers(part.body.members)), "layer", "one value"),), after
-    if isinstance(part, Bridge):
-        return (_skip(part, trace, after),), after
-    if isinstance(part, Aside):
-        return (), after
-    if isinstance(part, Scales):
+        rows = tuple(_items(branch, values) for branch in part.branches)
+        return (Fork(rows, Box((part.join,), "plain", _scale(values[part]))),)
+    if isinstance(part, ImagePooling):
+        return (Box((part.name, *_layers(part.body.members)), "layer", "one value"),)
+    if isinstance(part, SkipConnections):
+        words = ("enlarge,", "concat") if part.join == "concat" else (part.join,)
+        # The last endpoint comes first, so that no branch crosses another.
+        sides = tuple((name, _items(branch, values)) for name, branch in part.sides)[::-1]
+        return (Skip(_items(part.trunk, values), sides, Box(words, "plain", _scale(values[part]))),)
+    if isinstance(part, MultiScale):
         sizes = Box(("image at", ", ".join(map(str, part.scales))), "image", "each")
-        return (sizes, *_items(part.body, trace)[0], Box(("max",), "plain", _scale(after))), after
+        return (sizes, *_items(part.body, values), Box(("max",), "plain", _scale(values[part])))
     if isinstance(part, ToInputSize):
-        scores = Box(("bilinear", f"{after.shape[0]} scores"), "scores", _scale(after))
-        return (*_items(part.body, trace)[0], scores), after
-    return (), after
-
-
-def _skip(part, trace, after):
-    seen = dict.fromkeys(tap for tap, _ in part.sides)
-    part.trunk.trace(trace, seen)
-    sides = tuple((tap, _items(branch, seen[tap])[0]) for tap, branch in part.sides)
-    words = ("enlarge,", "concat") if part.join == "concat" else (part.join,)
-    # The latest tap comes first, so that no branch crosses the way of another.
-    return Skip(_items(part.trunk, trace)[0], sides[::-1], Box(words, "plain", _scale(after)))
+        after = values[part]
+        return (*_items(part.body, values), Box(("bilinear", f"{after.shape[0]} scores"), "scores", _scale(after)))
+    return ()
 
 
 BELOW = 15
 
 
 def _extent(items):
-    """Return (width, height above the middle, height below) of a row; every item brings the gap before it."""
+    """Return (width, height above the middle, height below) of a row; every item includes the gap before it."""
     width, up, down = 0.0, 0.0, 0.0
     for item in items:
         if isinstance(item, Mark):
@@ -270,14 +255,14 @@ def _path(route):
 
 
 def _curve(x1, y1, x2, y2):
-    """Return a line from left to right that begins and ends level."""
+    """Return a curve from left to right with level ends."""
     middle = (x1 + x2) / 2
     bend = f"H{x2:.1f}" if abs(y1 - y2) < 0.5 else f"C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
     return _path(f"M{x1:.1f} {y1:.1f}{bend}")
 
 
 def _box(x, y, box, out, at, width=None):
-    """Append a box whose left edge is at x and whose middle is at the height y; return its right edge."""
+    """Append a box with its left edge at x and its middle at height y; return its right edge."""
     width, height = width or box.width, box.height
     fill, edge = COLOURS[box.colour]
     out.append(
@@ -289,7 +274,7 @@ def _box(x, y, box, out, at, width=None):
         out.append(_text(x + width / 2, level, line))
     if box.below:
         out.append(_text(x + width / 2, y + height / 2 + 12, box.below, color=GREY))
-    at.update((tap, (x + width * 0.18, y + height / 2)) for tap in box.taps)
+    at.update((name, (x + width * 0.18, y + height / 2)) for name in box.endpoints)
     return x + width
 
 
@@ -298,10 +283,10 @@ def _text(x, y, words, *, color=INK, anchor="middle", more=""):
 
 
 def _draw(items, x, y, out, at, width=None):
-    """Append a row that begins at (x, y) to `out`, places of taps to `at`; return the x behind it."""
+    """Append a row that begins at (x, y) to `out`, places of endpoints to `at`; return the x after it."""
     for item in items:
         if isinstance(item, Mark):
-            at[item.tap] = (x + GAP / 3, y)
+            at[item.endpoint] = (x + GAP / 3, y)
         elif isinstance(item, Box):
             out.append(_curve(x, y, x + GAP, y))
             x = _box(x + GAP, y, item, out, at, width)
@@ -331,11 +316,11 @@ def _bridge(item, x, y, out, at):
     level = y + max(_extent(item.trunk)[2], _size(item.join)[2]) + 8
     out.append(_curve(end, y, end + GAP, y))
     join = end + GAP
-    for tap, row in item.sides:
+    for name, row in item.sides:
         width, up, down = _extent(row)
         level += up
         begin = join + item.join.width / 2 - width - GAP
-        across, start = at[tap]
+        across, start = at[name]
         out.append(_path(f"M{across:.1f} {start:.1f}V{level:.1f}H{begin:.1f}"))
         after = _draw(row, begin, level, out, at)
         out.append(_path(f"M{after:.1f} {level:.1f}H{join + item.join.width / 2:.1f}"))
@@ -347,14 +332,16 @@ def _bridge(item, x, y, out, at):
 
 def drawn(network) -> Drawing:
     """Return the picture of a Network."""
-    begin = Trace((3, 513, 513), Field())
-    items, end = _items(network.body, begin)
+    program, values = network.program((513, 513)), {}
+    for part, slot in program.results:
+        values.setdefault(part, program.values[slot])
+    items = _items(network.body, values)
     image = Box(("image",), "image", "1/1")
     _, up, down = _extent((image, *items))
     out, y = [], up + 8
     at = {}
     x = _draw(items, _box(6, y, image, out, at), y, out, at)
-    macs = sum(row.macs for row in end.rows)
+    macs = network.summary(513).macs
     caption = (
         f"{network.name}: {network.parameter_count / 1e6:,.1f} million parameters, "
         f"{macs / 1e9:,.1f}·10⁹ multiply-adds at 513 × 513"

@@ -1,4 +1,4 @@
-"""A network as users hold it: a description with its name, and the functions that run it. A convenience, never needed.
+"""A network as users see it: a description with a name, and the methods that run it.
 
 Role: public edge.
 """
@@ -14,10 +14,13 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.compose.joins import Aside, Scales
-from atrous.compose.leaves import BatchNorm, Tap
+from atrous.compose.cpu import CPU
+from atrous.compose.leaves import BatchNorm, Endpoint
 from atrous.compose.match import mismatch
-from atrous.compose.part import Field, Part, Trace, count, mapped, walk
+from atrous.compose.multi_scale import MultiScale
+from atrous.compose.part import Part, mapped, parameter_count, walk
+from atrous.compose.program import Program, for_inference, run
+from atrous.compose.side_head import SideHead
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.jit import gpu
 from atrous.nets.summary import Summary, summarize
@@ -50,13 +53,13 @@ def _float_type(owner, dtype):
 
 
 class NetworkCache(NamedTuple):
-    """What `Network.backward` needs: the layers' caches. They refer to inputs and outputs: change neither before it."""
+    """What `Network.backward` needs: the caches of the layers, which refer to inputs and outputs: leave those as is."""
 
     body: Part
     held: Any
     shape: tuple[int, ...]
     dtype: np.dtype
-    taps: dict[str, tuple[int, ...]]
+    endpoints: dict[str, tuple[int, ...]]
 
 
 class Network(NamedTuple):
@@ -91,9 +94,12 @@ class Network(NamedTuple):
     @property
     def output_stride(self) -> int:
         """The distance of neighbouring features in the image, in pixels."""
-        taps = {"features": None}
-        self.body.trace(Trace((3, 513, 513), Field()), taps)
-        return int(taps["features"].field.jump)
+        program = self.program((513, 513), ("features",))
+        return program.values[program.endpoints["features"]].field.stride
+
+    def program(self, size: Sequence[int], endpoints: Sequence[str] = (), owner: str = "program") -> Program:
+        """Return the steps of inference for images of `size` (H, W); `endpoints` are wanted besides the scores."""
+        return for_inference(self.body, (3, *size), tuple(endpoints), owner)
 
     def fitting(self, size: Sequence[int]) -> tuple[int, int]:
         """Return the least size (H, W), not below `size`, that fits the network's grid exactly.
@@ -103,7 +109,7 @@ class Network(NamedTuple):
         """
         if not (self.remainder and self.body.align_corners):
             return tuple(size)
-        step = self.output_stride * (4 if any(isinstance(part, Scales) for part in self.body.body.parts) else 1)
+        step = self.output_stride * (4 if any(isinstance(part, MultiScale) for part in self.body.body.parts) else 1)
         return tuple(-(-max(n - self.remainder, 0) // step) * step + self.remainder for n in size)
 
     def variables(self):
@@ -113,7 +119,7 @@ class Network(NamedTuple):
     @property
     def parameter_count(self) -> int:
         """How many numbers are trained; running means and variances are not."""
-        return count(self.variables())
+        return parameter_count(self.variables())
 
     @property
     def endpoint_names(self) -> tuple[str, ...]:
@@ -121,9 +127,9 @@ class Network(NamedTuple):
         found = []
 
         def visit(part):
-            if isinstance(part, Scales):
+            if isinstance(part, MultiScale):
                 found.extend(part.names())
-            if isinstance(part, (Tap, Aside)) and part.name not in found:
+            if isinstance(part, (Endpoint, SideHead)) and part.name not in found:
                 found.append(part.name)
 
         walk(self.body, visit)
@@ -218,10 +224,10 @@ class Network(NamedTuple):
                     )
         return x
 
-    def _known(self, owner, taps):
-        if unknown := [name for name in taps or () if name not in self.endpoint_names[:-1]]:
+    def _known(self, owner, endpoints):
+        if unknown := [name for name in endpoints or () if name not in self.endpoint_names[:-1]]:
             raise ParameterError(
-                f"{owner}: {self.name} has no tap {', '.join(map(repr, unknown))}; it has "
+                f"{owner}: {self.name} has no endpoint {', '.join(map(repr, unknown))}; it has "
                 f"{', '.join(self.endpoint_names[:-1])}."
             )
 
@@ -233,7 +239,7 @@ class Network(NamedTuple):
         *,
         train: bool = False,
         rng: np.random.Generator | None = None,
-        taps: dict[str, FloatArray | None] | None = None,
+        endpoints: dict[str, FloatArray | None] | None = None,
     ) -> tuple[FloatArray, NetworkCache, dict[str, FloatArray]]:
         """Return the scores at the size of the images, what `backward` needs, and the new running statistics.
 
@@ -247,8 +253,8 @@ class Network(NamedTuple):
             Batch statistics in batch norms, and dropout.
         rng : Generator, optional
             Draws dropout; needed with `train` where the network has any.
-        taps : dict, optional
-            Names of `endpoint_names`; their values are filled in, and may receive gradients in `backward`.
+        endpoints : dict, optional
+            Names from `endpoint_names`; their values are filled in, and may receive gradients in `backward`.
 
         Returns
         -------
@@ -257,12 +263,13 @@ class Network(NamedTuple):
         state : dict of ndarray
         """
         x = self._checked("forward", params, state, x)
-        self._known("forward", taps)
-        y, held, state = self.body.forward(params, dict(state), x, train=train, rng=rng, taps=taps)
-        return y, NetworkCache(self.body, held, y.shape, y.dtype, {n: t.shape for n, t in (taps or {}).items()}), state
+        self._known("forward", endpoints)
+        y, held, state = self.body.forward(params, dict(state), x, train=train, rng=rng, endpoints=endpoints)
+        shapes = {name: a.shape for name, a in (endpoints or {}).items()}
+        return y, NetworkCache(self.body, held, y.shape, y.dtype, shapes), state
 
     def backward(
-        self, dy: FloatArray, cache: NetworkCache, *, taps: Mapping[str, FloatArray] | None = None
+        self, dy: FloatArray, cache: NetworkCache, *, endpoints: Mapping[str, FloatArray] | None = None
     ) -> tuple[FloatArray, dict[str, FloatArray]]:
         """Return the gradients with respect to the images and, by name, to the parameters.
 
@@ -272,27 +279,27 @@ class Network(NamedTuple):
             Gradient of the loss with respect to the scores.
         cache : NetworkCache
             From `forward`; may be used again.
-        taps : dict of ndarray, optional
-            Gradients with respect to taps that `forward` filled in: an auxiliary loss, or one for each scale.
+        endpoints : dict of ndarray, optional
+            Gradients with respect to endpoints that `forward` filled in, for an auxiliary loss or a loss at each scale.
 
         Returns
         -------
         dx : ndarray of shape (N, 3, H, W)
         grads : dict of ndarray
-            A side head has gradients only where its tap has; frozen batch norms have none in training.
+            A side head has gradients only if its endpoint has one; frozen batch norms have none in training.
         """
         _check.own_cache("backward", cache, NetworkCache)
         if cache.body != self.body:
             raise ParameterError(f"backward: cache comes from the forward pass of another network than {self.name}.")
-        self._known("backward", taps)
-        for name, d in (taps or {}).items():
-            if name not in cache.taps or np.shape(d) != cache.taps[name]:
+        self._known("backward", endpoints)
+        for name, d in (endpoints or {}).items():
+            if name not in cache.endpoints or np.shape(d) != cache.endpoints[name]:
                 raise ShapeError(
-                    f"backward: the gradient of tap {name!r} must have the shape that forward filled in, "
-                    f"{cache.taps.get(name, 'none: name it in the taps of forward')}, got {np.shape(d)}."
+                    f"backward: the gradient of endpoint {name!r} must have the shape that forward filled in, "
+                    f"{cache.endpoints.get(name, 'none: name it in the endpoints of forward')}, got {np.shape(d)}."
                 )
         dy = _check.upstream("backward", dy, cache.shape, cache)
-        return self.body.backward(dy, cache.held, taps=None if taps is None else dict(taps))
+        return self.body.backward(dy, cache.held, endpoints=None if endpoints is None else dict(endpoints))
 
     def infer(
         self,
@@ -302,43 +309,45 @@ class Network(NamedTuple):
         *,
         device: str | None = None,
     ) -> FloatArray:
-        """Return the scores at the size of the images as `forward` does, in less time and memory.
+        """Return the scores at the size of the images, as `forward` does, in less time and memory.
 
-        Batch norm, bias, shortcut and ReLU are one pass over each convolution's result; nothing is kept. With
-        ``device="cuda"`` all of it runs on a GPU by plain kernels, and agrees to rounding; arrays are copied each time.
+        The network is lowered to a list of steps for the size of x (`program`). Batch norm, bias, shortcut and ReLU are
+        one pass over the result of each convolution; nothing is stored for a backward pass. With ``device="cuda"`` it
+        runs on a GPU by plain CUDA kernels and agrees to rounding; the arrays are copied to the GPU at each call.
         """
         x = self._checked("infer", params, state, x)
+        program, arrays = self.program(x.shape[2:], owner="infer"), {**params, **state}
         if device is None:
-            return self.body.infer(params, state, x)
+            return run(program, CPU, arrays, x)[0]
         _check.one_of("infer", "device", device, ("cuda",))
         gpu.require("infer", "device")
-        from atrous.compose import device as on_gpu
+        from atrous.compose import cuda
 
-        return on_gpu.infer(self.body, on_gpu.upload(params), on_gpu.upload(state), x).copy_to_host()
+        return run(program, cuda.CUDA, cuda.upload(arrays), cuda.upload({"x": x})["x"])[0].copy_to_host()
 
     def endpoints(
         self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray
     ) -> dict[str, FloatArray]:
-        """Return what lies on the way, by name.
+        """Return the named intermediate results and the scores.
 
         Returns
         -------
         dict of ndarray
             "features" (what the head reads), "low_logits" (its scores), "logits" (those at the size of the images),
-            "aux_logits" where there is such a head, and the network's other taps (`endpoint_names`).
+            "aux_logits" if there is such a head, and the network's other endpoints (`endpoint_names`).
         """
         x = self._checked("endpoints", params, state, x)
-        taps = dict.fromkeys(self.endpoint_names[:-1])
-        logits = self.body.infer(params, state, x, taps=taps)
-        return {**taps, "logits": logits}
+        program = self.program(x.shape[2:], self.endpoint_names[:-1], "endpoints")
+        logits, found = run(program, CPU, {**params, **state}, x)
+        return {**{name: found[name] for name in self.endpoint_names[:-1]}, "logits": logits}
 
     def summary(self, size: int | Sequence[int] = 513) -> Summary:
-        """Return the papers' layer table for images of `size`: rows, parameters, multiply-adds, field of view."""
+        """Return the papers' layer table for images of `size`: rows, parameters, multiply-adds, receptive field."""
         size = _check.per_axis("summary", "size", size, 2, least=1)
-        return summarize(self.name, self.body, size)
+        return summarize(self.name, self.body, self.program(size, self.endpoint_names[:-1], "summary"))
 
     def with_batch_norms(self, *, frozen: bool | None = None, momentum: float | None = None) -> Network:
-        """Return the same network with other batch norms: frozen ones, as v3's last stage of training, or slower ones.
+        """Return the same network with other batch norms: frozen, as in the last stage of v3's training, or slower.
 
         Parameters
         ----------
@@ -352,7 +361,7 @@ class Network(NamedTuple):
         return self._replace(body=mapped(self.body, change))
 
     def drawing(self):
-        """Return a picture of the network's blocks (SVG; a notebook shows it)."""
+        """Return a picture of the network's blocks as SVG, which notebooks display."""
         from atrous.nets.drawing import drawn
 
         return drawn(self)

@@ -1,28 +1,27 @@
-"""ResNets of bottleneck units with any output stride, in three conventions of where a stage keeps its stride.
+"""ResNets of bottleneck units with any output stride.
 
-    caffe         on the first 1×1 of the first unit       (MSRA; DeepLab v2)
-    torchvision   on the 3×3 of the first unit             (ResNet v1.5)
-    slim          on the 3×3 of the last unit              (TensorFlow; DeepLab v3 and v3+)
-
-Once the strides multiply to the output stride, the next ones are removed and what lies behind them runs at twice the
-rate. The three are different networks; each converts exactly.
+The layout (`resnet_layout`) says where the strides are, the planner (`conv.output_stride`) trades those beyond the
+output stride for rates, and this file makes parts with arrays of it.
 
 Role: description.
 
 References
 ----------
-DeepLab v3, arXiv:1706.05587, Sections 3.2 (deeper, cascaded blocks) and 3.2.1 (multi-grid).
+DeepLab v3, arXiv:1706.05587, Section 3.2 (deeper, cascaded blocks).
 """
 
+import math
 from typing import NamedTuple
 
-from atrous.compose.joins import Residual, chain
-from atrous.compose.leaves import Pool, Subsample, Tap
+from atrous.compose.chain import chain
+from atrous.compose.leaves import Endpoint, Pool, Subsample
+from atrous.compose.residual import Residual
 from atrous.compose.styles import TORCH
+from atrous.conv.output_stride import plan_output_stride
 from atrous.errors import ParameterError
+from atrous.nets.resnet_layout import resnet_chain
 
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-CONVENTIONS = ("caffe", "torchvision", "slim")
 
 
 class ResNetNames(NamedTuple):
@@ -53,58 +52,40 @@ def kazuto_names(prefix="base."):
     return ResNetNames((f"{prefix}layer1.conv1.conv", f"{prefix}layer1.conv1.bn"), unit)
 
 
-class Step(NamedTuple):
-    """Stride and rate of one unit, and the stride of its shortcut."""
-
-    stride: int
-    rate: int
-
-
-def plan(units, convention, output_stride):
-    """Return for each stage the Step of each unit, strides beyond `output_stride` traded for rates."""
-    accumulated, rate, stages = 4, 1, []
+def _planned(units, convention, multi_grid, output_stride):
+    """Return the planned layers of each stage, three for each unit."""
     if output_stride < 4 or output_stride & (output_stride - 1):
         raise ParameterError(
             f"build: output_stride must be a power of two and at least 4, the stride of a ResNet's first layers, got "
             f"{output_stride}."
         )
-    for stage, count in enumerate(units, start=1):
-        # slim's last stage has no stride; the others none in their first.
-        strided = stage < len(units) if convention == "slim" else stage > 1
-        steps = []
-        for index in range(1, count + 1):
-            stride = 2 if strided and index == (count if convention == "slim" else 1) else 1
-            if stride == 2 and accumulated < output_stride:
-                accumulated *= 2
-                steps.append(Step(2, rate))
-                continue
-            # caffe's 3×3 stands behind the stride of its unit, the others carry it themselves.
-            steps.append(Step(1, rate * stride if convention == "caffe" else rate))
-            rate *= stride
-        stages.append(steps)
-    if accumulated != output_stride:
+    chain = resnet_chain(units, convention=convention, multi_grid=multi_grid, owner="build")
+    total = math.prod(layer.stride for layer in chain)
+    if output_stride > total:
         raise ParameterError(
-            f"build: the strides of {len(units)} stages multiply to {accumulated} only, output_stride={output_stride} "
+            f"build: the strides of {len(units)} stages multiply to {total} only, output_stride={output_stride} "
             "cannot be reached. Lower it, or cascade more blocks (blocks=7)."
         )
-    return stages
+    layers = iter(plan_output_stride(chain, output_stride)[2:])
+    return [[[next(layers) for _ in range(3)] for _ in range(count)] for count in units]
 
 
-def _unit(names, stage, index, c, mid, step, convention, multi_grid, tap, frozen):
-    """Return a bottleneck unit: 1×1, 3×3, 1×1 beside a shortcut."""
+def _unit(names, stage, index, c, mid, layers, endpoint, frozen):
+    """Return a bottleneck unit: 1×1, 3×3 and 1×1, with a shortcut around them."""
     out = 4 * mid
-    first, second = (step.stride, 1) if convention == "caffe" else (1, step.stride)
     named = [names.unit(stage, index, piece) for piece in range(4)]
+    steps = [{"stride": layer.stride, "frozen": frozen} for layer in layers]
     body = chain(
-        TORCH.conv_norm(*named[1], c, mid, stride=first, frozen=frozen),
-        TORCH.conv_norm(*named[2], mid, mid, 3, stride=second, rate=step.rate * multi_grid, frozen=frozen),
-        TORCH.conv_norm(*named[3], mid, out, relu=False, frozen=frozen),
-        Tap(tap) if tap else None,
+        TORCH.conv_norm(*named[1], c, mid, **steps[0]),
+        TORCH.conv_norm(*named[2], mid, mid, 3, rate=layers[1].rate, **steps[1]),
+        TORCH.conv_norm(*named[3], mid, out, relu=False, **steps[2]),
+        Endpoint(endpoint) if endpoint else None,
     )
+    stride = math.prod(layer.stride for layer in layers)
     if c != out:
-        shortcut = TORCH.conv_norm(*named[0], c, out, stride=step.stride, relu=False, frozen=frozen)
+        shortcut = TORCH.conv_norm(*named[0], c, out, stride=stride, relu=False, frozen=frozen)
     else:
-        shortcut = Subsample(step.stride) if step.stride > 1 else None
+        shortcut = Subsample(stride) if stride > 1 else None
     return Residual(body, shortcut, name=names.unit(stage, index, 1)[0].rpartition(".")[0])
 
 
@@ -125,29 +106,25 @@ def stem(names, width=64, kind="7x7", pool_rule="floor", *, frozen=False):
 
 
 def resnet(
-    units, *, names, convention, output_stride, multi_grid=1, width=64, kind="7x7", pool_rule="floor", tap=None,
+    units, *, names, convention, output_stride, multi_grid=1, width=64, kind="7x7", pool_rule="floor", endpoint=None,
     frozen=False,
 ):  # fmt: skip
-    """Return (stages, channels): the stem, then each stage as a chain; stages behind the fourth repeat it.
+    """Return (stages, channels): the stem, then each stage as a chain.
 
-    `tap` is (stage, unit, name): that unit's last batch norm is left under `name`, before the shortcut is added.
-    `frozen` batch norms keep their running statistics, gamma and beta in training.
+    `endpoint` is (stage, unit, name): the result of that unit's last batch norm, before the shortcut is added, gets
+    this name. With `frozen`, batch norms keep their running statistics, gamma and beta in training.
     """
-    if convention not in CONVENTIONS:
-        raise ParameterError(f"build: convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}.")
-    if tap and units[tap[0] - 1] < tap[1]:
-        raise ParameterError(f"build: units must have at least {tap[1]} in stage {tap[0]}, got {tuple(units)}.")
-    grid = (multi_grid,) * units[min(3, len(units) - 1)] if isinstance(multi_grid, int) else tuple(multi_grid)
-    if len(units) > 3 and len(grid) != units[3]:
-        raise ParameterError(f"build: multi_grid needs {units[3]} rates, one for each unit of block 4, got {grid}.")
+    if endpoint and units[endpoint[0] - 1] < endpoint[1]:
+        raise ParameterError(
+            f"build: units must have at least {endpoint[1]} in stage {endpoint[0]}, got {tuple(units)}."
+        )
     stages = [stem(names, width, kind, pool_rule, frozen=frozen)]
     c = 2 * width if kind == "3x3" else width
-    for stage, steps in enumerate(plan(units, convention, output_stride), start=1):
+    for stage, planned in enumerate(_planned(units, convention, multi_grid, output_stride), start=1):
         mid, blocks = width * 2 ** min(stage - 1, 3), []
-        for index, step in enumerate(steps, start=1):
-            here = tap[2] if tap and tap[:2] == (stage, index) else None
-            rate = grid[index - 1] if stage >= 4 else 1
-            blocks.append(_unit(names, stage, index, c, mid, step, convention, rate, here, frozen))
+        for index, layers in enumerate(planned, start=1):
+            name = endpoint[2] if endpoint and endpoint[:2] == (stage, index) else None
+            blocks.append(_unit(names, stage, index, c, mid, layers, name, frozen))
             c = 4 * mid
         stages.append(chain(*blocks, name=f"block{stage}"))
     return stages, c

@@ -5,18 +5,37 @@ Role: description to text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import NamedTuple
 
-from atrous.compose.part import Field, Part, Row, Trace, count
+from atrous.compose.part import Part, parameter_count, walk
+from atrous.compose.program import Program
+from atrous.conv.interlace import phase_geometry
+
+
+class Row(NamedTuple):
+    """One line of the papers' layer tables."""
+
+    name: str
+    kind: str
+    kernel: int
+    stride: int
+    rate: int
+    channels: int
+    size: tuple[int, int]
+    parameters: int
+    field: float
+    macs: int
+    interlaced_macs: int
 
 
 class Summary(NamedTuple):
-    """The table of a network for one size of image; `print` shows it.
+    """The table of a network for one image size; `print` shows it.
 
-    `macs` counts every tap of every convolution, those on zeros too. `interlaced_macs` counts atrous layers on the
-    positions that interlacing fills up, ⌈out / rate⌉·rate along an axis: the rule behind the Multiply-Adds of the v3+
-    paper, which TensorFlow counts there. `field` is the receptive field of the scores along one axis, in pixels.
+    `macs` counts every tap of every convolution, including taps on zeros. `interlaced_macs` counts atrous layers at the
+    positions that interlacing fills up, ⌈out / rate⌉·rate along an axis: this reproduces the Multiply-Adds of the v3+
+    paper. `field` is the receptive field of the scores along one axis, in pixels. `memory` is the most that feature
+    maps take at any time in inference, in bytes for one float32 image.
     """
 
     network: str
@@ -25,6 +44,7 @@ class Summary(NamedTuple):
     macs: int
     interlaced_macs: int
     field: float
+    memory: int
 
     def __str__(self):
         widest = max(len(row.name) for row in self.rows)
@@ -43,11 +63,51 @@ class Summary(NamedTuple):
             f"{self.parameters:,} parameters, {self.macs / 1e9:,.2f}·10⁹ multiply-adds "
             f"({self.interlaced_macs / 1e9:,.2f}·10⁹ as the v3+ paper counts)"
         )
+        lines.append(f"feature maps take at most {self.memory / 1e6:,.0f} MB in inference (one image, float32)")
         return "\n".join(lines)
 
 
-def summarize(name: str, body: Part, size: Sequence[int]) -> Summary:
-    """Return the Summary of a network for images of `size` (H, W)."""
-    end = body.trace(Trace((3, *size), Field()))
-    macs, filled = (sum(getattr(row, which) for row in end.rows) for which in ("macs", "interlaced_macs"))
-    return Summary(name, end.rows, count(body.variables()), macs, filled, end.field.size)
+def summarize(name: str, body: Part, program: Program) -> Summary:
+    """Return the Summary of a network from its fused program; `program` has all endpoints, side heads included."""
+    rows = layer_rows(program)
+    # In the order of the description. A layer that runs at several scales is one line.
+    order = []
+    walk(body, lambda part: order.append(part) if part in rows and part not in order else None)
+    rows = tuple(rows[part] for part in order)
+    macs, filled = (sum(getattr(row, which) for row in rows) for which in ("macs", "interlaced_macs"))
+    field = program.values[program.output].field.size
+    scores_only = program._replace(endpoints={})
+    return Summary(name, rows, parameter_count(body.variables()), macs, filled, field, scores_only.memory())
+
+
+def layer_rows(program: Program) -> dict[Part, Row]:
+    """Return a row for each convolution and pool of a program, with the work of all its runs."""
+    rows = {}
+    for step in program.steps:
+        before = program.values[step.reads[0]]
+        if step.op == "conv":
+            for conv, after in step.what:
+                row = _conv_row(conv, after, before)
+                if conv in rows:
+                    first = rows[conv]
+                    row = first._replace(
+                        macs=first.macs + row.macs, interlaced_macs=first.interlaced_macs + row.interlaced_macs
+                    )
+                rows[conv] = row
+        elif step.op == "pool":
+            (c, *size), field = program.values[step.writes[0]]
+            pool = step.what
+            how = (f"{pool.kind} pool", pool.kernel, pool.stride, pool.rate, c, tuple(size), 0, field.size, 0, 0)
+            rows.setdefault(pool, Row(pool.name, *how))
+    return rows
+
+
+def _conv_row(conv, after, before):
+    g = conv.geometry(before.shape, "summary")
+    kind = "depthwise" if conv.groups == conv.c > 1 else "conv"
+    parameters = math.prod(conv.shape) + (conv.f if conv.b else 0) + (2 * conv.f if after.norm else 0)
+    filled = phase_geometry(g).macs if conv.rate > 1 else g.macs
+    name = conv.w.rpartition(".")[0]
+    field = before.field.after(conv.spatial(g))
+    how = (kind, conv.kernel, conv.stride, conv.rate, conv.f, g.out[1:], parameters, field.size)
+    return Row(name, *how, g.macs, filled)

@@ -10,8 +10,8 @@ References
 DeepLab v1, arXiv:1412.7062, Section 3.1; the layers as in the released prototxt files of v1 and v2.
 """
 
-from atrous.compose.joins import chain
-from atrous.compose.leaves import Pool, ReLU, Tap
+from atrous.compose.chain import chain
+from atrous.compose.leaves import Endpoint, Pool, ReLU
 from atrous.compose.styles import TORCH
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -23,7 +23,7 @@ FIRST_POOLS = ((2, 2, 1), (2, 2, 1), (2, 2, 1), (2, 1, 0), (3, 1, 1))
 
 
 def trunk(widths=WIDTHS, pools=LARGE_POOLS, rates=RATES, *, average=False, pool_rates=(1,) * 5, size_rule="caffe"):
-    """Return conv1_1 to pool5; with `average` also pool5a. The outputs of the first four pools can be tapped."""
+    """Return conv1_1 to pool5; with `average` also pool5a. The outputs of the first four pools are endpoints."""
     parts, c = [], 3
     for stage, (f, depth, rate) in enumerate(zip(widths, DEPTHS, rates, strict=True), start=1):
         block = []
@@ -32,7 +32,7 @@ def trunk(widths=WIDTHS, pools=LARGE_POOLS, rates=RATES, *, average=False, pool_
             c = f
         kernel, stride, padding = pools[stage - 1]
         block.append(Pool("max", kernel, stride, pool_rates[stage - 1], padding, size_rule, f"pool{stage}"))
-        parts += [chain(*block, name=f"conv{stage}"), Tap(f"pool{stage}") if stage < 5 else None]
+        parts += [chain(*block, name=f"conv{stage}"), Endpoint(f"pool{stage}") if stage < 5 else None]
     if average:
         parts.append(Pool("average", 3, 1, 1, 1, size_rule, "pool5a"))
     return chain(*parts)

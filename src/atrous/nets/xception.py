@@ -13,9 +13,12 @@ Chen et al., DeepLab v3+, arXiv:1802.02611, Section 3.2, Fig. 4; TensorFlow's ``
 
 from typing import NamedTuple
 
-from atrous.compose.joins import Residual, chain
-from atrous.compose.leaves import ReLU, Tap
+from atrous.compose.chain import chain
+from atrous.compose.leaves import Endpoint, ReLU
+from atrous.compose.residual import Residual
 from atrous.compose.styles import TORCH
+from atrous.conv.output_stride import plan_output_stride
+from atrous.conv.receptive_field import Spatial
 from atrous.errors import ParameterError
 
 EPS = 1e-3
@@ -55,18 +58,21 @@ def _separable(name, c, f, stride, rate, *, inside):
     )  # fmt: skip
 
 
-def _module(module, c, stride, rate, prefix, tap):
+def _module(module, c, layers, prefix, endpoint):
+    """Return a module as a part; `layers` are its planned separable convolutions."""
     parts = []
-    for i, f in enumerate(module.depths, start=1):
+    for i, (f, layer) in enumerate(zip(module.depths, layers, strict=True), start=1):
         name = f"{prefix}{module.name}.sep{i}"
-        parts.append(_separable(name, c if i == 1 else module.depths[i - 2], f, stride if i == 3 else 1, rate,
-                                inside=module.shortcut == "none"))  # fmt: skip
-        if tap == (module.name, i):
-            parts.append(Tap("low_level"))
+        inside = module.shortcut == "none"
+        parts.append(
+            _separable(name, c if i == 1 else module.depths[i - 2], f, layer.stride, layer.rate, inside=inside)
+        )
+        if endpoint == (module.name, i):
+            parts.append(Endpoint("low_level"))
     body, name = chain(*parts), module.name.replace(".", " ")
     if module.shortcut == "none":
         return chain(*body.members, name=name)
-    base = f"{prefix}{module.name}.shortcut"
+    base, stride = f"{prefix}{module.name}.shortcut", layers[-1].stride
     shortcut = (
         TORCH.conv_norm(base, f"{base}_bn", c, module.depths[-1], stride=stride, relu=False, eps=EPS)
         if module.shortcut == "conv"
@@ -75,8 +81,14 @@ def _module(module, c, stride, rate, prefix, tap):
     return Residual(body, shortcut, relu=False, name=name)
 
 
+def layout(table):
+    """Return stem and modules as a chain of layers, before any stride is traded for a rate."""
+    separable = [Spatial(3, module.stride if i == 2 else 1) for module in table for i in range(3)]
+    return [Spatial(3, 2), Spatial(3), *separable]
+
+
 def xception(*, output_stride=16, middle=16, divisor=1, prefix="backbone."):
-    """Return (parts, channels): stem and modules; entry module 2 can be tapped as "low_level"."""
+    """Return (parts, channels): stem and modules; the endpoint "low_level" is in the second entry module."""
     if output_stride not in (4, 8, 16, 32):
         raise ParameterError(f"build: output_stride of Xception must be 4, 8, 16 or 32, got {output_stride}.")
     first, second = 32 // min(divisor, 8), 64 // min(divisor, 8)
@@ -87,15 +99,9 @@ def xception(*, output_stride=16, middle=16, divisor=1, prefix="backbone."):
             name="conv1",
         )
     ]
-    c, accumulated, rate = second, 2, 1
-    for module in modules(middle, divisor):
-        stride = module.stride
-        if accumulated < output_stride:
-            accumulated *= stride
-        else:
-            stride = 1
-        parts.append(_module(module, c, stride, rate, prefix, ("entry.2", 2)))
-        if stride < module.stride:
-            rate *= module.stride
+    c, table = second, modules(middle, divisor)
+    planned = plan_output_stride(layout(table), output_stride)[2:]
+    for i, module in enumerate(table):
+        parts.append(_module(module, c, planned[3 * i : 3 * i + 3], prefix, ("entry.2", 2)))
         c = module.depths[-1]
     return parts, c

@@ -1,4 +1,4 @@
-"""Descriptions run by the plain CUDA kernels, in the simulator or on a GPU, against the CPU."""
+"""Networks run by the plain CUDA kernels, in the simulator or on a GPU, against the CPU."""
 
 from fractions import Fraction
 
@@ -9,9 +9,15 @@ from oracles.drawn import drawn
 from tolerances import assert_close, relative_error
 
 import atrous
-from atrous.compose.joins import Bridge, Chain, ImagePool, Parallel, Residual, Scales, chain
-from atrous.compose.leaves import Dropout, Pool, ReLU, Subsample, Tap
-from atrous.compose.part import Part
+from atrous.compose.chain import Chain, chain
+from atrous.compose.cpu import CPU
+from atrous.compose.image_pooling import ImagePooling
+from atrous.compose.leaves import Dropout, Endpoint, Pool, ReLU, Subsample
+from atrous.compose.multi_scale import MultiScale
+from atrous.compose.parallel import Parallel
+from atrous.compose.program import for_inference, run
+from atrous.compose.residual import Residual
+from atrous.compose.skip_connections import SkipConnections
 from atrous.compose.styles import TORCH
 from atrous.jit import gpu
 
@@ -21,25 +27,22 @@ pytestmark = pytest.mark.skipif(gpu.why_not() is not None, reason="no GPU, and N
 @pytest.fixture(autouse=True)
 def few_threads(monkeypatch):
     """The simulator starts a Python thread for each of a block's threads, busy or not."""
-    from atrous.conv import cuda
-
     if config.ENABLE_CUDASIM:
-        monkeypatch.setattr(cuda, "THREADS", 16)
+        monkeypatch.setattr(gpu, "THREADS", 16)
 
 
 def assert_infers(part, x, names=()):
-    """Assert that a part gives the same on the device, in all its taps too."""
-    from atrous.compose import device
+    """Assert that a part gives the same on the device, at all its endpoints too."""
+    from atrous.compose import cuda
 
     arrays = {name: drawn(name, v.shape) for name, v in part.variables().items()}
-    taps, expected = dict.fromkeys(names), dict.fromkeys(names)
-    expected["y"] = part.infer(arrays, arrays, x, taps=expected)
-    there = device.upload(arrays)
-    taps["y"] = device.infer(part, there, there, x, taps)
-    assert taps.keys() == expected.keys()
-    for name, a in expected.items():
+    program = for_inference(part, x.shape[1:], tuple(names))
+    y, expected = run(program, CPU, arrays, x)
+    there, found = run(program, cuda.CUDA, cuda.upload(arrays), cuda.upload({"x": x})["x"])
+    assert set(found) == set(expected) == set(names)
+    for name, a in {**expected, "y": y}.items():
         assert np.std(a) > 1e-3
-        assert relative_error(taps[name].copy_to_host(), a) < 1e-10
+        assert relative_error({**found, "y": there}[name].copy_to_host(), a) < 1e-10
 
 
 @pytest.mark.parametrize(
@@ -72,21 +75,21 @@ def conv(name, c, f, *args, **options):
     return TORCH.conv(name, c, f, *args, bias=True, **options)
 
 
-TRUNK = chain(Tap("image"), conv("a", 2, 3, stride=2), ReLU(), Tap("half"), Pool(), conv("b", 3, 3))
+TRUNK = chain(Endpoint("image"), conv("a", 2, 3, stride=2), ReLU(), Endpoint("half"), Pool(), conv("b", 3, 3))
 SIDES = (("image", conv("c", 2, 3, stride=4, padding=((1, 3), (1, 0)))), ("half", conv("d", 3, 3, stride=2)))
 PARTS = {
     "leaves": chain(TORCH.norm("n", 2), ReLU(), Pool("average", 3, 1), Dropout(), Subsample(2)),
     "norm with bias": chain(conv("a", 2, 3), TORCH.norm("n", 3)),
     "bare": Chain((TORCH.conv("a", 2, 2, groups=2),)),
     "residual": Residual(chain(conv("a", 2, 2, stride=2), TORCH.norm("n", 2)), Subsample(2)),
-    "residual with a tap": Residual(chain(conv("a", 2, 2), Tap("half"))),
-    "residual behind ReLU": Residual(chain(conv("a", 2, 2), ReLU()), relu=False),
+    "residual with an endpoint": Residual(chain(conv("a", 2, 2), Endpoint("half"))),
+    "residual after ReLU": Residual(chain(conv("a", 2, 2), ReLU()), relu=False),
     "sum": Parallel((conv("a", 2, 3), chain(conv("b", 2, 3, rate=2), ReLU())), "sum"),
     "max": Parallel((conv("a", 2, 3), conv("b", 2, 3, rate=2), conv("c", 2, 3, 1)), "max"),
-    "image pooling": Parallel((conv("a", 2, 1), ImagePool(chain(conv("b", 2, 2, 1), ReLU())))),
-    "bridge by sum": Bridge(TRUNK, SIDES, "sum"),
-    "bridge": Bridge(TRUNK, SIDES[1:], trunk_first=False, align_corners=False),
-    "scales": Scales(chain(conv("a", 2, 2, stride=2), Tap("half")), (Fraction(1), Fraction(1, 2))),
+    "image pooling": Parallel((conv("a", 2, 1), ImagePooling(chain(conv("b", 2, 2, 1), ReLU())))),
+    "skip connections by sum": SkipConnections(TRUNK, SIDES, "sum"),
+    "skip connections": SkipConnections(TRUNK, SIDES[1:], trunk_first=False, align_corners=False),
+    "scales": MultiScale(chain(conv("a", 2, 2, stride=2), Endpoint("half")), (Fraction(1), Fraction(1, 2))),
 }
 
 
@@ -94,13 +97,6 @@ PARTS = {
 def test_cuda_parts_are_those_of_the_cpu(rng, name):
     names = [*(["half"] if "half" in str(PARTS[name]) else []), *(["low_logits_050"] if name == "scales" else [])]
     assert_infers(PARTS[name], rng.normal(size=(2, 2, 7, 9)), names)
-
-
-def test_cuda_parts_without_kernels_are_refused(rng):
-    from atrous.compose import device
-
-    with pytest.raises(NotImplementedError, match="for Part"):
-        device.infer(Part(), {}, {}, rng.normal(size=(1, 2, 3, 3)))
 
 
 def test_cuda_is_a_device_of_network_infer(rng):

@@ -1,0 +1,56 @@
+"""A chain: parts one after the other. Backward runs their backward passes in reverse.
+
+Role: composition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from atrous.compose.part import Part
+
+
+@dataclass(frozen=True)
+class Chain(Part):
+    """Parts one after the other; `name` is its label in a drawing."""
+
+    members: tuple[Part, ...]
+    name: str = ""
+
+    @property
+    def parts(self):
+        """The members, starting at the input."""
+        return self.members
+
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
+        """Run the parts in order."""
+        caches = []
+        for part in self.members:
+            x, cache, state = part.forward(params, state, x, train=train, rng=rng, endpoints=endpoints)
+            caches.append(cache)
+        return x, caches, state
+
+    def backward(self, dy, cache, *, endpoints=None):
+        """Run the parts' backward passes in reverse."""
+        grads = {}
+        for part, held in zip(self.members[::-1], cache[::-1], strict=True):
+            dy, own = part.backward(dy, held, endpoints=endpoints)
+            grads.update(own)
+        return dy, grads
+
+    def lower(self, lowering, x):
+        """Lower the parts in order."""
+        for part in self.members:
+            x = lowering.part(part, x)
+        return x
+
+
+def chain(*parts: Part | None, name: str = "") -> Chain:
+    """Return the chain of these parts. None is left out; a chain without a name is replaced by its members."""
+    members = []
+    for part in parts:
+        if isinstance(part, Chain) and not part.name:
+            members += part.members
+        elif part is not None:
+            members.append(part)
+    return Chain(tuple(members), name)

@@ -1,0 +1,118 @@
+"""Starting a network from an ImageNet classifier, as the papers do before they train.
+
+Role: conversion of weights.
+
+References
+----------
+Chen et al., DeepLab v1, arXiv:1412.7062, Section 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import FloatArray
+from atrous.errors import ParameterError
+from atrous.nets.convolutionalize import convolutionalize, decimate_kernel
+from atrous.nets.preparation import PREPARATIONS, affine
+from atrous.weights.names import renamed
+
+
+def from_classifier(
+    network,
+    weights: Mapping[str, FloatArray],
+    rng: np.random.Generator,
+    dtype: type = np.float32,
+    *,
+    preprocessing: str = "torchvision",
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Begin a network with an ImageNet classifier, as the papers do before they train.
+
+    Parameters
+    ----------
+    network : Network
+        One on VGG-16 or on a ResNet in torchvision's convention or names.
+    weights : dict of ndarray
+        A classifier's weights in the order of its layers, such as `load_weights` of torchvision's vgg16 or resnet101,
+        under torchvision's or Caffe's names; fully connected layers may be matrices. torchvision's ResNets keep their
+        strides elsewhere than v2's and v3's: there they are a beginning, not the same function.
+    rng : Generator
+        Draws what begins anew (classifiers, ASPP, decoders) and which filters of VGG's fc6 and fc7 are kept.
+    dtype : float32 or float64
+    preprocessing : {"torchvision", "caffe", "slim", "xception"}
+        How the classifier's images were prepared. Where the network's are prepared otherwise, the first convolution is
+        changed so that it answers a photograph as before (but for the zeros around it).
+
+    Returns
+    -------
+    params, state : dict of ndarray
+        As from `Network.init`; every array that the classifier has in the same shape is its own, VGG's fc8 excepted.
+        fc6 and fc7 are decimated to the network's kernel and width, all branches of ASPP alike.
+
+    Raises
+    ------
+    ParameterError
+        The classifier has less than half of the arrays of the network's trunk.
+    ShapeError
+        Layers that `convolutionalize` refuses.
+    """
+    variables = network.variables()
+    if not isinstance(weights, Mapping):
+        raise ParameterError(
+            f"from_classifier: weights must be a dictionary of arrays, got {type(weights).__name__}. For a file use "
+            "load_weights(file)."
+        )
+    found = renamed(convolutionalize(weights), variables)
+    params, state = network.init(rng, dtype)
+    given = {**found, **_decimated(variables, found, rng)}
+    given.update(_converted(variables, given, preprocessing, network.preprocessing))
+    taken = {name for name, v in variables.items() if np.shape(given.get(name)) == v.shape and "fc8" not in name}
+    trunk = [name for name in variables if name.startswith(("backbone.", "base.layer", "conv"))]
+    if 2 * len(taken.intersection(trunk)) < len(trunk):
+        raise ParameterError(
+            f"from_classifier: only {len(taken.intersection(trunk))} of the {len(trunk)} arrays of the trunk of "
+            f"{network.name} are in the classifier, which has {', '.join(list(weights)[:4]) or 'nothing'} and so on. "
+            "VGG-16 fits networks on VGG-16, a ResNet those on a ResNet of its depth; Xception has no classifier here."
+        )
+    for arrays in (params, state):
+        arrays.update((name, np.ascontiguousarray(given[name], dtype)) for name in arrays.keys() & taken)
+    return params, state
+
+
+def _converted(variables, given, old, new):
+    """Return the first convolution for images prepared in another way, and the bias or running mean behind it."""
+    _check.one_of("from_classifier", "preprocessing", old, tuple(PREPARATIONS))
+    first = next(name for name, v in variables.items() if len(v.shape) == 4)
+    behind = first.replace("weight", "bias") if first.replace("weight", "bias") in variables else None
+    behind = behind or next((name for name in variables if name.endswith("running_mean")), None)
+    if old == new or first not in given or behind not in given:
+        return {}
+    w = np.asarray(given[first], np.float64)
+    w = w[:, ::-1] if PREPARATIONS[old].channels == "BGR" else w
+    (gain, offset), (new_gain, new_offset) = affine(old), affine(new)
+    # level = (x − new_offset) / new_gain, and the old network saw level·gain + offset.
+    shift = np.einsum("fcij,c->f", w, offset - new_offset * gain / new_gain)
+    w = w * (gain / new_gain)[:, None, None]
+    w = w[:, ::-1] if PREPARATIONS[new].channels == "BGR" else w
+    return {first: w, behind: given[behind] + (shift if behind.endswith("bias") else -shift)}
+
+
+def _decimated(variables, found, rng):
+    """Return fc6 and fc7 of VGG at the kernel and width of the network, for each of its branches."""
+    first = next((v for name, v in variables.items() if name.startswith("fc6") and name.endswith("weight")), None)
+    if first is None or not {"fc6.weight", "fc7.weight"} <= found.keys():
+        return {}
+    width, _, kernel, _ = first.shape
+    fc6, kept = decimate_kernel(found["fc6.weight"], kernel, filters=width, rng=rng)
+    fc7, last = decimate_kernel(found["fc7.weight"], 1, filters=width, channels=kept, rng=rng)
+    arrays = {
+        "fc6.weight": fc6,
+        "fc6.bias": found["fc6.bias"][kept],
+        "fc7.weight": fc7,
+        "fc7.bias": found["fc7.bias"][last],
+    }
+    layers = (name.rpartition(".") for name in variables if name.startswith(("fc6", "fc7")))
+    return {f"{layer}.{end}": arrays[f"{layer[:3]}.{end}"] for layer, _, end in layers}
