@@ -57,7 +57,7 @@ _PUBLIC = {
     "mean_field_bytes": "atrous.crf.memory",
     **dict.fromkeys(("grid_crf", "grid_energy", "grid_weights"), "atrous.crf.grid"),
     **dict.fromkeys(("BranchesCache", "branches_backward", "branches_forward"), "atrous.conv.branches"),
-    **dict.fromkeys(("ASPPCache", "aspp_backward", "aspp_forward"), "atrous.aspp.block"),
+    **dict.fromkeys(("ASPPCache", "aspp_backward", "aspp_forward"), "atrous.aspp.operators"),
     **dict.fromkeys(("relu6_backward", "relu6_forward", "relu_backward", "relu_forward"), "atrous.layers.activation"),
     **dict.fromkeys(
         (

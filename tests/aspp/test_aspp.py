@@ -149,7 +149,7 @@ def test_named_rates_and_one_sample(rng):
             DTypeError,
             r"params\['r4\.w'\] must have the dtype",
         ),
-        (lambda p: p.pop("r2.w"), ParameterError, r"params must hold 'r2\.w'"),
+        (lambda p: p.pop("r2.w"), ParameterError, r"params must have filters 'r2\.w'"),
     ],
 )
 def test_wrong_parameters_are_listed(change, error, message):

@@ -489,7 +489,7 @@ def test_decimated_kernels_span_what_they_did(rng):
         atrous.decimate_kernel(w, 3, filters=3)
     with pytest.raises(ShapeError, match="convolutionalize first"):
         atrous.decimate_kernel(w.reshape(8, -1), 3)
-    with pytest.raises(ShapeError, match="fc has 19 inputs, which are no square map of the 8 channels"):
+    with pytest.raises(ShapeError, match="fc has 19 inputs, which are not a square map of the 8 channels"):
         atrous.convolutionalize({"conv": w, "fc": np.ones((2, 19))})
 
 
@@ -680,12 +680,12 @@ def test_side_heads_of_torchvision_may_stay_behind():
 def test_broken_weights_are_refused():
     network = build("tiny_deeplabv1_largefov", 3)
     params, _ = arrays(network, np.float32)
-    with pytest.raises(WeightsError, match=r"fc7\.bias must hold real numbers, got complex"):
+    with pytest.raises(WeightsError, match=r"fc7\.bias must contain real numbers, got complex"):
         network.load({**params, "fc7.bias": params["fc7.bias"].astype(complex)})
     loaded, _ = network.load(params)
     assert not np.shares_memory(loaded["fc7.bias"], params["fc7.bias"])
     params["fc7.bias"][3] = np.nan
-    with pytest.raises(WeightsError, match=r"1 arrays hold NaN or infinite numbers: fc7\.bias"):
+    with pytest.raises(WeightsError, match=r"1 arrays contain NaN or infinite numbers: fc7\.bias"):
         network.load(params)
     with pytest.raises(ParameterError, match="weights must be a path, a dictionary of arrays or a pair"):
         network.load(None)
@@ -789,7 +789,7 @@ def test_wrong_arrays(rng):
     with pytest.raises(ShapeError, match=r"gradient of endpoint 'low_logits'.*\(1, 3, 5, 6\), got \(1, 3, 33, 41\)"):
         network.backward(y, cache, endpoints={"low_logits": y})
     single = build("tiny_deeplabv3_resnet50", 3)
-    with pytest.raises(ShapeError, match=r"in training classifier\.0\.convs\.4\.2 needs more than one value a channel"):
+    with pytest.raises(ShapeError, match=r"in training classifier\.0\.convs\.4\.2 needs more than one value per channel"):
         single.forward(*single.init(rng), image(single.name, rng, dtype=np.float32), train=True, rng=rng)
 
 

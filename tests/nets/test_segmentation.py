@@ -49,7 +49,7 @@ def test_grey_becomes_three_equal_channels():
         (np.zeros((9, 9, 5), np.uint8), ShapeError, "1 to 4 channels"),
         (np.zeros((9, 9, 3), np.int64), DTypeError, r"got int64.*astype\(np\.uint8\)"),
         (np.full((9, 9, 3), 0.5), ParameterError, "If they are fractions of 1, pass 255"),
-        (np.full((9, 9, 3), np.nan), ParameterError, "levels of 0 to 255"),
+        (np.full((9, 9, 3), np.nan), ParameterError, "levels from 0 to 255"),
         ("photo.jpg", DTypeError, "got a path. Open it first"),
     ],
 )

@@ -1,9 +1,9 @@
 """Atrous spatial pyramid pooling as plain calls: the sum of v2 and the concatenation of v3, with their gradients.
 
 v2 (Section 3.2): filters at several rates look at one position, and their scores are added.
-v3 (Section 3.3, Fig. 5): 1×1, three rates and the mean of the image, each normalised, side by side, mixed by a 1×1.
+v3 (Section 3.3, Fig. 5): a 1×1, three rates and the mean of the image, each normalised, concatenated, mixed by a 1×1.
 
-Role: reference. `p` holds arrays by name (`r6.w`, `b1.gamma`); batch norm takes the statistics of the batch.
+Role: reference. `p` has arrays by name (`r6.w`, `b1.gamma`); batch norm uses the statistics of the batch.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def v2_forward(x, p, rates):
 
 
 def v2_backward(dy, caches, rates):
-    """Return dx and the gradients by name: every branch receives the same dy."""
+    """Return dx and the gradients by name: every branch gets the same dy."""
     grads = {r: conv_backward(dy, c) for r, c in zip(rates, caches, strict=True)}
     named = {f"r{r}.{a}": g for r, (_, dw, db) in grads.items() for a, g in (("w", dw), ("b", db))}
     return sum(g.dx for g in grads.values()), named

@@ -65,7 +65,7 @@ class Conv(Part):
         return {self.w: Variable(self.shape, sigma=sigma), **bias}
 
     def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
-        """Convolve."""
+        """Return the convolution."""
         y, cache = conv_forward(x, params[self.w], params[self.b] if self.b else None, **self.options)
         return y, cache, state
 
@@ -94,7 +94,7 @@ class Conv(Part):
 
 @dataclass(frozen=True)
 class BatchNorm(Part):
-    """Batch normalisation of c channels; `gamma`, `beta`, `mean` and `var` name its arrays.
+    """Batch norm of c channels; `gamma`, `beta`, `mean` and `var` are the names of its arrays.
 
     With `frozen`, training uses the running statistics too, and gamma and beta get no gradients.
     """
@@ -122,12 +122,12 @@ class BatchNorm(Part):
         return params[self.gamma], params[self.beta], state[self.mean], state[self.var]
 
     def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
-        """Normalise by the batch in training, by the running statistics otherwise."""
+        """Normalise with the statistics of the batch in training, and with the running ones otherwise."""
         mode = ("frozen" if self.frozen else "train") if train else "eval"
         if mode == "train" and x.size == self.c:
             raise ShapeError(
-                f"forward: in training {self.gamma.rpartition('.')[0]} needs more than one value a channel, got one: "
-                "the mean of a single image. Give a batch of at least 2, or train=False."
+                f"forward: in training {self.gamma.rpartition('.')[0]} needs more than one value per channel, got one: "
+                "the mean of a single image. Use a batch of at least 2, or train=False."
             )
         y, cache, (mean, var) = batch_norm_forward(
             x, *self.arrays(params, state), mode=mode, momentum=self.momentum, eps=self.eps
@@ -179,7 +179,7 @@ class Pool(Part):
         return {"stride": self.stride, "rate": self.rate, "padding": self.padding, "size_rule": self.size_rule}
 
     def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
-        """Pool."""
+        """Return the pooled map."""
         pool = max_pool_forward if self.kind == "max" else average_pool_forward
         return *pool(x, self.kernel, **self.options), state
 
@@ -225,7 +225,7 @@ class Subsample(Part):
         return x[:, :, :: self.stride, :: self.stride], (x.shape, x.dtype), state
 
     def backward(self, dy, cache, *, endpoints=None):
-        """Return dx, zero between the samples."""
+        """Return dx, which is zero between the samples."""
         dx = np.zeros(*cache)
         dx[:, :, :: self.stride, :: self.stride] = dy
         return dx, {}

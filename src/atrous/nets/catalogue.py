@@ -1,6 +1,6 @@
-"""Every network by name: what builds it, how its tiny sibling differs, how its authors prepare images.
+"""Every network by name: its builder, how its tiny sibling differs, and how its authors prepare images.
 
-Role: public edge.
+Role: public functions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
-from atrous.aspp.description import RATES
+from atrous.aspp.forms import RATES
 from atrous.errors import ParameterError
 from atrous.nets.classifiers import dense_resnet, dense_vgg16
 from atrous.nets.deeplab_v1 import deeplab_v1
@@ -24,7 +24,7 @@ from atrous.nets.network import Network
 
 
 class Entry(NamedTuple):
-    """A line of the catalogue."""
+    """One entry of the catalogue."""
 
     builder: Callable[..., Any]
     options: dict[str, Any]
@@ -86,7 +86,7 @@ def networks() -> list[str]:
     Returns
     -------
     list of str
-        A ``tiny_`` sibling comes from the same builder with fewer channels and units, some ten thousand parameters.
+        A ``tiny_`` sibling comes from the same builder with fewer channels and units: about ten thousand parameters.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def networks() -> list[str]:
 
 
 def _checked_option(name, value):
-    """Return an option whose value is a sequence of numbers as a tuple of ints."""
+    """Return the checked value of an option, a sequence of numbers as a tuple of ints."""
     if name in {"output_stride", "blocks", "width", "aspp_width", "low_width", "multi_scale_width", "middle", "kernel"}:
         return _check.integer("build", name, value, least=1)
     if value is None or name not in {"rates", "fc6", "multi_grid", "units", "widths"}:
@@ -123,13 +123,19 @@ def build(name: str, classes: int | None = None, **options: Any) -> Network:
     name : str
         One of `networks()`.
     classes : int, optional
-        Channels of the scores; 21 (PASCAL VOC) if left out, 1000 for ``dense_…`` classifiers.
+        Channels of the scores; by default 21 (PASCAL VOC), 1000 for the ``dense_…`` classifiers.
     **options
-        What the paper varies; the builder named in an error lists them. Among them: ``output_stride`` (ResNets 4, 8,
-        16, 32 and beyond with ``blocks``), ``rates`` of ASPP, ``multi_grid``, ``image_pooling``, ``blocks`` 4 to 7
-        with ``aspp=False`` (v3's cascade), ``convention`` "caffe", "torchvision" or "slim", ``stem`` "7x7" or "3x3",
-        ``separable`` (v3+), ``multi_scale`` and ``align_corners`` (v2 ResNet), ``fc6`` as (kernel, rate) (v1),
-        ``auxiliary`` (torchvision), ``units``, ``width``, ``widths``, ``aspp_width`` for sizes of your own.
+        What the paper varies; the error for an unknown option lists those of the network.
+
+        =======  ===================================================================================================
+        v1       ``fc6`` as (kernel, rate)
+        v2       ``rates``; on a ResNet also ``output_stride``, ``multi_scale``, ``align_corners``, ``frozen``
+        v3       ``output_stride`` 4 to 32 (to 256 with more blocks), ``rates``, ``multi_grid``, ``image_pooling``,
+                 ``blocks`` 4 to 7 and ``aspp=False`` (the cascade), ``convention`` "caffe", "torchvision" or "slim",
+                 ``stem`` "7x7" or "3x3"; torchvision's variant: ``auxiliary``
+        v3+      those of v3, ``separable``; on Xception ``decoder``, ``middle``
+        sizes    ``units``, ``width``, ``widths``, ``aspp_width``, ``low_width``
+        =======  ===================================================================================================
 
     Returns
     -------
@@ -142,7 +148,7 @@ def build(name: str, classes: int | None = None, **options: Any) -> Network:
 
     Notes
     -----
-    Nothing is allocated: arrays come with `init` or `load`.
+    Nothing is allocated: the arrays come from `init` or `load`.
 
     Examples
     --------

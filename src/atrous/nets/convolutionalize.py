@@ -30,18 +30,18 @@ def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     ----------
     params : dict of ndarray
         A classifier's weights in the order of its layers: convolutions (F, C, K, K), fully connected layers (F, D) on
-        the flattened map before them, everything else as it is. Caffe's old blobs (1, 1, F, D) are matrices too.
+        the flattened map before them. Other arrays are left alone. Caffe's old blobs (1, 1, F, D) count as matrices.
 
     Returns
     -------
     dict of ndarray
-        The same names. A layer (F, C·k²) behind C channels becomes (F, C, k, k): VGG-16's fc6 (4096, 25088) becomes
+        The same names. A layer (F, C·k²) after C channels becomes (F, C, k, k): VGG-16's fc6 (4096, 25088) becomes
         (4096, 512, 7, 7), fc7 (4096, 4096, 1, 1). Views where memory allows.
 
     Raises
     ------
     ShapeError
-        A layer's inputs are not channels times a square.
+        The inputs of a layer are not channels times a square.
 
     Examples
     --------
@@ -61,8 +61,8 @@ def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
             side = math.isqrt(inputs // channels) if inputs % channels == 0 else 0
             if side**2 * channels != inputs:
                 raise ShapeError(
-                    f"convolutionalize: {name} has {inputs} inputs, which are no square map of the {channels} channels "
-                    "before it. Is the order of the layers kept?"
+                    f"convolutionalize: {name} has {inputs} inputs, which are not a square map of the {channels} "
+                    "channels before it. Are the layers in their order?"
                 )
             array = array.reshape(f, channels, side, side)  # noqa: PLW2901
         if array.ndim == 4:
@@ -79,28 +79,28 @@ def decimate_kernel(
     channels: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
 ) -> tuple[FloatArray, np.ndarray]:
-    """Keep evenly spaced taps of a filter, and some of the filters.
+    """Keep evenly spaced taps of each filter, and some of the filters.
 
     Parameters
     ----------
     w : ndarray of shape (F, C, K, K)
-        Filters, such as VGG's fc6 as a convolution.
+        Filters, for example VGG's fc6 as a convolution.
     kernel : int
-        Taps to keep along each axis; the outermost stay, so K − 1 must be a multiple of kernel − 1. 7 → 4 keeps every
-        second, 7 → 3 every third; at twice or three times the rate they span what they did.
+        Taps to keep along each axis, the outermost included, so K − 1 must be a multiple of kernel − 1. 7 → 4 keeps
+        every second tap, 7 → 3 every third; at two or three times the rate they span the same samples as before.
     filters : int or array of int, optional
-        How many filters to keep, drawn by `rng`, or which; all if left out.
+        How many filters to keep (`rng` draws them), or which ones; all by default.
     channels : array of int, optional
-        Input channels to keep: the filters that were kept of the layer before.
+        Input channels to keep: the filters kept in the layer before.
     rng : Generator, optional
-        Draws the filters where `filters` is a number.
+        Draws the filters if `filters` is a number.
 
     Returns
     -------
     w : ndarray of shape (filters, channels, kernel, kernel)
         A copy.
     kept : ndarray of int
-        The filters that were kept, in order: `channels` of the next layer, and the subset of the bias.
+        The filters that were kept, in order: `channels` of the next layer, and which entries of the bias to keep.
 
     Raises
     ------

@@ -3,8 +3,8 @@
 References
 ----------
 Chen et al., arXiv:1412.7062, Sections 3.1, 3.2 (field of view, Table 2) and 4.3 (multi-scale features); the released
-networks. Where those concatenate the multi-scale features before one classifier, the released ones sum a classifier
-for each, which is the same map.
+networks. The paper concatenates the multi-scale features before one classifier; the released networks add up a
+classifier for each, which is the same map.
 """
 
 from atrous.compose.chain import chain
@@ -26,7 +26,7 @@ def head(c, width, classes, kernel, rate):
 
 
 def _multi_scale(i, c, width, classes, stride, padding):
-    """Return the branch from the image (0) or from pool i: a two-layer perceptron and a classifier."""
+    """Return the branch that starts at the image (i = 0) or at pool i: two layers and a classifier."""
     return chain(
         TORCH.conv(f"ms{i}.conv1", c, width, bias=True, stride=stride, padding=padding), ReLU(), Dropout(0.5),
         TORCH.conv(f"ms{i}.conv2", width, width, 1, bias=True), ReLU(), Dropout(0.5),
@@ -38,11 +38,11 @@ def _multi_scale(i, c, width, classes, stride, padding):
 def deeplab_v1(
     classes, *, fc6=(3, 12), width=1024, large=True, multi_scale=False, widths=vgg.WIDTHS, multi_scale_width=128
 ):
-    """Return the network. `fc6` is (kernel, rate); `large` takes the pools of the LargeFOV networks."""
+    """Return the network. `fc6` is (kernel, rate); `large` selects the pools of the LargeFOV networks."""
     trunk = vgg.trunk(widths, vgg.LARGE_POOLS if large else vgg.FIRST_POOLS, average=large)
     scores = chain(Endpoint("image"), *trunk.members, Endpoint("features"), head(widths[-1], width, classes, *fc6))
     if multi_scale:
-        # The 4×4 network's pool4 loses a sample, its output lies half-way between two of pool3: one zero less there.
+        # pool4 of the 4×4 network loses a sample: its outputs are halfway between those of pool3, hence one zero less.
         pads = ["same", "same", "same", "same" if large else ((1, 0), (1, 0)), "same"]
         sides = (
             (f"pool{i}" if i else "image", _multi_scale(i, c, multi_scale_width, classes, stride, pad))

@@ -1,4 +1,4 @@
-"""DeepLab v2: atrous spatial pyramid pooling on VGG-16 and on ResNet-101, and images at several scales.
+"""DeepLab v2: atrous spatial pyramid pooling on VGG-16 and ResNet-101, and multi-scale input.
 
 References
 ----------
@@ -7,7 +7,7 @@ Chen et al., arXiv:1606.00915, Sections 3.2, 4.1.2 and 4.1.3, Fig. 7; the releas
 
 from fractions import Fraction
 
-from atrous.aspp.description import summed, summed_vgg
+from atrous.aspp.forms import summed, summed_vgg
 from atrous.compose.chain import chain
 from atrous.compose.input_size import ToInputSize
 from atrous.compose.leaves import Endpoint
@@ -23,7 +23,7 @@ SCALES = (Fraction(1), Fraction(3, 4), Fraction(1, 2))
 
 
 def deeplab_v2_vgg(classes, *, rates=(6, 12, 18, 24), multi_scale=False, width=1024, widths=vgg.WIDTHS):
-    """Return the network on VGG-16: one rate is LargeFOV, several are summed."""
+    """Return the network on VGG-16: LargeFOV with one rate, ASPP with several."""
     if len(rates) == 1:
         scores = deeplab_v1.head(widths[-1], width, classes, 3, rates[0])
     else:
@@ -36,7 +36,7 @@ def deeplab_v2_resnet(
     classes, *, rates=(6, 12, 18, 24), output_stride=8, multi_scale=True, align_corners=True, units=resnet.UNITS[101],
     width=64, frozen=True,
 ):  # fmt: skip
-    """Return the network on a ResNet, batch norms `frozen` in training; `multi_scale` sees the image at 1, ¾ and ½."""
+    """Return the network on a ResNet; `frozen` batch norms; `multi_scale` input at 1, ¾ and ½."""
     stages, c = resnet.resnet(
         units, names=resnet.kazuto_names(), convention="caffe", output_stride=output_stride, width=width,
         pool_rule="ceil", frozen=frozen,

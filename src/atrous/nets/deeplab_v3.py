@@ -5,7 +5,7 @@ References
 Chen et al., arXiv:1706.05587, Section 3; torchvision's ``segmentation/deeplabv3.py`` for its variant.
 """
 
-from atrous.aspp.description import concatenated
+from atrous.aspp.forms import concatenated
 from atrous.compose.chain import chain
 from atrous.compose.input_size import ToInputSize
 from atrous.compose.leaves import Dropout, Endpoint
@@ -16,7 +16,7 @@ from atrous.nets import resnet
 
 
 def aspp_names(prefix, rates):
-    """Return torchvision's names of the block under `prefix`."""
+    """Return torchvision's names for the ASPP block under `prefix`."""
 
     def named(branch, piece):
         if branch == "proj":
@@ -31,7 +31,7 @@ def aspp_names(prefix, rates):
 
 
 def scaled_rates(output_stride, rates=None):
-    """Return ASPP's rates: (6, 12, 18) at output stride 16, and in proportion at others (Section 3.3)."""
+    """Return the rates of ASPP: (6, 12, 18) at output stride 16, in proportion at others (Section 3.3)."""
     if rates is not None:
         return tuple(rates)
     return tuple(max(1, 16 * r // output_stride) for r in (6, 12, 18))
@@ -48,7 +48,7 @@ def deeplab_v3(
     classes, *, depth=101, output_stride=16, multi_grid=(1, 2, 4), rates=None, image_pooling=True, blocks=4, aspp=True,
     convention="slim", stem="7x7", units=None, width=64, aspp_width=256,
 ):  # fmt: skip
-    """Return the paper's network: ASPP on block 4, or a cascade of blocks (aspp=False, blocks=7)."""
+    """Return the paper's network: ASPP after block 4, or a cascade of blocks (aspp=False, blocks=7)."""
     stages, c = resnet.resnet(
         _units(depth, blocks, units), names=resnet.torchvision_names(), convention=convention,
         output_stride=output_stride, multi_grid=multi_grid, width=width, kind=stem,
@@ -66,7 +66,7 @@ def deeplab_v3(
 def torchvision_v3(
     classes, *, depth=101, output_stride=8, rates=(12, 24, 36), auxiliary=True, units=None, width=64, aspp_width=256
 ):
-    """Return torchvision's variant: one more 3×3 before the classifier, half-pixel resizing, a side head on block 3."""
+    """Return torchvision's variant: one more 3×3 before the classifier, half-pixel resizing, a side head."""
     stages, c = resnet.resnet(
         units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention="torchvision",
         output_stride=output_stride, width=width,

@@ -1,12 +1,12 @@
-"""DeepLab v3+: an encoder with ASPP, and a decoder that meets it with features of stride 4.
+"""DeepLab v3+: an encoder with ASPP, and a decoder that adds features of stride 4 to its output.
 
 References
 ----------
-Chen et al., arXiv:1802.02611, Sections 3 and 4.1, Figs. 2 and 4; TensorFlow's DeepLab; VainF's DeepLabV3Plus-Pytorch
-for its variant.
+Chen et al., arXiv:1802.02611, Sections 3 and 4.1, Figs. 2 and 4; TensorFlow's DeepLab; for its variant VainF's
+DeepLabV3Plus-Pytorch.
 """
 
-from atrous.aspp.description import concatenated, separable
+from atrous.aspp.forms import concatenated, separable
 from atrous.compose.chain import chain
 from atrous.compose.input_size import ToInputSize
 from atrous.compose.leaves import Dropout, Endpoint
@@ -49,7 +49,7 @@ def deeplab_v3plus_resnet(
     classes, *, depth=101, output_stride=16, multi_grid=(1, 2, 4), rates=None, separable=False, image_pooling=True,
     convention="slim", stem="7x7", units=None, width=64, aspp_width=256, low_width=48,
 ):  # fmt: skip
-    """Return the paper's network on a ResNet; the low-level features are those of block 1 before it strides."""
+    """Return the paper's network on a ResNet; the low-level features are those of block 1 before its stride."""
     stages, c = resnet.resnet(
         units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention=convention,
         output_stride=output_stride, multi_grid=multi_grid, width=width, kind=stem, endpoint=(1, 2, "low_level"),
@@ -64,7 +64,7 @@ def deeplab_v3plus_xception(
     classes, *, output_stride=16, rates=None, separable=True, image_pooling=True, decoder=True, middle=16, divisor=1,
     aspp_width=256, low_width=48,
 ):  # fmt: skip
-    """Return the paper's network on Xception-65 (middle=16) or -41 (8); decoder=False is v3's head on it."""
+    """Return the paper's network on Xception-65 (middle=16) or -41 (8); decoder=False leaves the head of v3."""
     stages, c = xception.xception(output_stride=output_stride, middle=middle, divisor=divisor)
     if not decoder:
         rates = scaled_rates(output_stride, rates)

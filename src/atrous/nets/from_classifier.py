@@ -29,7 +29,7 @@ def from_classifier(
     *,
     preprocessing: str = "torchvision",
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Begin a network with an ImageNet classifier, as the papers do before they train.
+    """Return first values of a network from an ImageNet classifier, as the papers do before they train.
 
     Parameters
     ----------
@@ -37,27 +37,28 @@ def from_classifier(
         One on VGG-16 or on a ResNet in torchvision's convention or names.
     weights : dict of ndarray
         A classifier's weights in the order of its layers, such as `load_weights` of torchvision's vgg16 or resnet101,
-        under torchvision's or Caffe's names; fully connected layers may be matrices. torchvision's ResNets keep their
-        strides elsewhere than v2's and v3's: there they are a beginning, not the same function.
+        in torchvision's or Caffe's names; fully connected layers may be matrices. torchvision's ResNets have their
+        strides in other places than those of v2 and v3: there the weights are a start, not the same function.
     rng : Generator
-        Draws what begins anew (classifiers, ASPP, decoders) and which filters of VGG's fc6 and fc7 are kept.
+        Draws the arrays that the classifier lacks (new classifier, ASPP, decoder), and which filters of VGG's fc6 and
+        fc7 are kept.
     dtype : float32 or float64
     preprocessing : {"torchvision", "caffe", "slim", "xception"}
-        How the classifier's images were prepared. Where the network's are prepared otherwise, the first convolution is
-        changed so that it answers a photograph as before (but for the zeros around it).
+        How the classifier's images were prepared. If the network's images are prepared in another way, the first
+        convolution is changed so that it gives the same result for a photograph (except next to the zeros around it).
 
     Returns
     -------
     params, state : dict of ndarray
-        As from `Network.init`; every array that the classifier has in the same shape is its own, VGG's fc8 excepted.
-        fc6 and fc7 are decimated to the network's kernel and width, all branches of ASPP alike.
+        As from `Network.init`, but every array that the classifier has in the same shape comes from it, except VGG's
+        fc8. fc6 and fc7 are decimated to the network's kernel size and width, equally for all branches of ASPP.
 
     Raises
     ------
     ParameterError
-        The classifier has less than half of the arrays of the network's trunk.
+        The classifier has fewer than half of the arrays of the network's trunk.
     ShapeError
-        Layers that `convolutionalize` refuses.
+        Layers that `convolutionalize` rejects.
     """
     variables = network.variables()
     if not isinstance(weights, Mapping):
@@ -83,7 +84,7 @@ def from_classifier(
 
 
 def _converted(variables, given, old, new):
-    """Return the first convolution for images prepared in another way, and the bias or running mean behind it."""
+    """Return the first convolution for images prepared in another way, and the bias or running mean after it."""
     _check.one_of("from_classifier", "preprocessing", old, tuple(PREPARATIONS))
     first = next(name for name, v in variables.items() if len(v.shape) == 4)
     behind = first.replace("weight", "bias") if first.replace("weight", "bias") in variables else None
@@ -101,7 +102,7 @@ def _converted(variables, given, old, new):
 
 
 def _decimated(variables, found, rng):
-    """Return fc6 and fc7 of VGG at the kernel and width of the network, for each of its branches."""
+    """Return VGG's fc6 and fc7 at the network's kernel size and width, for each of its branches."""
     first = next((v for name, v in variables.items() if name.startswith("fc6") and name.endswith("weight")), None)
     if first is None or not {"fc6.weight", "fc7.weight"} <= found.keys():
         return {}

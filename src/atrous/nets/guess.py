@@ -1,4 +1,4 @@
-"""Which of our networks weights belong to, by the names and shapes of their arrays.
+"""Which network a file of weights belongs to, by the names and shapes of its arrays.
 
 Role: check; `describe` reads a file.
 """
@@ -24,7 +24,7 @@ from atrous.weights.torch_zip import is_torch
 
 
 def _tried(names, weights):
-    """Yield (network, options, given): networks with the weights' number of classes, and them under their names."""
+    """Yield (network, options, given): each network with the classes of the weights, and the weights in its names."""
     found = versions(weights)
     for name in names:
         network = build(name)
@@ -34,32 +34,32 @@ def _tried(names, weights):
         bias = np.shape(given.get(list(variables)[-1], 0))
         options = {"classes": bias[0] if len(bias) == 1 and bias[0] else network.classes}
         if "torchvision" in name and np.shape(given.get("aux_classifier.4.bias")) != bias:
-            # Without it, or with that of another set of classes, the network is whole all the same.
+            # The network is complete without the side head, or with one for other classes.
             options["auxiliary"] = False
         network = build(name, **options)
         yield network, options, fitting(found, network.variables())
 
 
 def _distance(network, given):
-    """Return how many arrays are missing, unexpected or of another shape."""
+    """Return how many arrays are missing, unexpected or of the wrong shape."""
     wanted = network.variables()
     shared = wanted.keys() & given.keys()
     return len(wanted.keys() ^ given.keys()) + sum(np.shape(given[key]) != wanted[key].shape for key in shared)
 
 
 def guess(weights: Mapping[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the networks whose arrays have all the names and shapes of the weights, and no others.
+    """Return the networks whose arrays have exactly the names and shapes of the weights.
 
     Parameters
     ----------
     weights : dict of ndarray
-        As `load_weights` returns them; names of other projects are understood as in `Network.load`.
+        As `load_weights` returns them, in our names or those that `Network.load` understands.
 
     Returns
     -------
     list of (name, options)
-        For ``build(name, **options)``; several where only rates or pools differ, which weights do not tell. Tiny
-        siblings that are one network under two names stand there once.
+        For ``build(name, **options)``. There are several if the networks differ only in rates or pools, which have no
+        weights. Tiny siblings that are the same network under two names are listed once.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def guess(weights: Mapping[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]
 
 
 def nearest(weights: Mapping[str, np.ndarray]) -> tuple[Network, str]:
-    """Return the network that differs in the fewest arrays, and what differs."""
+    """Return the network that differs in the fewest arrays, and a text that says what differs."""
     network, _, given = min(_tried(networks(), weights), key=lambda t: _distance(t[0], t[2]))
     text = mismatch(network.variables(), given) or "nothing"
     if any(len(np.shape(array)) == 2 for array in given.values()):
@@ -88,7 +88,7 @@ def nearest(weights: Mapping[str, np.ndarray]) -> tuple[Network, str]:
 def choose(
     weights: Mapping[str, np.ndarray], name: str | None = None, classes: int | None = None, **options
 ) -> Network:
-    """Return the network for weights: the one named, or the only one that they fit.
+    """Return the network for weights: the one that is named, or the only one that they fit.
 
     Raises
     ------
@@ -102,13 +102,13 @@ def choose(
         if not found:
             network, text = nearest(weights)
             raise WeightsError(
-                f"segment: the weights fit none of our networks. The nearest is {network.name} with {network.classes} "
-                f"classes: {text}. `atrous weights show` lists what a file holds."
+                f"segment: the weights fit none of the networks. The nearest is {network.name} with {network.classes} "
+                f"classes: {text}. `atrous weights show` lists what a file contains."
             )
         if len(found) > 1:
             listed = ", ".join(name for name, _ in found)
             raise ParameterError(
-                f"segment: the weights fit {listed}, which differ in rates or pools alone. Name the one that they were "
+                f"segment: the weights fit {listed}, which differ only in rates or pools. Say which one they were "
                 f"trained for: --model {found[0][0]}."
             )
         name, known = found[0]
@@ -120,7 +120,7 @@ def choose(
 
 
 def describe(file: str | Path) -> dict[str, Any]:
-    """Return what a file of weights holds and which networks it fits, or which is nearest, as plain values."""
+    """Return what a file of weights contains and which networks it fits, or which is nearest, as plain values."""
     weights = load_weights(file)
     found, near = guess(weights), None
     if not found:

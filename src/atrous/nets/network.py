@@ -72,13 +72,13 @@ class Network(NamedTuple):
     classes : int
         Channels of the scores.
     body : Part
-        The description: parts from the image to the scores at the image's size.
+        The description, from the image to the scores at the size of the image.
     preprocessing : str
         "caffe", "torchvision", "slim" or "xception"; see `prepare`.
     fusion : str
-        How its paper fuses scales and flips: "max" of scores, or "mean" of probabilities.
+        How its paper fuses scales and flips: "max" of scores or "mean" of probabilities.
     remainder : int
-        Images of output_stride·k + remainder samples an axis fit the network's grid exactly; 0: all do alike.
+        Images of output_stride·k + remainder samples along an axis fit the network's grid exactly; 0: all sizes do.
     options : dict
         What `build` was given.
     """
@@ -93,7 +93,7 @@ class Network(NamedTuple):
 
     @property
     def output_stride(self) -> int:
-        """The distance of neighbouring features in the image, in pixels."""
+        """The distance between neighbouring features, in pixels of the image."""
         program = self.program((513, 513), ("features",))
         return program.values[program.endpoints["features"]].field.stride
 
@@ -102,10 +102,10 @@ class Network(NamedTuple):
         return for_inference(self.body, (3, *size), tuple(endpoints), owner)
 
     def fitting(self, size: Sequence[int]) -> tuple[int, int]:
-        """Return the least size (H, W), not below `size`, that fits the network's grid exactly.
+        """Return the smallest size (H, W), at least `size`, that fits the network's grid exactly.
 
-        Corners are aligned then: with 8·k + 1 pixels every eighth is the centre of a score. Three quarters of the image
-        fit too if it has 32·k + 1. Networks that resize by half-pixel centres take any size as it is.
+        With such a size corners are aligned: of 8·k + 1 pixels, every eighth is the centre of a score. For 32·k + 1
+        pixels this also holds at three quarters of the size. Networks that resize by half-pixel centres take any size.
         """
         if not (self.remainder and self.body.align_corners):
             return tuple(size)
@@ -113,12 +113,12 @@ class Network(NamedTuple):
         return tuple(-(-max(n - self.remainder, 0) // step) * step + self.remainder for n in size)
 
     def variables(self):
-        """Return every array by name: Variables with shape, first value, and whether it is trained."""
+        """Return every array by name, as a Variable: its shape, its first values, and whether it is trained."""
         return self.body.variables()
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers are trained; running means and variances are not."""
+        """How many numbers are trained. Running means and variances are not."""
         return parameter_count(self.variables())
 
     @property
@@ -138,15 +138,15 @@ class Network(NamedTuple):
     def init(
         self, rng: np.random.Generator, dtype: type = np.float32
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-        """Return first values (params, state): He's normal numbers, classifiers with σ = 0.01, biases 0, batch norms 1.
+        """Return first values (params, state): He's normal numbers, σ = 0.01 in classifiers, biases 0, gamma 1.
 
-        Networks whose batch norms are frozen (v2 on ResNet) are not meant to be trained from here: their sums grow from
-        unit to unit. Begin them with `from_classifier` or `load`, or build them with ``frozen=False``.
+        Networks with frozen batch norms (v2 on ResNet) should not be trained from these values: their sums grow from
+        unit to unit. Start them with `from_classifier` or `load`, or build them with ``frozen=False``.
 
         Parameters
         ----------
         rng : Generator
-            Draws them, in the order of `variables`.
+            Draws the values, in the order of `variables`.
         dtype : float32 or float64
         """
         if not isinstance(rng, np.random.Generator):
@@ -166,36 +166,36 @@ class Network(NamedTuple):
     def load(
         self, weights: str | Path | Mapping[str, np.ndarray], dtype: type = np.float32
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-        """Return (params, state) from a file, or from a flat dictionary, under this network's or another's names.
+        """Return (params, state) from a file or a flat dictionary, in this network's names or another project's.
 
         Parameters
         ----------
         weights : path, dict of ndarray, or a pair (params, state) of them
-            See `load_weights` for the kinds of files. Names of torchvision, kazuto1011, VainF and Caffe are understood.
+            See `load_weights` for the file formats. Names of torchvision, kazuto1011, VainF and Caffe are understood.
         dtype : float32 or float64
             Arrays are converted to it.
 
         Raises
         ------
         WeightsError
-            Arrays are missing, unexpected or of another shape (all are listed), or hold NaN or infinite numbers.
+            Arrays are missing, unexpected or of the wrong shape (all are listed), or contain NaN or infinite numbers.
         """
         given, dtype, variables = flat("load", weights), _float_type("load", dtype), self.variables()
         given = renamed(given, variables)
         if wrong := mismatch(variables, given):
             raise WeightsError(
                 f"load: the weights do not fit {self.name} with {self.classes} classes: {wrong}. `atrous weights show` "
-                "lists what a file holds and which network it fits."
+                "lists what a file contains and which network it fits."
             )
         if odd := [name for name in variables if given[name].dtype.kind not in "fiu"]:
-            raise WeightsError(f"load: {odd[0]} must hold real numbers, got {given[odd[0]].dtype}.")
-        # Arrays of the caller's are copied, those of a file are nobody else's.
+            raise WeightsError(f"load: {odd[0]} must contain real numbers, got {given[odd[0]].dtype}.")
+        # The caller's arrays are copied; those of a file belong to nobody else.
         take = np.ascontiguousarray if isinstance(weights, (str, Path)) else np.array
         with np.errstate(over="ignore"):
             found = {name: np.require(take(given[name], dtype), requirements="C") for name in variables}
         if broken := [name for name, a in found.items() if not np.isfinite(a).all()]:
             raise WeightsError(
-                f"load: {len(broken)} arrays hold NaN or infinite numbers: {', '.join(broken[:8])}. The file is "
+                f"load: {len(broken)} arrays contain NaN or infinite numbers: {', '.join(broken[:8])}. The file is "
                 "broken, or its training diverged."
             )
         return self._split(found)
@@ -215,12 +215,12 @@ class Network(NamedTuple):
             for name in wanted:
                 dtype = np.asarray(arrays[name]).dtype
                 if dtype != x.dtype:
-                    mend = f"Convert x with x.astype(np.{dtype})."
+                    fix = f"Convert x with x.astype(np.{dtype})."
                     if dtype not in _check.FLOATS:
-                        mend = f"Load or convert {word} as float32 or float64."
+                        fix = f"Load or convert {word} as float32 or float64."
                     raise DTypeError(
                         f"{owner}: x must have the dtype of the network's arrays, {dtype} ({name}), got {x.dtype}. "
-                        f"{mend}"
+                        f"{fix}"
                     )
         return x
 
@@ -252,7 +252,7 @@ class Network(NamedTuple):
         train : bool, default False
             Batch statistics in batch norms, and dropout.
         rng : Generator, optional
-            Draws dropout; needed with `train` where the network has any.
+            Draws dropout; needed with `train` if the network has dropout.
         endpoints : dict, optional
             Names from `endpoint_names`; their values are filled in, and may receive gradients in `backward`.
 
@@ -354,7 +354,7 @@ class Network(NamedTuple):
         frozen : bool, optional
             Keep running statistics, gamma and beta in training.
         momentum : float, optional
-            Share of the batch in the new running statistics; the 0.9997 of TensorFlow's DeepLab is 0.0003 here.
+            Weight of the batch in the new running statistics; 0.9997 in TensorFlow's DeepLab is 0.0003 here.
         """
         options = {key: v for key, v in (("frozen", frozen), ("momentum", momentum)) if v is not None}
         change = lambda part: replace(part, **options) if isinstance(part, BatchNorm) else part  # noqa: E731

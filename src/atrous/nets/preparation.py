@@ -1,6 +1,6 @@
-"""Images as each framework prepared them for its networks.
+"""Preparing images as each framework did for its networks.
 
-Role: public edge.
+Role: public functions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from atrous.errors import DTypeError, ParameterError, ShapeError
 
 
 class Preparation(NamedTuple):
-    """x = (level·scale − mean) / deviation, channels in the order of `channels`, levels 0 to 255."""
+    """x = (level·scale − mean) / deviation, for levels 0 to 255 and channels in the order of `channels`."""
 
     channels: str
     scale: float
@@ -32,22 +32,23 @@ PREPARATIONS = {
 
 
 def affine(name):
-    """Return (gain, offset) of a preparation, channels red first: x = level·gain + offset."""
+    """Return (gain, offset) of a preparation, with red first: x = level·gain + offset."""
     how = PREPARATIONS[name]
     mean, deviation = (np.array(v[::-1] if how.channels == "BGR" else v) for v in (how.mean, how.deviation))
     return how.scale / deviation, -mean / deviation
 
 
-def levels(image: Array) -> FloatArray:
-    """Return an image of any usual kind as (H, W, 3) float32 in levels of 0 to 255.
+def levels(owner: str, image: Array) -> FloatArray:
+    """Return an image of any usual kind as (H, W, 3) float32 in levels from 0 to 255.
 
     Parameters
     ----------
+    owner : str
+        The function named in error messages.
     image : ndarray of shape (H, W) or (H, W, channels)
-        1 to 4 channels, uint8; uint16, whose 65535 becomes 255; or floats in levels of 0 to 255. Grey is repeated,
-        alpha dropped.
+        1 to 4 channels, as uint8, as uint16 (65535 becomes 255), or as floats in levels from 0 to 255. Grey is copied
+        to three channels; alpha is dropped.
     """
-    owner = "segment"
     if isinstance(image, (str, bytes)) or hasattr(image, "__fspath__"):
         raise DTypeError(
             f"{owner}: image must be an array, got a path. Open it first: np.asarray(PIL.Image.open(path))."
@@ -56,11 +57,11 @@ def levels(image: Array) -> FloatArray:
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[2] not in (1, 2, 3, 4):
-        mend = (
+        fix = (
             " For channels first use np.moveaxis(image, 0, -1)." if image.ndim == 3 and image.shape[0] in (1, 3) else ""
         )
         raise ShapeError(
-            f"{owner}: image must be (H, W) or (H, W, channels) with 1 to 4 channels, got {image.shape}.{mend}"
+            f"{owner}: image must be (H, W) or (H, W, channels) with 1 to 4 channels, got {image.shape}.{fix}"
         )
     if image.dtype == np.uint16:
         found = image / np.float32(257)
@@ -70,28 +71,28 @@ def levels(image: Array) -> FloatArray:
         low, high = float(image.min()), float(image.max())
         if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 255 or 0 < high <= 1:
             raise ParameterError(
-                f"{owner}: an image of floats must hold levels of 0 to 255, got {low:.3g} to {high:.3g}. "
+                f"{owner}: an image of floats must have levels from 0 to 255, got {low:.3g} to {high:.3g}. "
                 "If they are fractions of 1, pass 255 * image."
             )
         found = image.astype(np.float32)
     else:
         raise DTypeError(
-            f"{owner}: image must be uint8, uint16 or floats in levels of 0 to 255, got {image.dtype}. Convert it with "
-            "image.astype(np.uint8)."
+            f"{owner}: image must be uint8, uint16 or floats in levels from 0 to 255, got {image.dtype}. Convert it "
+            "with image.astype(np.uint8)."
         )
     return np.repeat(found[..., :1], 3, axis=2) if found.shape[2] < 3 else found[..., :3]
 
 
 def prepare(image: Array, preprocessing: str, dtype: type = np.float32) -> FloatArray:
-    """Return an image as a network wants it.
+    """Return an image in the form that a network expects.
 
     Parameters
     ----------
     image : ndarray of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-        uint8, uint16, or floats in levels of 0 to 255; red first.
+        uint8, uint16, or floats in levels from 0 to 255; red first.
     preprocessing : {"caffe", "torchvision", "slim", "xception"}
-        A network's `preprocessing`: Caffe's mean of BGR, ImageNet's mean and deviation, TensorFlow's mean of RGB, or
-        levels brought to −1 … 1.
+        A network's `preprocessing`: Caffe's mean in BGR, ImageNet's mean and deviation, TensorFlow's mean in RGB, or
+        levels scaled to −1 … 1.
     dtype : float32 or float64
 
     Returns
@@ -101,7 +102,7 @@ def prepare(image: Array, preprocessing: str, dtype: type = np.float32) -> Float
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        The image is none of these, or the preprocessing is unknown.
+        Another kind of image, or an unknown preprocessing.
 
     Examples
     --------
@@ -109,7 +110,7 @@ def prepare(image: Array, preprocessing: str, dtype: type = np.float32) -> Float
     array([1., 1., 1.], dtype=float32)
     """
     how = PREPARATIONS[_check.one_of("prepare", "preprocessing", preprocessing, tuple(PREPARATIONS))]
-    found = levels(image).astype(dtype, copy=False)
+    found = levels("prepare", image).astype(dtype, copy=False)
     if how.channels == "BGR":
         found = found[..., ::-1]
     found = (found * dtype(how.scale) - np.array(how.mean, dtype)) / np.array(how.deviation, dtype)

@@ -1,7 +1,7 @@
 """ResNets of bottleneck units with any output stride.
 
 The layout (`resnet_layout`) says where the strides are, the planner (`conv.output_stride`) trades those beyond the
-output stride for rates, and this file makes parts with arrays of it.
+output stride for rates, and this file turns the result into parts.
 
 Role: description.
 
@@ -25,14 +25,14 @@ UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
 class ResNetNames(NamedTuple):
-    """Names of the convolutions and batch norms: `stem`, and `unit` (stage, unit, piece) with piece 1 to 3 or 0."""
+    """Names of convolutions and batch norms: `stem`, and `unit`, a function of (stage, unit, piece)."""
 
     stem: tuple[str, str]
     unit: object
 
 
 def torchvision_names(prefix="backbone."):
-    """Return torchvision's names; piece 0 is the shortcut."""
+    """Return torchvision's names; pieces 1 to 3 are the convolutions of a unit, piece 0 is the shortcut."""
 
     def unit(stage, index, piece):
         base = f"{prefix}layer{stage}.{index - 1}."
@@ -90,7 +90,7 @@ def _unit(names, stage, index, c, mid, layers, endpoint, frozen):
 
 
 def stem(names, width=64, kind="7x7", pool_rule="floor", *, frozen=False):
-    """Return the first layers, to stride 4: one 7×7 convolution, or three 3×3 ones, and a max pool."""
+    """Return the first layers, up to stride 4: one 7×7 convolution or three 3×3 ones, and a max pool."""
     conv, norm = names.stem
     if kind == "7x7":
         convs = [TORCH.conv_norm(conv, norm, 3, width, 7, stride=2, frozen=frozen)]

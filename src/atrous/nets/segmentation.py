@@ -1,6 +1,6 @@
-"""Any image in, labels out: preparation as each framework does it, scales and flips as each paper fuses them, a CRF.
+"""From an image to labels: preparation, scales and flips fused as in the network's paper, and a CRF.
 
-Role: public edge.
+Role: public functions.
 
 References
 ----------
@@ -28,14 +28,14 @@ from atrous.nets.preparation import levels, prepare
 
 
 class Segmentation(NamedTuple):
-    """What `segment` returns: labels (H, W) and the probabilities (classes, H, W) that they are the largest of."""
+    """What `segment` returns: the most probable class of each pixel (H, W), and all probabilities (classes, H, W)."""
 
     labels: Array
     probabilities: FloatArray
 
 
 def _weights(network, params):
-    """Return (params, state) from the pair or from one dictionary that holds all."""
+    """Return (params, state) from this pair, or from one dictionary of both."""
     if isinstance(params, Mapping):
         if wrong := mismatch(network.variables(), params):
             raise ShapeError(
@@ -51,7 +51,7 @@ def _weights(network, params):
 
 
 def _scores(network, params, state, x):
-    """Return the scores of prepared images, which the mean (zero) fills at the end up to a size that fits."""
+    """Return the scores of prepared images, padded with the mean (zero) at the end to a size that fits the network."""
     h, w = x.shape[2:]
     wanted = network.fitting((h, w))
     x = np.pad(x, [(0, 0), (0, 0), (0, wanted[0] - h), (0, wanted[1] - w)])
@@ -66,7 +66,7 @@ def predict(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
 ) -> FloatArray:
-    """Return the probabilities of an image's classes, fused over scales and mirror images.
+    """Return the probability of each class at each pixel, fused over scales and mirror images.
 
     Parameters
     ----------
@@ -76,26 +76,26 @@ def predict(
     params : (params, state), or one flat dictionary of both
         What `Network.load` or `Network.init` returns.
     scales : sequence of float
-        Sizes relative to the image at which the network sees it: n becomes ⌊(n − 1)·s⌋ + 1, corners aligned.
+        Sizes at which the network sees the image: n becomes ⌊(n − 1)·s⌋ + 1, with corners aligned.
     flip : bool, default False
-        See the mirror image too, at every scale.
+        Use the mirror image too, at every scale.
 
     Returns
     -------
     ndarray of shape (classes, H, W)
-        Sum 1. Of the scores the maximum is taken and then the softmax, or the softmax and then the mean, as the
-        network's paper does (`network.fusion`).
+        They sum to 1. As in the network's paper (`network.fusion`): the maximum of the scores, then softmax; or
+        softmax, then the mean.
 
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        An image that `prepare` refuses, arrays that do not fit, scales that are not positive.
+        An image that `prepare` rejects, arrays that do not fit, scales that are not positive.
 
     Notes
     -----
-    Cost: one pass a scale, two with `flip`; memory for the scores of one at a time and their fusion. Where corners are
-    aligned the image is filled up with the mean at its right and lower end, as the papers' code does, to the next size
-    that the network's grid fits (`Network.fitting`), and the scores are cropped.
+    Cost: one pass per scale, two with `flip`; memory for one set of scores and for their fusion. If corners are
+    aligned, the image is padded with the mean at its right and lower edges, as in the papers' code, to the next size
+    that fits the network's grid (`Network.fitting`), and the scores are cropped.
     """
     owner = "predict"
     if not isinstance(network, Network):
@@ -143,17 +143,17 @@ def segment(
     image, network, params, scales, flip
         As for `predict`.
     crf : str or CRFParams, optional
-        Sharpen the probabilities by the fully connected CRF with these parameters (`CRF_PRESETS`), as v1 and v2 do.
+        Refine the probabilities with the fully connected CRF and these parameters (`CRF_PRESETS`), as v1 and v2 do.
 
     Returns
     -------
     Segmentation
-        ``labels`` (H, W), uint8 where there are at most 256 classes, and ``probabilities`` (classes, H, W).
+        ``labels`` (H, W), uint8 if there are at most 256 classes, and ``probabilities`` (classes, H, W).
 
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `predict` and `dense_crf`.
+        As for `predict` and `dense_crf`.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def segment(
     """
     probabilities = predict(image, network, params, scales=scales, flip=flip)
     if crf is not None:
-        photo = levels(image)
+        photo = levels("segment", image)
         probabilities = dense_crf(probabilities, photo, crf, intensity_scale=1)
     labels = probabilities.argmax(0)
     return Segmentation(labels.astype(np.uint8) if len(probabilities) <= 256 else labels, probabilities)

@@ -1,7 +1,7 @@
-"""VGG-16 as DeepLab uses it: thirteen convolutions and five pools, of which the last two keep the size.
+"""VGG-16 as DeepLab uses it: thirteen convolutions and five pools, the last two of which keep the size.
 
-The released v1 and v2 networks replace VGG's 2×2 pools by 3×3 ones and run conv5 at rate 2; fine-tuning absorbs the
-difference from an exact conversion, which is `classifiers.dense_vgg16`.
+The released v1 and v2 networks replace the 2×2 pools of VGG by 3×3 pools and run conv5 at rate 2. Fine-tuning makes up
+for the difference from an exact conversion, which is `classifiers.dense_vgg16`.
 
 Role: description. Names are Caffe's.
 
@@ -17,13 +17,13 @@ from atrous.compose.styles import TORCH
 WIDTHS = (64, 128, 256, 512, 512)
 DEPTHS = (2, 2, 3, 3, 3)
 RATES = (1, 1, 1, 1, 2)
-# (kernel, stride, padding) of the five pools: of the released LargeFOV networks, and of the first, 4×4 one.
+# (kernel, stride, padding) of the five pools, in the released LargeFOV networks and in the first, 4×4 network.
 LARGE_POOLS = ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 1, 1), (3, 1, 1))
 FIRST_POOLS = ((2, 2, 1), (2, 2, 1), (2, 2, 1), (2, 1, 0), (3, 1, 1))
 
 
 def trunk(widths=WIDTHS, pools=LARGE_POOLS, rates=RATES, *, average=False, pool_rates=(1,) * 5, size_rule="caffe"):
-    """Return conv1_1 to pool5; with `average` also pool5a. The outputs of the first four pools are endpoints."""
+    """Return conv1_1 to pool5, and pool5a if `average`. The outputs of the first four pools are endpoints."""
     parts, c = [], 3
     for stage, (f, depth, rate) in enumerate(zip(widths, DEPTHS, rates, strict=True), start=1):
         block = []

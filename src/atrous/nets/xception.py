@@ -1,8 +1,8 @@
-"""The modified aligned Xception of v3+: modules of three separable convolutions, the stride in the third.
+"""The modified aligned Xception of v3+: modules of three separable convolutions, with the stride in the third.
 
-Entry, middle and the first exit module begin each separable convolution with a ReLU and have none between depthwise and
-pointwise; in the last module batch norm and ReLU follow both. (The paper's text has them follow every depthwise
-convolution; the released code, and its weights, are as here.)
+In the entry, middle and first exit modules, each separable convolution begins with a ReLU and has none between
+depthwise and pointwise. In the last module batch norm and ReLU follow both. (In the paper's text they follow every
+depthwise convolution; the released code and its weights are as here.)
 
 Role: description.
 
@@ -47,7 +47,7 @@ def modules(middle=16, divisor=1):
 
 
 def _separable(name, c, f, stride, rate, *, inside):
-    """Return a separable convolution with its batch norms; `inside` puts ReLUs behind both, else one before."""
+    """Return a separable convolution with batch norms; a ReLU after both convolutions if `inside`, else one before."""
     return chain(
         None if inside else ReLU(),
         TORCH.conv_norm(
@@ -59,7 +59,7 @@ def _separable(name, c, f, stride, rate, *, inside):
 
 
 def _module(module, c, layers, prefix, endpoint):
-    """Return a module as a part; `layers` are its planned separable convolutions."""
+    """Return a module as a part; `layers` are its separable convolutions as planned."""
     parts = []
     for i, (f, layer) in enumerate(zip(module.depths, layers, strict=True), start=1):
         name = f"{prefix}{module.name}.sep{i}"

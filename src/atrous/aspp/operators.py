@@ -1,6 +1,6 @@
-"""Atrous spatial pyramid pooling as users call it, in the papers' four forms, forward and backward.
+"""Atrous spatial pyramid pooling for users, in the four forms of the papers, forward and backward.
 
-Role: public edge. The branches share a pass over the input (`conv.branches`).
+Role: public functions. The branches share a pass over the input (`conv.branches`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.aspp.description import RATES, concatenated, summed, summed_vgg
+from atrous.aspp.forms import RATES, concatenated, summed, summed_vgg
 from atrous.compose.match import mismatch
 from atrous.compose.part import Part
 from atrous.compose.styles import SHORT
@@ -22,9 +22,9 @@ FORMS = ("v2", "v2vgg", "v3", "v3plus")
 
 
 class ASPPCache(NamedTuple):
-    """What `aspp_backward` needs: the block's description and its layers' caches.
+    """What `aspp_backward` needs: the block's description and the caches of its layers.
 
-    They refer to inputs and outputs of layers, y among them: change neither before the backward pass.
+    The caches refer to inputs and outputs of layers, including y. Do not change those before the backward pass.
     """
 
     block: Part
@@ -43,10 +43,11 @@ def _named_by_branch(branch, piece):
 
 
 def _width(owner, params, name, axis=0):
-    """Return the number of channels that an array of `params` sets, whatever else is wrong with them."""
+    """Return the number of channels of an array in `params`, even if other arrays are wrong."""
     if np.ndim(params.get(name)) != 4:
         raise ParameterError(
-            f"{owner}: params must hold {name!r}, filters (F, C, K, K); it has {sorted(params)[:6] or 'nothing'}."
+            f"{owner}: params must have filters {name!r} of shape (F, C, K, K); it has "
+            f"{sorted(params)[:6] or 'nothing'}."
         )
     return params[name].shape[axis]
 
@@ -93,43 +94,43 @@ def aspp_forward(
     params : dict of ndarray, dtype of `x`
         Flat, by name; see the notes.
     rates : sequence of int, or "ASPP-S" (2, 4, 8, 12), or "ASPP-L" (6, 12, 18, 24)
-        Distance between taps of each branch, in samples of `x`, all different.
+        Distance between the taps of each branch, in samples of `x`; all different.
     form : {"v2", "v2vgg", "v3", "v3plus"}
         v2 and v2vgg sum their branches; v3 and v3plus concatenate and project them.
     state : dict of ndarray, optional
-        Running ``.mean`` and ``.var`` of the batch norms; zeros and ones if left out.
+        Running ``.mean`` and ``.var`` of the batch norms; zeros and ones by default.
     train : bool, default False
-        Normalise by the batch and update the running statistics (momentum 0.1).
+        Normalise with the statistics of the batch and update the running ones (momentum 0.1).
 
     Returns
     -------
     y : ndarray of shape (N, F, H, W)
         Scores (v2), or features (v3).
     cache : ASPPCache
-        Refers to the layers' inputs and outputs, `x` and `y` among them.
+        Refers to inputs and outputs of the layers, including `x` and `y`.
     state : dict of ndarray
-        The running statistics, new ones where `train`; empty for v2.
+        The running statistics, updated if `train`; empty for v2.
 
     Raises
     ------
     ShapeError
-        Arrays are missing, unexpected or of another shape (all are listed), or x is not (N, C, H, W).
+        Arrays are missing, unexpected or of the wrong shape (all are listed), or x is not (N, C, H, W).
     DTypeError, ParameterError
-        An array is not of the dtype of `x`; an unknown form; rates that are not different positive integers.
+        An array has another dtype than `x`; an unknown form; rates that are not different positive integers.
 
     Notes
     -----
     Convolutions have arrays ``.w`` (F, C, K, K) and, in v2, ``.b`` (F,); batch norms ``.gamma`` and ``.beta`` (F,):
 
     ========  ==================================================================================================
-    v2        ``r6`` …: one 3×3 a rate, to the classes
+    v2        ``r6`` …: one 3×3 per rate, to the classes
     v2vgg     ``r6.fc6`` 3×3, ReLU, ``r6.fc7`` 1×1, ReLU, ``r6.fc8`` 1×1 …
-    v3        ``b0`` 1×1; ``b1`` … 3×3, one a rate; ``pool`` (left out: no image-level features); ``proj`` 1×1
+    v3        ``b0`` 1×1; ``b1`` … one 3×3 per rate; ``pool`` (optional: image pooling); ``proj`` 1×1
     v3plus    as v3, with ``b1.dw`` … depthwise (C, 1, 3, 3) and its batch norm before a 1×1 ``b1`` …
     ========  ==================================================================================================
 
-    Cost: the branches' 2·N·C·F·ΠK·H·W flops, less those of taps on zeros; no padded copy and no columns. Dropout is the
-    network's, not the block's.
+    Cost: 2·N·C·F·ΠK·H·W flops for each branch, less those of taps on zeros; no padded copy and no columns. Dropout
+    belongs to the network, not to this block.
 
     References
     ----------
@@ -158,10 +159,10 @@ def aspp_forward(
     running = {name: v for name, v in variables.items() if not v.trained}
     if state is None:
         state = {name: v.draw(None, x.dtype) for name, v in running.items()}
-    for word, wanted, given in (("params", trained, params), ("state", running, state)):
-        if wrong := mismatch(wanted, given):
+    for word, expected, given in (("params", trained, params), ("state", running, state)):
+        if wrong := mismatch(expected, given):
             raise ShapeError(
-                f"{owner}: {word} do not make a block of form {form!r} with rates {rates} for {x.shape[1]} channels: "
+                f"{owner}: {word} do not fit a block of form {form!r} with rates {rates} for {x.shape[1]} channels: "
                 f"{wrong}."
             )
     params = {name: _check.float_array(owner, f"params[{name!r}]", params[name], like=x) for name in trained}
@@ -171,7 +172,7 @@ def aspp_forward(
 
 
 def aspp_backward(dy: FloatArray, cache: ASPPCache) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Return the gradients of a loss with respect to x and the parameters of `aspp_forward`.
+    """Return the gradients of a loss with respect to the x and the params of `aspp_forward`.
 
     Parameters
     ----------
@@ -190,7 +191,7 @@ def aspp_backward(dy: FloatArray, cache: ASPPCache) -> tuple[FloatArray, dict[st
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        `dy` does not match the output, or `cache` comes from elsewhere.
+        `dy` does not match the output, or `cache` is not from `aspp_forward`.
     """
     owner = "aspp_backward"
     cache = _check.own_cache(owner, cache, ASPPCache)

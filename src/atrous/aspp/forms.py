@@ -1,7 +1,7 @@
-"""The papers' forms of ASPP as parts of a network, under any names.
+"""The papers' forms of ASPP as parts of a network, with any names.
 
-`named(branch, piece)` gives the name of a layer: branch is a number from 0, "pool" or "proj"; piece is "conv", "norm",
-"depthwise" or "depthwise_norm" ("fc6", "fc7", "fc8" in the VGG form).
+`named(branch, piece)` returns the name of a layer. A branch is a number from 0, "pool" or "proj"; a piece is "conv",
+"norm", "depthwise" or "depthwise_norm" (in the VGG form "fc6", "fc7" or "fc8").
 
 Role: description.
 """
@@ -12,20 +12,22 @@ from atrous.compose.leaves import Dropout, ReLU
 from atrous.compose.parallel import Parallel
 from atrous.compose.styles import TORCH
 
+# First values of classifiers.
+SIGMA = 0.01
 # v2, Section 4.1.3: small and large rates.
 RATES = {"ASPP-S": (2, 4, 8, 12), "ASPP-L": (6, 12, 18, 24)}
 
 
-def summed(c, classes, rates, named, *, style=TORCH, sigma=0.01):
-    """Return the ResNet form of v2: scores of several rates, summed."""
+def summed(c, classes, rates, named, *, style=TORCH):
+    """Return the ResNet form of v2: the sum of the scores at several rates."""
     branches = (
-        style.conv(named(i, "conv"), c, classes, bias=True, rate=rate, sigma=sigma) for i, rate in enumerate(rates)
+        style.conv(named(i, "conv"), c, classes, bias=True, rate=rate, sigma=SIGMA) for i, rate in enumerate(rates)
     )
     return Parallel(tuple(branches), "sum", "ASPP")
 
 
-def summed_vgg(c, width, classes, rates, named, *, style=TORCH, dropout=None, sigma=0.01):
-    """Return the VGG form of v2: fc6, fc7 and fc8 at several rates, summed."""
+def summed_vgg(c, width, classes, rates, named, *, style=TORCH, dropout=None):
+    """Return the VGG form of v2: fc6, fc7 and fc8 at several rates, then the sum."""
     branches = []
     for i, rate in enumerate(rates):
         drop = Dropout(dropout) if dropout else None
@@ -33,7 +35,7 @@ def summed_vgg(c, width, classes, rates, named, *, style=TORCH, dropout=None, si
             chain(
                 style.conv(named(i, "fc6"), c, width, bias=True, rate=rate), ReLU(), drop,
                 style.conv(named(i, "fc7"), width, width, 1, bias=True), ReLU(), drop,
-                style.conv(named(i, "fc8"), width, classes, 1, bias=True, sigma=sigma),
+                style.conv(named(i, "fc8"), width, classes, 1, bias=True, sigma=SIGMA),
                 name=f"rate {rate}",
             )
         )  # fmt: skip
@@ -41,7 +43,7 @@ def summed_vgg(c, width, classes, rates, named, *, style=TORCH, dropout=None, si
 
 
 def separable(named, branch, c, f, rate=1, *, style=TORCH):
-    """Return depthwise convolution, batch norm, ReLU, then pointwise convolution, batch norm, ReLU (v3+)."""
+    """Return a separable convolution (v3+): depthwise and pointwise, each with batch norm and ReLU."""
     return chain(
         style.conv_norm(named(branch, "depthwise"), named(branch, "depthwise_norm"), c, c, 3, rate=rate, groups=c),
         style.conv_norm(named(branch, "pointwise"), named(branch, "norm"), c, f),
@@ -49,7 +51,7 @@ def separable(named, branch, c, f, rate=1, *, style=TORCH):
 
 
 def concatenated(c, width, rates, named, *, style=TORCH, separate=False, pool=True, out=None):
-    """Return the form of v3, or of v3+ with separable convolutions: 1×1, rates, image pooling, projection to `out`."""
+    """Return the form of v3 (v3+ if `separate`): a 1×1, the rates and image pooling, then a projection to `out`."""
     branches = [style.conv_norm(named(0, "conv"), named(0, "norm"), c, width)]
     for i, rate in enumerate(rates, start=1):
         if separate:
