@@ -195,7 +195,7 @@ def test_there_are_examples_to_run():
 
 # A module imports from the lines above its own only. Those of the last line are programs, which import each other too.
 # The name of a folder stands for all its modules, which import each other; "conv" stands for its __init__ alone.
-FOLDERS = {"bench", "figures", "gradients"}
+FOLDERS = {"apps", "bench", "cli", "figures", "gradients"}
 LEVELS = [
     {
         "",
@@ -211,6 +211,7 @@ LEVELS = [
         "weights",
         "errors",
         "progress",
+        "_atomic",
         "_types",
         "jit",
         "jit.lanes",
@@ -277,8 +278,8 @@ LEVELS = [
     {"nets.deeplab_v3plus", "nets.network"},
     {"nets.catalogue", "nets.segmentation"},
     {"nets.guess"},
-    {"jit.warmup", "checks", "pytest_plugin", "refine", "segmenting"},
-    {"figures", "bench", "demo", "cli", "__main__"},
+    {"jit.warmup", "pytest_plugin"},
+    {"figures", "bench", "apps", "cli", "__main__"},
 ]
 PROGRAMS = LEVELS[-1]
 
@@ -308,7 +309,7 @@ ONLY = {
     "crf.softmax": {"jit.lanes", "lattice.rows"},
     # what works without a compiler
     "crf.memory": {"errors"},
-    "data.palettes": {"_types", "errors"},
+    "data.palettes": {"_atomic", "_types", "errors"},
     "data.classes": {"_types", "errors", "data.palettes"},
     "data.photos": {"errors", "data.palettes"},
     # readers of files need nothing of the rest
@@ -338,7 +339,7 @@ THIRD_PARTY = {
     "llvmlite": {"jit.lanes", "jit.barrier"},
     "scipy": PROGRAMS | {"crf.grid"},
     "matplotlib": PROGRAMS,
-    "PIL": PROGRAMS | {"data.palettes", "data.photos", "segmenting"},
+    "PIL": PROGRAMS | {"data.palettes", "data.photos"},
     "pytest": {"pytest_plugin"},
     "torch": PROGRAMS,
     "safetensors": {"weights.safetensors_file"},

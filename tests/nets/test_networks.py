@@ -789,7 +789,9 @@ def test_wrong_arrays(rng):
     with pytest.raises(ShapeError, match=r"gradient of endpoint 'low_logits'.*\(1, 3, 5, 6\), got \(1, 3, 33, 41\)"):
         network.backward(y, cache, endpoints={"low_logits": y})
     single = build("tiny_deeplabv3_resnet50", 3)
-    with pytest.raises(ShapeError, match=r"in training classifier\.0\.convs\.4\.2 needs more than one value per channel"):
+    with pytest.raises(
+        ShapeError, match=r"in training classifier\.0\.convs\.4\.2 needs more than one value per channel"
+    ):
         single.forward(*single.init(rng), image(single.name, rng, dtype=np.float32), train=True, rng=rng)
 
 

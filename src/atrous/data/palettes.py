@@ -13,7 +13,6 @@ Everingham et al., PASCAL VOC development kit, VOClabelcolormap.m.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from io import BytesIO
@@ -22,6 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
+from atrous._atomic import replacing
 from atrous._types import Array
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 
@@ -278,7 +278,12 @@ def encode_palette_png(labels: Array, file: PathLike | BinaryIO, palette: Array 
     if hasattr(file, "write"):
         file.write(buffer.getvalue())
     else:
-        _replace(owner, _path(owner, file), buffer.getvalue())
+        path = _path(owner, file)
+        try:
+            with replacing(path) as (partial,):
+                partial.write_bytes(buffer.getvalue())
+        except OSError as error:
+            raise ImageFileError(f"{owner}: cannot write {path}: {error.strerror or error}.") from error
 
 
 def _path(owner, file):
@@ -288,20 +293,7 @@ def _path(owner, file):
         raise ParameterError(f"{owner}: file must be a path or a binary file, got {type(file).__name__}.") from None
 
 
-def _replace(owner, path, content):
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise ImageFileError(f"{owner}: cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-
-
-def _opened(owner, file):
+def open_image(owner, file):
     """Return a decoded Pillow image, whatever is wrong with the file told in one error."""
     from PIL import Image
 
@@ -378,7 +370,7 @@ def read_label_image(file: PathLike | BinaryIO) -> LabelImage:
     array([[200,   0,   0,   7]], dtype=uint8)
     """
     owner = "read_label_image"
-    image = _opened(owner, file)
+    image = open_image(owner, file)
     if image.mode == "P":
         colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
         return LabelImage(np.array(image), colours)
@@ -392,7 +384,7 @@ def read_label_image(file: PathLike | BinaryIO) -> LabelImage:
     return LabelImage(np.where(labels < 0, VOID, labels).astype(np.uint8), colours)
 
 
-def _colour(owner, unknown):
+def parse_colour(owner, unknown):
     """Return a colour as three ints from a triple or a name."""
     if isinstance(unknown, str):
         from PIL import ImageColor
@@ -453,7 +445,7 @@ def labels_from_colours(rgb: Array | PathLike | Any, unknown: Sequence[int] | st
     """
     owner = "labels_from_colours"
     if isinstance(rgb, (str, os.PathLike)) or hasattr(rgb, "read") or hasattr(rgb, "getpalette"):
-        pixels, transparent = _pixels(owner, _opened(owner, rgb))
+        pixels, transparent = _pixels(owner, open_image(owner, rgb))
     else:
         array = np.asarray(rgb)
         if array.ndim != 3 or array.shape[2] not in (3, 4) or array.size == 0:
@@ -464,5 +456,5 @@ def labels_from_colours(rgb: Array | PathLike | Any, unknown: Sequence[int] | st
         transparent = array[..., 3] == 0 if array.shape[2] == 4 else np.zeros(array.shape[:2], bool)
     known = ~transparent
     if unknown is not None:
-        known &= (pixels != np.array(_colour(owner, unknown), np.uint8)).any(axis=-1)
+        known &= (pixels != np.array(parse_colour(owner, unknown), np.uint8)).any(axis=-1)
     return ColourLabels(*_numbered(pixels, known))

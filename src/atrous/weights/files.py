@@ -6,7 +6,6 @@ a .caffemodel has no mark of its own.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import zipfile
@@ -15,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from atrous._atomic import replacing
 from atrous._types import Array
 from atrous.errors import DTypeError, ParameterError
 from atrous.weights.archive import read_npz, write_npz
@@ -169,13 +169,8 @@ def save_weights(weights: Mapping[str, Array], path: PathLike, *, overwrite: boo
     with told(owner, "write", path):
         if path.exists() and not (overwrite and path.is_file()):
             raise WeightsError("it is there already. Choose another name, or pass overwrite=True to replace a file.")
-        partial = path.with_name(path.name + ".partial")
-        try:
+        with replacing(path) as (partial,):
             (write_npz if suffix == ".npz" else write_safetensors)(arrays, partial)
-            partial.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink()
 
 
 def _arrays(owner, weights):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atrous import build, cli, save_weights, segment, segmenting
+from atrous import build, cli, save_weights, segment
+from atrous.apps import segment as segmenting
 from atrous.data.classes import classes_of
 from atrous.data.palettes import overlay, voc_palette
 
@@ -165,11 +166,11 @@ def test_half_pixels_of_v2(photo, tmp_path):
 
 
 def test_large_photographs_are_told_of_smaller_scales():
-    from atrous.cli import _segmented_line
+    from atrous.cli.segment import result_line
 
     row = {"classes": [{"name": "sky", "share": 1.0}], "height": 10, "seconds": 1.0}
-    assert "--scales 0.25" in _segmented_line({**row, "width": 2000}, "a.jpg")
-    assert "--scales" not in _segmented_line({**row, "width": 1500}, "a.jpg")
+    assert "--scales 0.25" in result_line({**row, "width": 2000}, "a.jpg")
+    assert "--scales" not in result_line({**row, "width": 1500}, "a.jpg")
 
 
 def test_a_network_that_weights_do_not_tell_is_asked_for(photo, tmp_path, capsys):
@@ -190,7 +191,7 @@ def test_weights_that_do_not_fit_are_listed(photo, weights, tmp_path, capsys):
     assert "classifier.4.weight must be (5, 8, 1, 1), got (21, 8, 1, 1)" in text
     assert "62 missing: conv1_1.weight" in said(capsys, *words, weights[0], "--model", "tiny_deeplabv1_msc", expect=1)
     save_weights({"a": np.ones(3)}, tmp_path / "none.npz")
-    assert "fit none of our networks" in said(capsys, *words, tmp_path / "none.npz", expect=1)
+    assert "fit none of the networks" in said(capsys, *words, tmp_path / "none.npz", expect=1)
     assert "No such file" in said(capsys, *words, tmp_path / "gone.npz", expect=1)
     assert "format is unknown" in said(capsys, *words, photo, expect=1)
     saved(tmp_path / "many.npz", classes=300)
@@ -242,13 +243,13 @@ def test_nothing_is_written_over_and_no_result_twice(photo, weights, tmp_path, c
     laid.write_bytes(photo.read_bytes())
     before = {path: path.read_bytes() for path in (photo, laid, weights[0])}
     words = ("--weights", weights[0], "-o")
-    assert "written over" in said(capsys, photo, *words, tmp_path, expect=2)
+    assert "would overwrite" in said(capsys, photo, *words, tmp_path, expect=2)
     assert "written twice" in said(capsys, photo, twin, *words, tmp_path / "out", expect=2)
     assert "written twice" in said(capsys, photo, laid, *words, tmp_path / "out", expect=2)
     renamed = weights[0].rename(tmp_path / "sub" / "photo.png")
-    assert "written over" in said(capsys, photo, "--weights", renamed, "-o", tmp_path / "sub", expect=2)
+    assert "would overwrite" in said(capsys, photo, "--weights", renamed, "-o", tmp_path / "sub", expect=2)
     renamed.rename(weights[0])
-    assert "go into a folder" in said(capsys, photo, *words, laid, expect=2)
+    assert "results need a folder" in said(capsys, photo, *words, laid, expect=2)
     assert {path: path.read_bytes() for path in before} == before
     assert not (tmp_path / "out").exists()
 
@@ -263,7 +264,7 @@ def test_nothing_is_half_written(photo, weights, tmp_path, monkeypatch, capsys, 
         file.write(b"half")
         raise error
 
-    monkeypatch.setattr("atrous.data.photos.save_png", half)
+    monkeypatch.setattr("atrous.apps.segment.save_png", half)
     text = said(capsys, photo, "--weights", weights[0], "-o", out, expect=1)
     assert "interrupted" in text if error is KeyboardInterrupt else "No space left" in text
     assert [path.name for path in out.iterdir()] == ["photo.png"]
@@ -273,10 +274,10 @@ def test_nothing_is_half_written(photo, weights, tmp_path, monkeypatch, capsys, 
 def test_wrong_usage(photo, weights, tmp_path, capsys):
     words = (photo, "--weights", weights[0], "-o", tmp_path / "out")
     for option, value, message in [
-        ("--scales", "1,-1", "--scales takes"),
-        ("--scales", "1,x", "--scales takes"),
-        ("--scales", "nan", "--scales takes"),
-        ("--scales", "inf", "--scales takes"),
+        ("--scales", "1,-1", "--scales needs"),
+        ("--scales", "1,x", "--scales needs"),
+        ("--scales", "nan", "--scales needs"),
+        ("--scales", "inf", "--scales needs"),
         ("--model", "deeplabv9", "name must be one of"),
         ("--classes", 0, "classes must be at least 1"),
         ("--output-stride", 5, "output_stride"),

@@ -114,12 +114,12 @@ def test_bench_conv_of_one_shape(tmp_path):
 
 def test_bench_refuses_what_it_cannot_time():
     assert "method must be one of" in atrous(*FAST_BENCH, "--methods", "winograd", expect=2)
-    assert "--shape takes" in atrous("bench", "conv", "--shape", "4,4", expect=2)
+    assert "--shape needs" in atrous("bench", "conv", "--shape", "4,4", expect=2)
     assert "groups must divide" in atrous(*FAST_BENCH, "--groups", "3", expect=2)
     assert "--groups belongs" in atrous("bench", "conv", "--groups", "3", expect=2)
-    assert "--threads takes" in atrous("bench", "conv", "--threads", "0", expect=2)
+    assert "--threads needs" in atrous("bench", "conv", "--threads", "0", expect=2)
     assert "ends in .png" in atrous(*FAST_BENCH, "--plot", "p.xyz", expect=2)
-    assert "no folder" in atrous(*FAST_BENCH, "--json", "nowhere/a.json", expect=2)
+    assert "no writable folder" in atrous(*FAST_BENCH, "--json", "nowhere/a.json", expect=2)
     assert "required" in atrous("bench", expect=2)
 
 
@@ -244,6 +244,6 @@ def test_refine_says_what_it_is_told_wrong(tmp_path):
     Image.new("RGB", (8, 7), "red").save(labels)
     assert "8×7" in atrous("refine", photo, labels, "-o", out, expect=1)
     assert "required: LABELS" in atrous("refine", photo, "-o", out, expect=2)
-    assert "written over" in atrous("refine", photo, labels, "-o", labels, expect=2)
+    assert "would overwrite" in atrous("refine", photo, labels, "-o", labels, expect=2)
     assert "deeplab-v2-resnet101" in atrous("refine", "--preset", "list")
     assert not out.exists()

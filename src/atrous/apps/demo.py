@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atrous import checks
+from atrous.apps.operator_checks import check_operators
 
 # One branch of DeepLab v2's ASPP: 2048 channels of ResNet-101 to 21 classes on a 41 x 41 map, rate 6.
 LAYER = {"c": 2048, "f": 21, "size": 41, "rate": 6}
@@ -130,7 +130,7 @@ def run(image=None, folder="demo", *, say=print, progress=None):
 
     say("")
     say("Gradients against finite differences, float64:")
-    reports = checks.check_operators(progress)
+    reports = check_operators(progress)
     for name, report in reports:
         worst = max(r.max_rel_error for r in report.inputs)
         say(f"  {'ok  ' if report else 'FAIL'} {name:<38} largest relative error {worst:.1e}")

@@ -1,10 +1,10 @@
-"""The gradient checks of the package's own operators: what `atrous gradcheck` and `atrous demo` run."""
+"""Gradient checks of the package's own operators, for `atrous gradcheck` and `atrous demo`."""
 
 import numpy as np
 
 
 def operators():
-    """Return (name, forward, backward, inputs) of every operator with a backward pass, float64, awkward sizes."""
+    """Return (name, forward, backward, inputs) for every operator: float64 and awkward sizes."""
     from atrous.conv import operators as conv
     from atrous.conv import separable
 
@@ -41,6 +41,6 @@ def check_operators(progress=None):
     for done, (name, forward, backward, inputs) in enumerate(todo):
         if progress:
             progress(done, len(todo), name)
-        # Linear in each input, so that a long step has no truncation error and the least rounding.
+        # The operators are linear in each input: a large step has no truncation error and little rounding error.
         found.append((name, gradcheck(forward, backward, inputs, eps=1e-3)))
     return found

@@ -106,7 +106,7 @@ def test_convert(tmp_path, capsys):
     text = told(capsys, "weights", "convert", tmp_path / "w.pth", tmp_path / "new.pth", expect=2)
     assert "must end in .npz or .safetensors" in text
     same = tmp_path / "." / "w.npz"
-    assert "written over" in told(capsys, "weights", "convert", tmp_path / "w.npz", same, expect=2)
+    assert "would overwrite" in told(capsys, "weights", "convert", tmp_path / "w.npz", same, expect=2)
     assert "No such file" in told(capsys, "weights", "convert", tmp_path / "gone.npz", tmp_path / "x.npz", expect=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.npz", "w.pth"]
 
@@ -135,6 +135,6 @@ def test_summary_prints_the_table(capsys):
 
 def test_summary_of_what_cannot_be_built(capsys):
     assert "name must be one of" in told(capsys, "summary", "deeplabv9", expect=2)
-    assert "--size takes" in told(capsys, "summary", "deeplabv1_msc", "--size", "1,2,3", expect=2)
-    assert "--size takes" in told(capsys, "summary", "deeplabv1_msc", "--size", "0", expect=2)
+    assert "--size needs" in told(capsys, "summary", "deeplabv1_msc", "--size", "1,2,3", expect=2)
+    assert "--size needs" in told(capsys, "summary", "deeplabv1_msc", "--size", "0", expect=2)
     assert "no option" in told(capsys, "summary", "deeplabv1_msc", "--output-stride", 8, expect=2)

@@ -1,22 +1,21 @@
-"""Label photographs that lie in files: what `atrous segment` does, without a word printed.
+"""Label the pixels of photographs with a network: what `atrous segment` does.
 
-Weights in a file tell their network where they can; a photograph goes through `segment` and comes out as a palette PNG
-and as an overlay with a legend.
+The network is recognised by its weights. Each photograph goes through `segment`; the results are a palette PNG and an
+overlay with a legend.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from atrous.data import photos
+from atrous.apps.jobs import Job, refuse_overwriting, report, stopwatch, write_results
 from atrous.data.classes import Classes, classes_of
 from atrous.data.palettes import encode_palette_png, overlay
+from atrous.data.photos import read_photo, save_png
 from atrous.errors import ParameterError
-from atrous.jit.compiler import compile_seconds
 from atrous.nets.guess import choose
 from atrous.nets.network import Network
 from atrous.nets.segmentation import segment
@@ -34,36 +33,26 @@ class Model(NamedTuple):
     classes: Classes
 
 
-class Job(NamedTuple):
-    """One photograph and the files to write."""
-
-    image: Path
-    output: Path
-    overlay: Path
-
-
 class Settings(NamedTuple):
-    """What holds for all photographs."""
+    """Options that apply to all photographs."""
 
     crf: str | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
 
 
-def plan(images, folder, weights) -> list[Job]:
-    """Return what to do: for each photograph a palette PNG of its name in the folder, and an overlay."""
+def jobs_for(images, folder, weights) -> list[Job]:
+    """Return a job for each photograph: a palette PNG with its name in the folder, and an overlay."""
     images, folder = [Path(image) for image in images], Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise ParameterError(f"the results go into a folder, got the file {str(folder)!r}. Name another: -o DIR.")
-    jobs = [Job(image, folder / f"{image.stem}.png", folder / f"{image.stem}_overlay.png") for image in images]
-    photos.refuse_overwriting(
-        [*images, Path(weights)], ((path, job.image) for job in jobs for path in (job.output, job.overlay))
-    )
+        raise ParameterError(f"the results need a folder, got the file {str(folder)!r}. Choose another: -o DIR.")
+    jobs = [Job(i, folder / f"{i.stem}.png", overlay=folder / f"{i.stem}_overlay.png") for i in images]
+    refuse_overwriting([*images, Path(weights)], ((path, job.image) for job in jobs for path in job.results()))
     return jobs
 
 
 def open_model(weights, name=None, classes=None, palette=None, **options) -> Model:
-    """Return the network of a file of weights: the one named, or the only one that they fit."""
+    """Return the network for a file of weights: the one that is named, or the only one that they fit."""
     arrays = load_weights(weights)
     network = choose(arrays, name, classes, **options)
     classes = classes_of(network.classes, palette)
@@ -72,9 +61,9 @@ def open_model(weights, name=None, classes=None, palette=None, **options) -> Mod
 
 def segment_file(job: Job, model: Model, settings: Settings) -> dict[str, Any]:
     """Label one photograph and write its files, both or none; return what was found as plain values."""
-    started, compiling = time.perf_counter(), compile_seconds()
-    photo = photos.read_photo(OWNER, job.image)
-    # 16 bits as such: a nearly black photograph in levels of 0 to 255 looks like one in fractions of 1.
+    seconds = stopwatch()
+    photo = read_photo(OWNER, job.image)
+    # 16 bits stay 16 bits: a nearly black photograph in levels from 0 to 255 looks like one in fractions of 1.
     exact = np.rint(257 * photo).astype(np.uint16) if photo.dtype.kind == "f" else photo
     labels = segment(exact, model.network, model.params, **settings._asdict()).labels
     names, palette = model.classes
@@ -83,33 +72,25 @@ def segment_file(job: Job, model: Model, settings: Settings) -> dict[str, Any]:
     classes = [{"label": i, "name": names[i], "share": float(counts[i] / labels.size)} for i in order]
     painted = overlay(np.rint(photo).astype(np.uint8), labels, palette)
     picture = with_legend(painted, [(palette[c["label"]], c["name"], c["share"]) for c in classes])
-    photos.write_all(
+    write_results(
         OWNER,
         {
             job.output: lambda file: encode_palette_png(labels, file, palette),
-            job.overlay: lambda file: photos.save_png(picture, file),
+            job.overlay: lambda file: save_png(picture, file),
         },
     )
-    return {
-        "image": str(job.image),
-        "output": str(job.output),
-        "overlay": str(job.overlay),
-        "width": labels.shape[1],
-        "height": labels.shape[0],
-        "classes": classes,
-        "seconds": time.perf_counter() - started - (compile_seconds() - compiling),
-    }
+    return report(job, labels.shape, seconds(), classes=classes)
 
 
 def percent(share):
-    """Return a share as text, one that would be rounded to nothing as less than the least."""
+    """Return a share as text; one that would round to zero becomes <0.1%."""
     return f"{share:.1%}" if share >= 0.0005 else "<0.1%"
 
 
 def with_legend(picture: np.ndarray, entries) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8 with a legend below: entries (colour, name, share) in columns.
+    """Return a picture (H, W, 3) uint8 with a legend below it: entries (colour, name, share) in columns.
 
-    The legend is as large as the picture wants; a picture that is narrower than a column gets paper on its right.
+    The size of the legend follows the picture. A picture narrower than one column is widened with white paper.
     """
     from PIL import Image, ImageDraw, ImageFont
 
