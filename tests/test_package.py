@@ -212,6 +212,7 @@ LEVELS = [
         "errors",
         "progress",
         "_atomic",
+        "conv.tap_range",
         "_types",
         "jit",
         "jit.lanes",
@@ -227,11 +228,13 @@ LEVELS = [
     {"weights.torch_zip"},
     {"weights.files"},
     # convolution
-    {"conv.padding", "gradients"},
+    {"conv.effective_kernel", "gradients"},
+    {"conv.padding"},
     {"conv.geometry", "conv.receptive_field"},
     {"conv.definition", "conv.reference", "conv.im2col", "conv.taps", "conv.output_stride", "nets.multi_grid"},
     {"nets.resnet_layout", "conv.upsampled", "conv.interlace", "conv.shift", "conv.direct", "conv.cuda"},
-    {"conv.operators", "conv.branches"},
+    {"conv.methods", "conv.branches"},
+    {"conv.operators", "conv.transpose"},
     {"conv.separable"},
     # layers
     {"layers.epilogue"},
@@ -287,10 +290,11 @@ PROGRAMS = LEVELS[-1]
 ONLY = {
     "conv.definition": {"_types"},
     "conv.reference": {"_types", "conv.padding", "conv.geometry"},
-    "conv.receptive_field": {"_types", "_check", "errors", "conv.padding"},
+    "conv.receptive_field": {"_types", "_check", "errors", "conv.effective_kernel", "conv.padding"},
     "conv.output_stride": {"_check", "errors", "conv.receptive_field"},
     "nets.resnet_layout": {"_check", "errors", "conv.receptive_field", "nets.multi_grid"},
-    "conv.taps": set(),
+    "conv.tap_range": set(),
+    "conv.taps": {"conv.tap_range"},
     "gradients": {"_types", "_check", "errors", "gradients"},
     "jit.lanes": set(),
     "jit.barrier": set(),
@@ -386,7 +390,7 @@ def modules_meant(node):
             found.append(f"atrous.{below}")
         elif node.module == "atrous":
             # A public name leads to the module that defines it; __version__ to none.
-            home = "atrous.conv.operators" if alias.name == "CONV_METHODS" else atrous._PUBLIC.get(alias.name, "atrous")
+            home = "atrous.conv.methods" if alias.name == "CONV_METHODS" else atrous._PUBLIC.get(alias.name, "atrous")
             found.append(home)
         else:
             found.append(node.module)

@@ -11,17 +11,10 @@ _PUBLIC = {
         ("AtrousError", "BackendUnavailable", "DTypeError", "ParameterError", "ShapeError"), "atrous.errors"
     ),
     **dict.fromkeys(
-        (
-            "ConvCache",
-            "ConvGrads",
-            "atrous_conv",
-            "atrous_conv_transpose",
-            "conv_backward",
-            "conv_forward",
-            "conv_transpose_backward",
-            "conv_transpose_forward",
-        ),
-        "atrous.conv.operators",
+        ("ConvCache", "ConvGrads", "atrous_conv", "conv_backward", "conv_forward"), "atrous.conv.operators"
+    ),
+    **dict.fromkeys(
+        ("atrous_conv_transpose", "conv_transpose_backward", "conv_transpose_forward"), "atrous.conv.transpose"
     ),
     **dict.fromkeys(
         (
@@ -35,7 +28,8 @@ _PUBLIC = {
         "atrous.conv.separable",
     ),
     **dict.fromkeys(("ConvGeometry", "conv_geometry", "output_size"), "atrous.conv.geometry"),
-    **dict.fromkeys(("effective_kernel", "same_padding"), "atrous.conv.padding"),
+    "effective_kernel": "atrous.conv.effective_kernel",
+    "same_padding": "atrous.conv.padding",
     **dict.fromkeys(("ReceptiveField", "Spatial", "receptive_field"), "atrous.conv.receptive_field"),
     "plan_output_stride": "atrous.conv.output_stride",
     "resnet_chain": "atrous.nets.resnet_layout",
@@ -117,7 +111,7 @@ __all__ = ["CONV_METHODS", "__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
 
 def __getattr__(name):
     if name == "CONV_METHODS":
-        value = import_module("atrous.conv.operators").available_methods()
+        value = import_module("atrous.conv.methods").available_methods()
     elif name in _PUBLIC:
         value = getattr(import_module(_PUBLIC[name]), name)
     else:

@@ -10,7 +10,7 @@ from tolerances import assert_close
 import atrous
 from atrous import conv_backward, conv_forward
 from atrous.conv.geometry import conv_geometry, lift
-from atrous.conv.operators import METHODS, method_named
+from atrous.conv.methods import METHODS, method_named
 from atrous.conv.padding import resolve_padding
 
 NESTED = ("interlace:direct", "interlace:upsampled", "interlace:reference")
@@ -166,7 +166,7 @@ def test_nan_and_inf_reach_exactly_the_outputs_that_read_them(method, name, bad,
 
 
 def test_auto_looks_at_channels_and_at_taps_on_zeros():
-    from atrous.conv.operators import choose_method
+    from atrous.conv.methods import choose_method
 
     def chosen(c, f, n, rate, **options):
         return choose_method(conv_geometry((1, c, n, n), (f, c, 3, 3), rate=rate, **options))
@@ -184,7 +184,7 @@ def test_auto_looks_at_channels_and_at_taps_on_zeros():
 
 def test_methods_usable_here_are_listed():
     assert set(atrous.CONV_METHODS) >= set(METHODS[:-1])
-    assert ("cuda" in atrous.CONV_METHODS) == (atrous.conv.operators.gpu.why_not() is None)
+    assert ("cuda" in atrous.CONV_METHODS) == (atrous.jit.gpu.why_not() is None)
 
 
 @pytest.mark.parametrize("method", ["im2col", "interlace", "direct"])

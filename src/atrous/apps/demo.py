@@ -17,7 +17,8 @@ def method_table(progress=None):
 
     Each method runs for its result, for its memory and for its time; `atrous bench` measures with more care.
     """
-    from atrous.conv.operators import available_methods, conv_forward
+    from atrous.conv.methods import available_methods
+    from atrous.conv.operators import conv_forward
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1, LAYER["c"], LAYER["size"], LAYER["size"]), np.float32)

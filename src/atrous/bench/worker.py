@@ -24,7 +24,7 @@ def contestant(method, case, x, w, dy):
     if method == "torch":
         return _torch(case, x, w, dy)
     from atrous.conv.geometry import lift
-    from atrous.conv.operators import method_named
+    from atrous.conv.methods import method_named
 
     g = case.geometry
     maps = method_named("bench", method, g)

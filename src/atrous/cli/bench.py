@@ -61,7 +61,7 @@ def add(commands):
 def run_conv(arguments):
     """Run `atrous bench conv`."""
     from atrous.bench import cases, conv, table
-    from atrous.conv.operators import method_named
+    from atrous.conv.methods import method_named
 
     methods = [m.strip() for m in arguments.methods.split(",")]
     if arguments.peers or "torch" in methods:

@@ -1,9 +1,9 @@
 """Several atrous convolutions of one input in one pass: the branches of ASPP.
 
-All taps of all branches are products with the same x (see `shift`): nothing is padded, x is copied once for each range
-of columns that taps at a border read, and branches with few filters are stacked into one product.
+All taps of all branches are products with the same x (see `shift`). Nothing is padded; x is copied once for each range
+of columns that taps at the border read; branches with few filters are stacked into one product.
 
-Role: public edge of `shift.forward_all` and its adjoints; forward and backward stand side by side.
+Role: public functions for `shift.forward_all` and its adjoints.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from atrous.errors import ParameterError, ShapeError
 
 
 class BranchesCache(NamedTuple):
-    """What `branches_backward` needs: references to x and the filters, and how they were joined."""
+    """What `branches_backward` needs: references to x and the filters, and the geometries."""
 
     x: FloatArray
     weights: tuple[FloatArray, ...]
@@ -54,16 +54,16 @@ def branches_forward(
     ys : list of ndarray of shape (N, F, *S)
         What `atrous_conv` gives for each branch, to rounding.
     cache : BranchesCache
-        References; no arrays of its own.
+        References to `x` and `weights`.
 
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `atrous_conv`; also if there is not one rate, or one bias, for each branch.
+        As for `atrous_conv`; also if there is not one rate and one bias (or None) per branch.
 
     Notes
     -----
-    Cost: 2·N·ΣF·C·ΠK·ΠS flops in BLAS, less those of taps on zeros where a branch has many filters.
+    Cost: 2·N·ΣF·C·ΠK·ΠS flops in BLAS, less those of taps on zeros if a branch has many filters.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""The gather loops on a GPU: one thread for each output, the same formulas as in `direct`.
+"""The loops of `direct` on a GPU: one thread per output, with the same formulas.
 
-Kernels are written plainly: no shared memory, every tap read from global memory. They are the definition that faster
-kernels will be held against. Each thread sums in the order of the loops below, so that repeated runs give equal bits.
+The CUDA kernels are plain: no shared memory, every tap read from global memory. They are the reference for faster CUDA
+kernels. Each thread sums in the order of the loops below, so repeated runs give the same bits.
 
-Role: CUDA. Arrays of the host are copied there and back, but for `forward_on_device`. NaN and inf reach exactly the
+Role: CUDA. Host arrays are copied to the GPU and back, except in `forward_on_device`. NaN and inf reach exactly the
 outputs whose taps read them.
 """
 
@@ -84,20 +84,20 @@ def _backward_weight(dy, x, dw, g):
 
 
 def _launch(kernel, a, b, shape, g):
-    """Return a new device array, one thread for each of its elements, from two device arrays."""
+    """Return a new device array, computed from two device arrays with one thread per element."""
     out = cuda.device_array(shape, a.dtype)
     kernel[grid(out.size)](a, b, out, g)
     return out
 
 
 def _run(kernel, a, b, shape, g):
-    """Copy two arrays to the device, launch, copy the result back."""
+    """Copy two arrays to the device, launch, and copy the result back."""
     a, b = (cuda.to_device(np.ascontiguousarray(v)) for v in (a, b))
     return _launch(kernel, a, b, shape, g).copy_to_host()
 
 
 def forward_on_device(x, w, g):
-    """Return `forward` of two C-contiguous device arrays as a third one."""
+    """Return `forward` for C-contiguous device arrays, as a device array."""
     return _launch(_forward, x, w, (g.n, g.f, *g.out), g)
 
 

@@ -1,9 +1,9 @@
-"""Atrous convolution as the papers write it: one loop in one dimension, the same loop in two.
+"""Atrous convolution as the papers write it: one loop in one dimension, the same loop in two dimensions.
 
     y[i] = Σ_k x[i + r·k] w[k]                       DeepLab v1 and v2, Equation (1)
 
 The filter is not mirrored, the rate r is the distance between neighbouring taps, and r = 1 is ordinary convolution.
-Everything else in this folder adds channels, zeros around the input, strides and speed; nothing else changes.
+The rest of this folder adds channels, zeros around the input, strides and speed. Nothing else changes.
 
 Role: definition. Start reading here.
 
@@ -20,7 +20,7 @@ from atrous._types import Array
 
 
 def atrous_1d(x: Array, w: Array, rate: int = 1) -> Array:
-    """Return y[i] = Σ_k x[i + rate·k]·w[k] wherever every tap lies inside x.
+    """Return y[i] = Σ_k x[i + rate·k]·w[k] for every output whose taps are all inside x.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def atrous_1d(x: Array, w: Array, rate: int = 1) -> Array:
 
 
 def atrous_2d(x: Array, w: Array, rate: int = 1) -> Array:
-    """Return y[i, j] = Σ_{p,q} x[i + rate·p, j + rate·q]·w[p, q] wherever every tap lies inside x."""
+    """Return y[i, j] = Σ_{p,q} x[i + rate·p, j + rate·q]·w[p, q] for every output whose taps are all inside x."""
     height, width = (n - rate * (k - 1) for n, k in zip(x.shape, w.shape, strict=True))
     y = np.zeros((height, width))
     for i, j in np.ndindex(height, width):

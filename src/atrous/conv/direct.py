@@ -1,14 +1,21 @@
-"""Loops that own the output: every plane of y and dx, every entry of dw, is summed by one thread, with no buffer.
+"""Loops that own their output: each plane of y and dx and each entry of dw is summed by one thread, without a buffer.
 
-The loops gather. A plane of y collects the lines of x under its taps, a plane of dx the lines of dy that read it; each
-entry of dw is one sum. Nothing is scattered between threads, so any number of them gives the same bits. The last axis
-is walked line by line with unsigned indices, which spares Numba the test for negative ones and lets the compiler use
-vector instructions.
+The loops gather. A plane of y collects the rows of x under its taps; a plane of dx collects the rows of dy that read
+it; each entry of dw is one sum. No two threads write to the same place, so the result has the same bits for any number
+of threads. They are Python threads rather than ``prange`` (see `jit.threads` for why).
 
-Role: loops; index formulas from `taps`, the same as in `cuda`. NaN and inf reach exactly the outputs whose taps read
-them.
-Zeros around x are skipped, not multiplied.
-Cost: 2·macs flops less those on zeros; extra memory none (dw: one line a thread).
+The loops, from the outside in:
+
+    plane          one (image, filter, depth) of y or (image, channel, depth) of dx: the unit of work of a thread
+    cw or f        the channels of a filter, or the filters that read a channel
+    kz, ky, kx     the taps
+    oy             the rows of outputs at which tap ky is inside the input
+    j              the outputs of a row at which tap kx is inside the input: unsigned, so that Numba needs no test for
+                   negative indices and LLVM can use vector instructions
+
+Role: loops; the index formulas are those of `taps`, shared with `cuda`. NaN and inf reach exactly the outputs whose
+taps read them. Zeros around x are skipped, not multiplied. Cost: 2·macs flops less those on zeros; no extra memory (dw:
+one row per thread).
 """
 
 import numpy as np
@@ -20,10 +27,11 @@ from atrous.jit.threads import launch
 
 
 @njit
-def _reach(k, s, r, p, n, out):
-    """Return the first output whose tap k reads a sample, how many such outputs there are, and that sample."""
-    a = first_output(k, s, r, p, out)
-    count = end_output(k, s, r, p, n, out) - a
+def _row_range(k, s, r, p, n, out):
+    """Return the first output whose tap k is inside the input, the number of such outputs, and the first sample."""
+    move = tap_position(0, k, s, r, p)
+    a = first_output(move, s, out)
+    count = end_output(move, s, n, out) - a
     if count <= 0:
         return np.uintp(0), np.uintp(0), np.uintp(0)
     return np.uintp(a), np.uintp(count), np.uintp(tap_position(a, k, s, r, p))
@@ -42,12 +50,11 @@ def _forward(head, tail, x, w, y, g):
                 if not is_inside(iz, g.d):
                     continue
                 for ky in range(g.kh):
+                    move = tap_position(0, ky, g.sh, g.rh, g.ph)
                     for kx in range(g.kw):
-                        ox, count, ix = _reach(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                        ox, count, ix = _row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
                         weight = w[f, cw, kz, ky, kx]
-                        for oy in range(
-                            first_output(ky, g.sh, g.rh, g.ph, g.oh), end_output(ky, g.sh, g.rh, g.ph, g.h, g.oh)
-                        ):
+                        for oy in range(first_output(move, g.sh, g.oh), end_output(move, g.sh, g.h, g.oh)):
                             iy = tap_position(oy, ky, g.sh, g.rh, g.ph)
                             for j in range(count):
                                 y[n, f, oz, oy, ox + j] += weight * x[n, c, iz, iy, ix + j * step]
@@ -65,12 +72,11 @@ def _backward_input(head, tail, dy, w, dx, g):
                 if oz < 0:
                     continue
                 for ky in range(g.kh):
+                    move = tap_position(0, ky, g.sh, g.rh, g.ph)
                     for kx in range(g.kw):
-                        ox, count, ix = _reach(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                        ox, count, ix = _row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
                         weight = w[f, c % channels, kz, ky, kx]
-                        for oy in range(
-                            first_output(ky, g.sh, g.rh, g.ph, g.oh), end_output(ky, g.sh, g.rh, g.ph, g.h, g.oh)
-                        ):
+                        for oy in range(first_output(move, g.sh, g.oh), end_output(move, g.sh, g.h, g.oh)):
                             iy = tap_position(oy, ky, g.sh, g.rh, g.ph)
                             for j in range(count):
                                 dx[n, c, iz, iy, ix + j * step] += weight * dy[n, f, oz, oy, ox + j]
@@ -82,21 +88,20 @@ def _backward_weight(head, tail, dy, x, dw, g):
     for pair in range(head, tail):
         f, cw = pair // channels, pair % channels
         c = f // filters * channels + cw
-        # One partial sum for each column: the additions of a line are then independent of each other.
+        # One partial sum per column, so that the additions within a row are independent of each other.
         sums = np.empty(g.ow, dy.dtype)
         for kz in range(g.kd):
             for ky in range(g.kh):
+                move = tap_position(0, ky, g.sh, g.rh, g.ph)
                 for kx in range(g.kw):
-                    ox, count, ix = _reach(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                    ox, count, ix = _row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
                     sums[:] = 0
                     for n in range(g.n):
                         for oz in range(g.od):
                             iz = tap_position(oz, kz, g.sd, g.rd, g.pd)
                             if not is_inside(iz, g.d):
                                 continue
-                            for oy in range(
-                                first_output(ky, g.sh, g.rh, g.ph, g.oh), end_output(ky, g.sh, g.rh, g.ph, g.h, g.oh)
-                            ):
+                            for oy in range(first_output(move, g.sh, g.oh), end_output(move, g.sh, g.h, g.oh)):
                                 iy = tap_position(oy, ky, g.sh, g.rh, g.ph)
                                 for j in range(count):
                                     sums[j] += dy[n, f, oz, oy, ox + j] * x[n, c, iz, iy, ix + j * step]
@@ -107,7 +112,7 @@ def _backward_weight(head, tail, dy, x, dw, g):
 
 
 def plain(a):
-    """Return `a` C-contiguous and writeable, so that every kernel is compiled for one kind of array."""
+    """Return `a` C-contiguous and writeable, so that each function is compiled for one kind of array only."""
     return np.require(a, requirements=("C", "W"))
 
 

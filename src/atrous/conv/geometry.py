@@ -1,7 +1,7 @@
-"""The one geometry that every method works on: sizes, taps, steps and zeros as a NamedTuple of ints.
+"""The geometry of a convolution: sizes, kernel, strides, rates and zeros as one NamedTuple of ints.
 
-Signals and images are lifted to three spatial axes at the public edge, so that every method is written once.
-A tuple of ints is a legal argument of NumPy code, of Numba loops and of CUDA kernels alike.
+The public functions view signals and images with three spatial axes, so that every method is written only once. NumPy
+code, Numba loops and CUDA kernels all take a tuple of ints as an argument.
 
 Role: geometry.
 """
@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from atrous import _check
 from atrous._types import Padding, PerAxis
-from atrous.conv.padding import effective_kernel, resolve_padding
+from atrous.conv.effective_kernel import effective_kernel
+from atrous.conv.padding import resolve_padding
 from atrous.errors import ParameterError, ShapeError
 
 
 class ConvGeometry(NamedTuple):
-    """Everything that fixes an atrous convolution but its numbers; three spatial axes, depth, height, width."""
+    """Everything about an atrous convolution except its numbers; the spatial axes are depth, height and width."""
 
     n: int
     c: int
@@ -71,12 +72,12 @@ class ConvGeometry(NamedTuple):
 
     @property
     def pad(self):
-        """Zeros before the input; those after it are implied by the output size."""
+        """Zeros before the input; those after it follow from the output size."""
         return self.pd, self.ph, self.pw
 
     @property
     def span(self):
-        """Length of the padded input that taps read: (out − 1)·stride + k_e."""
+        """Length of the padded input that the taps read: (out − 1)·stride + k_e."""
         return tuple(
             (o - 1) * s + r * (k - 1) + 1
             for o, s, r, k in zip(self.out, self.stride, self.rate, self.kernel, strict=True)
@@ -84,12 +85,12 @@ class ConvGeometry(NamedTuple):
 
     @property
     def macs(self):
-        """Multiply-adds of the convolution, taps on zeros counted."""
+        """Multiply-adds of the convolution, including taps on zeros."""
         return self.n * self.f * (self.c // self.groups) * math.prod(self.kernel) * math.prod(self.out)
 
 
 def geometry(n, c, f, groups, *, size, kernel, out, stride, rate, pad):
-    """Return the ConvGeometry of these sizes, each of the last six a triple."""
+    """Return the ConvGeometry of these sizes; the last six are triples."""
     return ConvGeometry(n, c, f, groups, *size, *kernel, *out, *stride, *rate, *pad)
 
 
@@ -103,7 +104,7 @@ def conv_geometry(
     groups: int = 1,
     owner: str = "conv_geometry",
 ) -> ConvGeometry:
-    """Check shapes and options against each other and return their geometry.
+    """Check shapes and options and return their geometry.
 
     Parameters
     ----------
@@ -116,21 +117,21 @@ def conv_geometry(
     padding : "same", "valid", int, ints or pairs (before, after)
         Zeros around the input.
     groups : int
-        Channel groups that are convolved apart.
+        Channel groups, each convolved separately.
     owner : str
         The function named in error messages.
 
     Returns
     -------
     ConvGeometry
-        Three spatial axes; those that the shapes lack have length 1.
+        With three spatial axes; missing ones have length 1.
 
     Raises
     ------
     ShapeError
-        Axes or channels do not fit, or the kernel exceeds the padded input.
+        Axes or channels do not fit, or the filter spans more than the padded input.
     ParameterError
-        A rate, stride, padding or group count outside its range.
+        A rate, stride, padding or number of groups outside its range.
     """
     rank = len(x_shape) - 2
     if rank not in (1, 2, 3):
@@ -216,20 +217,8 @@ def output_size(
     return conv_geometry((1, 1, size), (1, 1, kernel), rate=rate, stride=stride, padding=pair, owner="output_size").ow
 
 
-def reach(size, out, stride, move):
-    """Return slices (outputs, inputs) along an axis: the outputs o at which o·stride + move lies inside, and samples.
-
-    None where there are none.
-    """
-    first, end = max(0, -(move // stride)), min(out, (size - 1 - move) // stride + 1)
-    if first >= end:
-        return None
-    start = stride * first + move
-    return slice(first, end), slice(start, start + stride * (end - first - 1) + 1, stride)
-
-
 def lift(a):
-    """View (A, B, *S) with 1 to 3 spatial axes as (A, B, D, H, W), the missing ones of length 1."""
+    """View (A, B, *S) with 1 to 3 spatial axes as (A, B, D, H, W); missing axes have length 1."""
     return a.reshape(*a.shape[:2], *(1,) * (5 - a.ndim), *a.shape[2:])
 
 

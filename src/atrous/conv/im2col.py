@@ -1,19 +1,18 @@
-"""Sparse sampling: copy the samples under the taps into columns, then one matrix product.
+"""im2col: copy the samples under the taps into columns (sparse sampling), then one matrix product.
 
     col[(c, k), o] = x̃[c, s·o + r·k]          y = W · col          dW = dy · colᵀ          dcol = Wᵀ · dy
 
-The rate enters in one place, the stride of a view: along an axis of the filter the view steps r samples, along an
-axis of the output s samples. Copying that view is im2col; adding dcol back through the same slices is col2im, its
-exact adjoint. Columns are made for a block of output positions at a time, so that memory stays bounded.
+The rate appears in one place, the strides of a view: along an axis of the filter the view steps r samples, along an
+axis of the output s samples. Copying this view is im2col. Adding dcol back through the same slices is col2im, its exact
+adjoint. The columns are made for one block of output positions at a time, which limits the memory.
 
-Role: transformation. NaN and inf reach exactly the outputs whose taps read them.
-Cost: 2·macs flops in BLAS; extra memory one padded copy and one block of columns: 4 MiB, or up to 64 MiB where 1024
-columns need more.
+Role: transformation. NaN and inf reach exactly the outputs whose taps read them. Cost: 2·macs flops in BLAS; extra
+memory one padded copy and one block of columns: 4 MiB, or up to 64 MiB if 1024 columns need more.
 
 References
 ----------
 Jia et al., Caffe, arXiv:1408.5093; DeepLab v2, arXiv:1606.00915, Section 3.1: "implicitly upsampling the filters
-through the introduction of holes", realised by sampling the feature map sparsely in im2col.
+through the introduction of holes", done by sampling the feature map sparsely in im2col.
 """
 
 import itertools
@@ -24,7 +23,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from atrous.conv.padding import batch_last, padded, padded_adjoint, zeros
 
-# A block stays near the caches, but BLAS wants some columns at a time to run at its rate.
+# A block should fit the caches, but BLAS needs many columns at a time to run at full speed.
 BLOCK_BYTES = 4 * 2**20
 BLOCK_COLUMNS = 1024
 MOST_BYTES = 64 * 2**20
@@ -33,8 +32,8 @@ MOST_BYTES = 64 * 2**20
 def sparse_samples(x, g):
     """View x (N, C, D, H, W) as the samples (C, KD, KH, KW, *positions) that the taps of all outputs read.
 
-    The four position axes (batch and three of space) stand in the order in which they lie in memory, batch first
-    or last. Nothing is copied but the zeros around x.
+    The four position axes (batch and three spatial ones) are in memory order, with the batch first or last. Only the
+    padding around x makes a copy.
     """
     x_pad = padded(x, g.pad, g.span)
     sn, sc, *space = x_pad.strides
@@ -52,12 +51,12 @@ def by_position(a, last):
 
 
 def blocks(positions, column_bytes):
-    """Cut the box of output positions into boxes of bounded size, outermost axes first."""
+    """Cut the box of output positions into boxes of limited size, the outermost axes first."""
     room = max(1, BLOCK_BYTES // column_bytes, min(BLOCK_COLUMNS, MOST_BYTES // column_bytes))
     steps = []
     for size in reversed(positions):
         most = max(1, min(size, room))
-        # Blocks of like size: a small rest would run at a fraction of BLAS's rate.
+        # Blocks of equal size: a small last one would be slow in BLAS.
         steps.insert(0, math.ceil(size / math.ceil(size / most)))
         room //= size
     starts = [range(0, size, step) for size, step in zip(positions, steps, strict=True)]
@@ -66,11 +65,11 @@ def blocks(positions, column_bytes):
 
 
 def column_blocks(samples, groups):
-    """Yield each block of output positions with its columns (groups, rows, positions), all in one buffer."""
+    """Yield each block of output positions with its columns (groups, rows, positions); all use one buffer."""
     rows, buffer = math.prod(samples.shape[:4]) // groups, None
     for block in blocks(samples.shape[4:], rows * groups * samples.itemsize):
         part = samples[:, :, :, :, *block]
-        # Memory that is new to the process costs more than the copy; the first block is the largest.
+        # Fresh memory costs more than the copy itself, so the buffer is reused; the first block is the largest.
         buffer = np.empty(part.size, part.dtype) if buffer is None else buffer
         col = buffer[: part.size].reshape(part.shape)
         np.copyto(col, part)
@@ -78,7 +77,7 @@ def column_blocks(samples, groups):
 
 
 def is_pointwise(g):
-    """Tell whether the input itself is its column matrix: 1×1, stride 1, no zeros."""
+    """Tell whether the input already is the column matrix: 1×1, stride 1, no zeros."""
     return g.kernel == (1, 1, 1) and g.stride == (1, 1, 1) and g.size == g.out and g.pad == (0, 0, 0)
 
 
@@ -117,7 +116,7 @@ def backward_input(dy, w, g):
 
 
 def backward_weight(dy, x, g):
-    """Return dw (F, C/groups, KD, KH, KW), the columns' product with dy, summed over blocks in order."""
+    """Return dw (F, C/groups, KD, KH, KW): the product of dy and the columns, summed over the blocks in order."""
     last = batch_last(x)
     dw = np.zeros((g.groups, g.f // g.groups, g.c // g.groups * math.prod(g.kernel)), dy.dtype)
     for block, col in column_blocks(sparse_samples(x, g), g.groups):

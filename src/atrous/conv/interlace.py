@@ -1,19 +1,20 @@
-"""Subsample, convolve, interlace: at rate r the input falls apart into phases that never meet.
+"""Sub-sample, convolve, interlace: at rate r the input splits into phases that have no sample in common.
 
-Output o reads x̃[s·o + r·k], k = 0, 1, …: all its taps have the same remainder modulo r. Outputs o = a, a + r', …
-with r' = r / gcd(r, s) therefore read only the phase x̃[s·a + r·j], j = 0, 1, …, and there they form an ordinary
-convolution, rate 1, stride s / gcd(r, s). So:
+Output o reads x̃[s·o + r·k] for k = 0, 1, …, so all its taps have the same remainder modulo r. Two outputs o and o + r'
+read the same phase if s·r' is a multiple of r. The smallest such r' is r / gcd(r, s): this is how many phases there are
+(r of them at stride 1). The outputs a, a + r', a + 2r', … read the phase x̃[s·a + r·j], j = 0, 1, …, and on it they are
+an ordinary convolution with rate 1 and stride s / gcd(r, s). So:
 
-    1. deinterlace: copy each phase a < r' of each axis into a small dense map,
-    2. convolve all maps at once as one batch, with any method and the filter as it is,
+    1. deinterlace: copy each phase a < r' of each axis into a small dense map;
+    2. convolve all maps at once as one batch, with any method and the same filter;
     3. interlace: write the result of phase a to y[a::r'].
 
-Phases that come out one shorter are filled with zeros and cropped at the end: the work grows to ⌈out / r'⌉·r' positions
-an axis. For s = 1 these are TensorFlow's space_to_batch and batch_to_space; strides are this file's addition.
+Phases that are one sample shorter are filled with zeros, and the result is cropped: the work grows to ⌈out / r'⌉·r'
+positions per axis. For s = 1 the steps are TensorFlow's space_to_batch and batch_to_space; strides are added here.
 
-Role: transformation. In y and dx, NaN and inf reach exactly what reads them, if the inner method keeps to that; in dw
-a cropped output multiplies what it reads by zero, so that a NaN in x may reach taps that no real output put on it.
-Cost: 2·macs flops times the padded work; extra memory one padded copy, the phases and their outputs.
+Role: transformation. In y and dx, NaN and inf reach exactly what reads them, if this holds for the inner method. In dw,
+a cropped output multiplies what it reads by zero, so a NaN in x can reach taps that no real output puts on it. Cost:
+2·macs flops times the padded work; extra memory one padded copy, the phases and their outputs.
 
 References
 ----------
@@ -32,12 +33,12 @@ from atrous.conv.padding import padded, padded_adjoint
 
 
 def phase_counts(g):
-    """Return r' = rate / gcd(rate, stride) for each axis, at most the output's length: the phases that have outputs."""
+    """Return r' = rate / gcd(rate, stride) for each axis, but at most the output's length: the phases with outputs."""
     return tuple(min(r // math.gcd(r, s), o) for r, s, o in zip(g.rate, g.stride, g.out, strict=True))
 
 
 def phase_geometry(g) -> ConvGeometry:
-    """Return the geometry of the ordinary convolution that all phases share, phases stacked in the batch."""
+    """Return the geometry of the ordinary convolution of all phases, stacked in the batch."""
     counts = phase_counts(g)
     stride = tuple(s // math.gcd(r, s) for r, s in zip(g.rate, g.stride, strict=True))
     out = tuple(-(-o // count) for o, count in zip(g.out, counts, strict=True))
@@ -49,7 +50,7 @@ def phase_geometry(g) -> ConvGeometry:
 
 
 def padded_work(g):
-    """Return how many times the positions of the output the phases compute, at least 1."""
+    """Return how many positions the phases compute per position of the output, at least 1."""
     inner = phase_geometry(g)
     return inner.macs / g.macs
 
@@ -64,7 +65,7 @@ def _phase_view(x_pad, g, *, writeable=False):
 
 
 def _phase_span(g):
-    """Return the length of the padded x that holds every phase whole."""
+    """Return the length of the padded x that contains every phase completely."""
     return tuple(
         s * (count - 1) + r * (size - 1) + 1
         for s, count, r, size in zip(g.stride, phase_counts(g), g.rate, phase_geometry(g).size, strict=True)
@@ -72,7 +73,7 @@ def _phase_span(g):
 
 
 def _as_batch(maps):
-    """View (A, *size, N, *counts) as (N·phases, A, *size): the batch stays innermost, so that columns are long runs."""
+    """View (A, *size, N, *counts) as (N·phases, A, *size); the batch stays innermost, so columns are long runs."""
     return maps.reshape(*maps.shape[:4], -1).transpose(4, 0, 1, 2, 3)
 
 
@@ -82,7 +83,7 @@ def deinterlace(x, g):
 
 
 def deinterlace_adjoint(maps, g):
-    """Return dx (N, C, D, H, W) from the phases' gradients: no sample lies in two phases, so adding is copying."""
+    """Return dx (N, C, D, H, W) from the gradients of the phases. No sample is in two phases, so adding is copying."""
     dx_pad = np.zeros((g.n, g.c, *_phase_span(g)), maps.dtype)
     view = _phase_view(dx_pad, g, writeable=True)
     view[...] = maps.transpose(1, 2, 3, 4, 0).reshape(view.shape)
@@ -90,7 +91,7 @@ def deinterlace_adjoint(maps, g):
 
 
 def interlace(maps, g):
-    """Return y (N, F, OD, OH, OW) from the outputs of all phases; what lies beyond y is cropped."""
+    """Return y (N, F, OD, OH, OW) from the outputs of all phases, cropped to the size of y."""
     counts, inner = phase_counts(g), phase_geometry(g)
     maps = maps.transpose(1, 2, 3, 4, 0).reshape(g.f, *inner.out, g.n, *counts)
     whole = tuple(o * count for o, count in zip(inner.out, counts, strict=True))
@@ -99,7 +100,7 @@ def interlace(maps, g):
 
 
 def interlace_adjoint(dy, g):
-    """Return the gradients of all phases (N·phases, F, *out), zero where `interlace` cropped."""
+    """Return the gradients of all phases (N·phases, F, *out), with zeros for what `interlace` cropped."""
     counts, inner = phase_counts(g), phase_geometry(g)
     whole = tuple(o * count for o, count in zip(inner.out, counts, strict=True))
     split = [part for pair in zip(inner.out, counts, strict=True) for part in pair]
@@ -118,5 +119,5 @@ def backward_input(dy, w, g, inner=im2col):
 
 
 def backward_weight(dy, x, g, inner=im2col):
-    """Return dw (F, C/groups, KD, KH, KW): phases are a batch, and dw sums over the batch."""
+    """Return dw (F, C/groups, KD, KH, KW): the phases are a batch, and dw sums over the batch."""
     return inner.backward_weight(interlace_adjoint(dy, g), deinterlace(x, g), phase_geometry(g))

@@ -1,48 +1,20 @@
-"""Zeros around the input: "same", "valid", numbers or pairs become zeros before and after each axis.
+"""Padding: the zeros before and after each axis, from "same", "valid", numbers or pairs.
 
-Role: geometry. The padded copy and its adjoint, the crop, are shared by the methods that copy.
+Role: geometry. The methods that copy x share the padded copy and its adjoint, the crop.
 """
 
 import numpy as np
 
 from atrous import _check
+from atrous.conv.effective_kernel import effective_kernel
 from atrous.errors import ParameterError
-
-
-def effective_kernel(kernel: int, rate: int = 1) -> int:
-    """Return k_e = rate·(kernel − 1) + 1, the span of a filter whose taps are `rate` apart.
-
-    Parameters
-    ----------
-    kernel : int
-        Number of taps along one axis.
-    rate : int, default 1
-        Distance between neighbouring taps, in samples.
-
-    Returns
-    -------
-    int
-        Distance from first to last tap, both counted.
-
-    References
-    ----------
-    Chen et al., DeepLab v2, arXiv:1606.00915, Section 3.1: k_e = k + (k − 1)(r − 1).
-
-    Examples
-    --------
-    >>> effective_kernel(3, rate=12)
-    25
-    """
-    kernel = _check.integer("effective_kernel", "kernel", kernel, least=1)
-    rate = _check.integer("effective_kernel", "rate", rate, least=1)
-    return rate * (kernel - 1) + 1
 
 
 def same_padding(kernel: int, rate: int = 1) -> tuple[int, int]:
     """Return the zeros (before, after) that keep a stride-1 output as long as its input.
 
-    k_e − 1 zeros in all; where that is odd, the odd one stands at the end. With a stride s the output is the
-    stride-1 result ``[::s]``, whatever the input's length.
+    k_e − 1 zeros in total. If that number is odd, the extra zero is at the end. With a stride s the output is the
+    stride-1 result ``[::s]`` for any length of the input.
 
     Parameters
     ----------
@@ -66,7 +38,7 @@ def same_padding(kernel: int, rate: int = 1) -> tuple[int, int]:
 
 
 def resolve_padding(owner, padding, kernel, rate):
-    """Return ((before, after), …), one pair for each axis, from any accepted form of `padding`."""
+    """Return ((before, after), …), one pair per axis, from any accepted form of `padding`."""
     axes = len(kernel)
     if isinstance(padding, str):
         _check.one_of(owner, "padding", padding, ("same", "valid"))
@@ -92,9 +64,9 @@ def resolve_padding(owner, padding, kernel, rate):
 
 
 def padded(x, pad, span):
-    """Return x (N, C, D, H, W) behind `pad` zeros and cut or filled up to `span`; a view where no zero is needed.
+    """Return x (N, C, D, H, W) with `pad` zeros before it, cut or filled to length `span`; a view if no zero is needed.
 
-    The batch lies innermost in memory where it does so in `x`.
+    The batch axis is innermost in memory if it is in `x`.
     """
     if not any(pad) and all(n >= length for n, length in zip(x.shape[2:], span, strict=True)):
         return x[:, :, : span[0], : span[1], : span[2]]
@@ -105,7 +77,7 @@ def padded(x, pad, span):
 
 
 def padded_adjoint(dx_padded, pad, size):
-    """Return dx (N, C, *size), the adjoint of `padded`: gradients that fell on zeros are dropped."""
+    """Return dx (N, C, *size), the adjoint of `padded`: gradients on the zeros are dropped."""
     n, c, *span = dx_padded.shape
     dx = zeros(n, c, size, dx_padded.dtype, innermost=batch_last(dx_padded))
     own, inner = _overlap(size, pad, span)
@@ -114,7 +86,7 @@ def padded_adjoint(dx_padded, pad, size):
 
 
 def _overlap(size, pad, span):
-    """Return the slices of the padded copy and of the input that show the same samples."""
+    """Return the slices of the padded copy and of the input that hold the same samples."""
     own, inner = [slice(None)] * 2, [slice(None)] * 2
     for n, before, length in zip(size, pad, span, strict=True):
         count = max(0, min(n, length - before))
@@ -124,12 +96,12 @@ def _overlap(size, pad, span):
 
 
 def batch_last(a):
-    """Tell whether a (N, C, D, H, W) lies in memory with its batch axis innermost, as `interlace` lays it."""
+    """Tell whether the batch axis of a (N, C, D, H, W) is innermost in memory, as `interlace` makes it."""
     return a.shape[0] > 1 and a.strides[0] < min(a.strides[1:])
 
 
 def zeros(n, c, size, dtype, *, innermost=False):
-    """Return zeros (N, C, D, H, W), in memory with the batch axis first or innermost."""
+    """Return zeros (N, C, D, H, W) with the batch axis first or innermost in memory."""
     if innermost:
         return np.zeros((c, *size, n), dtype).transpose(4, 0, 1, 2, 3)
     return np.zeros((n, c, *size), dtype)

@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from atrous import _check
-from atrous.conv.padding import effective_kernel, same_padding
+from atrous.conv.effective_kernel import effective_kernel
+from atrous.conv.padding import same_padding
 from atrous.errors import ParameterError
 
 

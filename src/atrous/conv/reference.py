@@ -1,10 +1,10 @@
-"""The definition with channels, groups, zeros and strides: slide a sparse window, multiply, add.
+"""The definition with channels, groups, zeros and strides: slide a sparse window, multiply and add.
 
     y[n, f, o] = Σ_{c, k} x̃[n, c, s·o + r·k] · w[f, c, k]            x̃ is x with its zeros
 
-One loop over output positions o. The slice ``x̃[s·o : s·o + k_e : r]`` holds the samples under the taps, and the
-three functions differ only in which of its three partners (window, filter, output) is the unknown. This is what
-every other method is compared with.
+There is one loop over output positions o. The slice ``x̃[s·o : s·o + k_e : r]`` has the samples under the taps. The
+three functions differ only in which of window, filter and output is computed from the other two. Every other method is
+compared with this one.
 
 Role: definition. float32 stays float32. NaN and inf reach exactly the outputs whose taps read them.
 Cost: 2·macs flops in a Python loop over positions; extra memory one padded copy.
@@ -42,7 +42,7 @@ def forward(x, w, g):
 
 
 def backward_input(dy, w, g):
-    """Return dx (N, C, D, H, W): every output hands its gradient back to the samples under its taps."""
+    """Return dx (N, C, D, H, W): every output passes its gradient back to the samples under its taps."""
     dx_pad, w = np.zeros((g.n, g.c, *g.span), dy.dtype), w.reshape(g.groups, g.f // g.groups, -1)
     for o, window in _windows(g):
         at_output = dy[:, :, *o].reshape(g.n, g.groups, -1)

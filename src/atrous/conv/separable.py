@@ -1,11 +1,11 @@
-"""Depthwise and separable atrous convolution: space first, each channel alone; then channels, each sample alone.
+"""Depthwise and separable atrous convolution: first space, channel by channel; then channels, sample by sample.
 
     depthwise    y[n, c·M + m, o] = Σ_k x̃[n, c, s·o + r·k] · w[c, m, k]
     separable    a depthwise convolution, then a 1×1 convolution that mixes channels
 
 Atrous separable convolution carries DeepLab v3+: C·K² + C·F weights do the work of C·F·K².
 
-Role: public edge, composed of `operators`.
+Role: public functions, composed of `operators`.
 
 References
 ----------
@@ -23,14 +23,14 @@ from atrous.errors import ShapeError
 
 
 class SeparableCache(NamedTuple):
-    """The caches of the depthwise and the pointwise half; the second refers to the depthwise result."""
+    """The caches of the depthwise and the pointwise convolution; the second refers to the depthwise result."""
 
     depthwise: ConvCache
     pointwise: ConvCache
 
 
 class SeparableGrads(NamedTuple):
-    """Gradients in the order of the inputs; db is None where no bias was given."""
+    """Gradients in the order of the inputs; db is None without a bias."""
 
     dx: FloatArray
     dw_depthwise: FloatArray
@@ -83,7 +83,7 @@ def depthwise_conv(
     x : ndarray of shape (N, C, *S)
         float32 or float64.
     w : ndarray of shape (C, M, *K)
-        M filters a channel; M is the channel multiplier, 1 in DeepLab v3+.
+        M filters per channel; M is the channel multiplier, 1 in DeepLab v3+.
     b : ndarray of shape (C·M,), optional
         Bias.
     rate, stride, padding, method
@@ -101,7 +101,7 @@ def depthwise_conv(
 
     Notes
     -----
-    Cost: 2·N·C·M·ΠK·ΠO flops; memory traffic, not arithmetic, sets the pace.
+    Cost: 2·N·C·M·ΠK·ΠO flops; the time is limited by memory traffic, not by arithmetic.
     """
     return depthwise_forward(x, w, b, rate=rate, stride=stride, padding=padding, method=method)[0]
 
@@ -148,7 +148,7 @@ def separable_conv(
     padding: Padding = "same",
     method: str = "auto",
 ) -> FloatArray:
-    """Convolve each channel alone, then mix channels at each position.
+    """Convolve each channel separately, then mix the channels at each position.
 
     Parameters
     ----------

@@ -1,21 +1,21 @@
-"""Multiply first, shift after: taps are matrix products over the samples that they really read.
+"""Multiply first, shift afterwards: each tap is a matrix product over the samples that it really reads.
 
     y[:, o] = Σ_k P_k[:, s·o + r·k − p]          P_k = W_k · x, with W_k the (F, C/groups) weights of tap k
 
-Each tap is a 1×1 convolution whose result is added where the tap puts it. No columns and no zeros: a tap that hangs
-over the border is multiplied for the samples it reads, no others. At rate 12 on 41 samples a 3×3 filter so does 65 % of
-the work, at rate 36 on 65 samples 40 %; a tap beyond the border costs nothing (DeepLab v3, Section 3.3, counts such
+Each tap is a 1×1 convolution whose result is shifted and added. There are no columns and no zeros: a tap that extends
+beyond the border is multiplied only for the samples it reads. At rate 12 on 41 samples, a 3×3 filter does 65 % of the
+work; at rate 36 on 65 samples, 40 %. A tap that is always outside costs nothing (DeepLab v3, Section 3.3, counts such
 taps).
-The backward pass is the adjoint, shift first: S_k is dy laid out at the samples that tap k read, then
+The backward pass is the adjoint and shifts first: S_k is dy placed at the samples that tap k read, then
 
     dx = Σ_k W_kᵀ · S_k          dW_k = S_k · xᵀ
 
-Several convolutions of one input are only more taps (`forward_all`): that is how the branches of ASPP share a pass.
-BLAS wants a few hundred rows at a time, so taps with few filters are stacked into one product over the whole input.
+Several convolutions of one input are just more taps (`forward_all`): this is how the branches of ASPP share a pass.
+BLAS needs a few hundred rows to be fast, so taps with few filters are stacked into one product over the whole input.
 
 Role: transformation. NaN and inf reach exactly the y and dx that read them; in dw, stacked taps meet the zeros of S.
-Cost: 2·macs flops in BLAS, less those on zeros where F is large; extra memory one copy of x without the columns that a
-tap cannot read, and the products of some `ROWS` filters or of one tap.
+Cost: 2·macs flops in BLAS, less those on zeros if F is large; extra memory one copy of x without the columns that a tap
+cannot read, and the products of about `ROWS` filters or of one tap.
 """
 
 from collections import defaultdict
@@ -23,21 +23,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from atrous.conv.geometry import reach
+from atrous.conv.tap_range import reach
 
-# From so many rows on a product runs at BLAS's rate; fewer are stacked.
+# BLAS is fast from this many rows on; products with fewer are stacked.
 ROWS = 256
 
 
 def reached(g, axis):
-    """Return [(k, outputs, inputs), …] along an axis: the outputs at which tap k lies inside, and what it reads."""
-    sizes = g.size[axis], g.out[axis], g.stride[axis]
-    found = ((k, reach(*sizes, g.rate[axis] * k - g.pad[axis])) for k in range(g.kernel[axis]))
+    """Return [(k, outputs, inputs), …] along an axis: the outputs at which tap k is inside, and what it reads."""
+    sizes = g.stride[axis], g.size[axis], g.out[axis]
+    found = ((k, reach(g.rate[axis] * k - g.pad[axis], *sizes)) for k in range(g.kernel[axis]))
     return [(k, *slices) for k, slices in found if slices]
 
 
 class Tap(NamedTuple):
-    """One tap of one of several convolutions: where it writes, what it reads, its number of filters."""
+    """One tap of one of the convolutions: the outputs it writes, the inputs it reads, and its number of filters."""
 
     conv: int
     at: tuple[int, int, int]
@@ -47,7 +47,7 @@ class Tap(NamedTuple):
 
 
 class Product(NamedTuple):
-    """Taps multiplied at once, over one box of the input; `inputs` of its taps count from the corner of the box."""
+    """Taps that are multiplied together over one box of the input; their `inputs` count from the corner of the box."""
 
     columns: slice
     rows: tuple[slice, slice]
@@ -67,12 +67,12 @@ def products(geometries):
     for columns in [c for c, taps in by_columns.items() if sum(t.rows for t in taps) < ROWS and c != whole]:
         by_columns[whole] += by_columns.pop(columns)
     found = [_product(slice(*columns), some) for columns, taps in by_columns.items() for some in _split(taps)]
-    # Taps that stand alone follow each other by convolution, whose filters are then laid out once.
+    # Products of one tap are sorted by convolution, so that the filters of each are laid out once.
     return sorted(found, key=lambda product: product.taps[0].conv if len(product.taps) == 1 else -1)
 
 
 def _split(taps):
-    """Yield runs of taps that reach `ROWS` rows, the last perhaps not."""
+    """Yield runs of taps with at least `ROWS` rows, except perhaps the last run."""
     run, rows = [], 0
     for tap in taps:
         run.append(tap)
@@ -85,7 +85,7 @@ def _split(taps):
 
 
 def _product(columns, taps):
-    """Return the Product of taps over the smallest box that holds what they read."""
+    """Return the Product of taps over the smallest box that contains what they read."""
     if len(taps) == 1:
         box = (*taps[0].inputs[:2], columns)
     else:
@@ -96,7 +96,7 @@ def _product(columns, taps):
 
 
 def _within(part, box):
-    """Return the slice of the samples of `box` that are those of `part`."""
+    """Return `part` as a slice of the samples of `box`."""
     step = part.step // box.step
     start = (part.start - box.start) // box.step
     return slice(start, start + (part.stop - part.start - 1) // part.step * step + 1, step)
@@ -112,14 +112,14 @@ def _grouped(a, g):
 
 
 def _matrix(a):
-    """Return (N, groups, A, D, H, W) as (N, groups, A, positions), a view wherever memory allows."""
+    """Return (N, groups, A, D, H, W) as (N, groups, A, positions), a view if possible."""
     return a.reshape(*a.shape[:3], -1)
 
 
 def by_tap(w, g):
     """Return the weights (F, C/groups, KD, KH, KW) as (KD, KH, KW, groups, F/groups, C/groups)."""
     laid = np.empty((*w.shape[2:], *w.shape[:2]), w.dtype)
-    # A few filters at a time: all their taps come from the cache.
+    # A few filters at a time, so that all their taps are in the cache.
     for f in range(0, len(w), 4):
         laid[:, :, :, f : f + 4] = w[f : f + 4].transpose(2, 3, 4, 0, 1)
     return laid.reshape(*w.shape[2:], g.groups, -1, w.shape[1])
@@ -150,7 +150,7 @@ def _stacked(weights, plan, geometries):
 
 
 def _boxes(x, plan):
-    """Yield (product, its box of x) with x (N, groups, C/groups, D, H, W); columns are copied once for all products."""
+    """Yield (product, its box of x (N, groups, C/groups, D, H, W)); products with the same columns share one copy."""
     columns, copied = None, None
     for product in plan:
         if product.columns != columns:
@@ -159,7 +159,7 @@ def _boxes(x, plan):
 
 
 def _shifted(dys, product, box):
-    """Return S (N, groups, rows, D, H, W): for each tap dy at the samples that the tap read, zeros elsewhere."""
+    """Return S (N, groups, rows, D, H, W): for each tap, dy at the samples that it read, and zeros elsewhere."""
     first = product.taps[0]
     if len(product.taps) == 1 and _covers(first.inputs, box):
         return np.ascontiguousarray(dys[first.conv][:, :, :, *first.outputs])
@@ -172,7 +172,7 @@ def _shifted(dys, product, box):
 
 
 def forward_all(x, weights, geometries):
-    """Return [y, …] of several convolutions of one x (N, C, D, H, W), whose geometries differ in filters and rates."""
+    """Return [y, …] of several convolutions of one x (N, C, D, H, W) with different filters and rates."""
     g, plan = geometries[0], products(geometries)
     ys = [np.zeros((g.n, g.groups, o.f // o.groups, *o.out), x.dtype) for o in geometries]
     for (product, box), w in zip(_boxes(_grouped(x, g), plan), _stacked(weights, plan, geometries), strict=True):

@@ -2,12 +2,12 @@
 
     w̃[r·k] = w[k], 0 elsewhere          y = x ∗ w̃
 
-This is what "à trous", with holes, says literally, and the easiest way to see that an atrous convolution is an
-ordinary one. It multiplies by every hole: r^d times the work, which is why nobody runs it.
+This is what "à trous" (with holes) means literally, and the easiest way to see that an atrous convolution is an
+ordinary one. It multiplies by every hole, which is r^d times the work, so nobody uses it in practice.
 
-Role: transformation. A hole multiplies what lies under it by zero, so a NaN or inf in x also reaches outputs whose
-taps step over it; the other methods confine it.
-Cost: 2·macs·r^d flops; extra memory as `im2col`'s with k_e taps.
+Role: transformation. A hole multiplies the sample under it by zero, so a NaN or inf in x also reaches outputs whose
+taps skip it. With the other methods it does not.
+Cost: 2·macs·r^d flops; extra memory as for `im2col` with k_e taps.
 
 References
 ----------
@@ -44,6 +44,6 @@ def backward_input(dy, w, g):
 
 
 def backward_weight(dy, x, g):
-    """Return dw (F, C/groups, KD, KH, KW): the gradient of the wide filter, read at the taps."""
+    """Return dw (F, C/groups, KD, KH, KW): the gradient of the wide filter at its taps."""
     wide = im2col.backward_weight(dy, x, _with_holes(g))
     return np.ascontiguousarray(wide[:, :, :: g.rd, :: g.rh, :: g.rw])

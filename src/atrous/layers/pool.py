@@ -30,7 +30,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray, PerAxis
-from atrous.conv.geometry import reach
+from atrous.conv.tap_range import reach
 from atrous.errors import ParameterError, ShapeError
 
 SIZE_RULES = ("floor", "ceil", "caffe")
@@ -84,7 +84,7 @@ def _image(owner, x):
 def _taps(w):
     """Yield (outputs, inputs) for each tap of an axis: the windows in which it meets a sample, and those samples."""
     for k in range(w.kernel):
-        if slices := reach(w.size, w.out, w.stride, w.rate * k - w.padding):
+        if slices := reach(w.rate * k - w.padding, w.stride, w.size, w.out):
             yield slices
 
 

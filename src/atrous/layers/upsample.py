@@ -21,7 +21,8 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.conv.operators import atrous_conv, conv_transpose_forward
+from atrous.conv.operators import atrous_conv
+from atrous.conv.transpose import conv_transpose_forward
 from atrous.errors import ShapeError
 
 

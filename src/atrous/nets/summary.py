@@ -63,7 +63,7 @@ class Summary(NamedTuple):
             f"{self.parameters:,} parameters, {self.macs / 1e9:,.2f}·10⁹ multiply-adds "
             f"({self.interlaced_macs / 1e9:,.2f}·10⁹ as the v3+ paper counts)"
         )
-        lines.append(f"feature maps take at most {self.memory / 1e6:,.0f} MB in inference (one image, float32)")
+        lines.append(f"feature maps take at most {self.memory / 1e6:,.1f} MB in inference (one image, float32)")
         return "\n".join(lines)
 
 
