@@ -195,8 +195,9 @@ def test_there_are_examples_to_run():
 
 # A module imports from the lines above its own only. Those of the last line are programs, which import each other too.
 # The name of a folder stands for all its modules, which import each other; "conv" stands for its __init__ alone.
-FOLDERS = {"apps", "bench", "cli", "figures", "gradients"}
+FOLDERS = {"apps", "bench", "cli", "examples", "figures", "gradients"}
 LEVELS = [
+    {"_lazy"},
     {
         "",
         "conv",
@@ -282,9 +283,11 @@ LEVELS = [
     {"nets.catalogue", "nets.segmentation"},
     {"nets.guess"},
     {"jit.warmup", "pytest_plugin"},
-    {"figures", "bench", "apps", "cli", "__main__"},
+    {"examples", "figures", "bench", "apps", "cli", "__main__"},
 ]
 PROGRAMS = LEVELS[-1]
+
+PUBLIC = {name: f"atrous.{module}" for module, names in atrous._MODULES.items() for name in names.split()}
 
 # Some modules promise more: they read like the papers, or need next to nothing.
 ONLY = {
@@ -390,7 +393,7 @@ def modules_meant(node):
             found.append(f"atrous.{below}")
         elif node.module == "atrous":
             # A public name leads to the module that defines it; __version__ to none.
-            home = "atrous.conv.methods" if alias.name == "CONV_METHODS" else atrous._PUBLIC.get(alias.name, "atrous")
+            home = "atrous.conv.methods" if alias.name == "CONV_METHODS" else PUBLIC.get(alias.name, "atrous")
             found.append(home)
         else:
             found.append(node.module)

@@ -1,123 +1,109 @@
-"""DeepLab from scratch in NumPy and Numba: pure functions from arrays to arrays."""
+"""DeepLab from scratch in NumPy and Numba: pure functions from arrays to arrays.
+
+Where things are
+----------------
+`conv`                     atrous convolution, receptive fields, the output-stride planner
+`layers`, `aspp`           pools, batch norm, resizing, losses; atrous spatial pyramid pooling
+`compose`, `nets`          networks as descriptions; the networks of DeepLab v1, v2, v3 and v3+
+`weights`, `data`          files of weights; label images, palettes, photographs
+`lattice`, `crf`           the permutohedral lattice; the fully connected CRF (`pydensecrf`: that project's API)
+`gradients`, `metrics`     gradient checks; mean IoU
+`examples`, `figures`      what the notebooks show, computed and drawn
+`apps`, `cli`, `bench`     programs, the command line, benchmarks
+`jit`                      compiled functions, their disk cache, threads
+
+The words used here
+-------------------
+filter                     the weights of a convolution, (F, C, K, K)
+kernel                     the number of taps of a filter along one axis. A *CUDA kernel* is a function on a GPU.
+compiled function          a function compiled by Numba for the CPU
+tap                        one of the K positions of a filter along an axis
+rate                       distance between taps, in samples; 1 is ordinary convolution (PyTorch: dilation)
+padding                    zeros around the input
+receptive field            what one output of a chain of layers sees of the input
+field of view              what one filter spans: K + (K − 1)·(rate − 1) samples
+output stride              size of the input over the size of the features
+plan                       strides traded for rates to reach an output stride
+part, endpoint, step       a piece of a network; a named intermediate result; one operation of a lowered network
+logits, probabilities      scores of the classes at a pixel, before and after softmax
+label, class               an integer at a pixel, and what it means
+unary, pairwise            energies of the labels at one pixel; terms that couple pixels by a Gaussian of their features
+compatibility              what two labels cost each other in a pairwise term (Potts: all pairs the same)
+vertex, corner, slot       a lattice point; a vertex of the simplex around a pixel; a vertex as seen by one block of pixels
+splat, blur, slice         pixels to vertices, between vertices, vertices to pixels
+"""
 
 from importlib import import_module
 
+from atrous._lazy import attach
+
 __version__ = "0.1.0"
 
-# Public name -> (module, attribute). Loaded at first use, so that `import atrous` costs next to nothing and
-# gradient checks need NumPy alone.
-_PUBLIC = {
-    **dict.fromkeys(
-        ("AtrousError", "BackendUnavailable", "DTypeError", "ParameterError", "ShapeError"), "atrous.errors"
+# Loaded when first used, so that `import atrous` costs next to nothing and gradient checks need only NumPy.
+_MODULES = {
+    "errors": "AtrousError BackendUnavailable DTypeError ParameterError ShapeError",
+    "conv.operators": "ConvCache ConvGrads atrous_conv conv_backward conv_forward",
+    "conv.transpose": "atrous_conv_transpose conv_transpose_backward conv_transpose_forward",
+    "conv.separable": (
+        "depthwise_backward depthwise_conv depthwise_forward separable_backward separable_conv separable_forward"
     ),
-    **dict.fromkeys(
-        ("ConvCache", "ConvGrads", "atrous_conv", "conv_backward", "conv_forward"), "atrous.conv.operators"
+    "conv.geometry": "ConvGeometry conv_geometry output_size",
+    "conv.effective_kernel": "effective_kernel",
+    "conv.padding": "same_padding",
+    "conv.receptive_field": "ReceptiveField Spatial receptive_field",
+    "conv.output_stride": "plan_output_stride",
+    "nets.resnet_layout": "resnet_chain",
+    "gradients": "GradcheckReport adjoint_error assert_gradients gradcheck",
+    "lattice.build": "Lattice build_lattice",
+    "lattice.direct": "lattice_filter",
+    "lattice.diagonal": "lattice_diagonal",
+    "lattice.exact": "gaussian_sum",
+    "lattice.error": "LatticeError lattice_error",
+    "crf.tiles": "dense_crf_tiled",
+    "crf.pairwise": "Pairwise bilateral_pairwise spatial_pairwise",
+    "crf.unary": "unary_from_labels unary_from_probabilities",
+    "crf.params": "CRFParams CRF_PRESETS",
+    "crf.reference": "exact_marginals labelling_energy",
+    "crf.dense": "dense_crf",
+    "crf.energy": "free_energy",
+    "crf.meanfield": "mean_field",
+    "crf.memory": "mean_field_bytes",
+    "crf.grid": "grid_crf grid_energy grid_weights",
+    "conv.branches": "BranchesCache branches_backward branches_forward",
+    "aspp.operators": "ASPPCache aspp_backward aspp_forward",
+    "layers.activation": "relu6_backward relu6_forward relu_backward relu_forward",
+    "layers.pool": (
+        "average_pool_backward average_pool_forward global_average_backward global_average_forward "
+        "max_pool_backward max_pool_forward"
     ),
-    **dict.fromkeys(
-        ("atrous_conv_transpose", "conv_transpose_backward", "conv_transpose_forward"), "atrous.conv.transpose"
-    ),
-    **dict.fromkeys(
-        (
-            "depthwise_backward",
-            "depthwise_conv",
-            "depthwise_forward",
-            "separable_backward",
-            "separable_conv",
-            "separable_forward",
-        ),
-        "atrous.conv.separable",
-    ),
-    **dict.fromkeys(("ConvGeometry", "conv_geometry", "output_size"), "atrous.conv.geometry"),
-    "effective_kernel": "atrous.conv.effective_kernel",
-    "same_padding": "atrous.conv.padding",
-    **dict.fromkeys(("ReceptiveField", "Spatial", "receptive_field"), "atrous.conv.receptive_field"),
-    "plan_output_stride": "atrous.conv.output_stride",
-    "resnet_chain": "atrous.nets.resnet_layout",
-    **dict.fromkeys(("GradcheckReport", "adjoint_error", "assert_gradients", "gradcheck"), "atrous.gradients"),
-    "Lattice": "atrous.lattice.build",
-    "build_lattice": "atrous.lattice.build",
-    "lattice_filter": "atrous.lattice.direct",
-    "lattice_diagonal": "atrous.lattice.diagonal",
-    "gaussian_sum": "atrous.lattice.exact",
-    **dict.fromkeys(("LatticeError", "lattice_error"), "atrous.lattice.error"),
-    "dense_crf_tiled": "atrous.crf.tiles",
-    **dict.fromkeys(("Pairwise", "bilateral_pairwise", "spatial_pairwise"), "atrous.crf.pairwise"),
-    **dict.fromkeys(("unary_from_labels", "unary_from_probabilities"), "atrous.crf.unary"),
-    **dict.fromkeys(("CRFParams", "CRF_PRESETS"), "atrous.crf.params"),
-    **dict.fromkeys(("exact_marginals", "labelling_energy"), "atrous.crf.reference"),
-    "dense_crf": "atrous.crf.dense",
-    "free_energy": "atrous.crf.energy",
-    "mean_field": "atrous.crf.meanfield",
-    "mean_field_bytes": "atrous.crf.memory",
-    **dict.fromkeys(("grid_crf", "grid_energy", "grid_weights"), "atrous.crf.grid"),
-    **dict.fromkeys(("BranchesCache", "branches_backward", "branches_forward"), "atrous.conv.branches"),
-    **dict.fromkeys(("ASPPCache", "aspp_backward", "aspp_forward"), "atrous.aspp.operators"),
-    **dict.fromkeys(("relu6_backward", "relu6_forward", "relu_backward", "relu_forward"), "atrous.layers.activation"),
-    **dict.fromkeys(
-        (
-            "average_pool_backward",
-            "average_pool_forward",
-            "global_average_backward",
-            "global_average_forward",
-            "max_pool_backward",
-            "max_pool_forward",
-        ),
-        "atrous.layers.pool",
-    ),
-    **dict.fromkeys(("batch_norm_backward", "batch_norm_forward", "fold_batch_norm"), "atrous.layers.norm"),
-    **dict.fromkeys(("dropout_backward", "dropout_forward"), "atrous.layers.dropout"),
-    **dict.fromkeys(
-        ("log_softmax_backward", "log_softmax_forward", "softmax_backward", "softmax_forward"), "atrous.layers.softmax"
-    ),
-    **dict.fromkeys(
-        (
-            "cross_entropy_backward",
-            "cross_entropy_forward",
-            "segmentation_loss_backward",
-            "segmentation_loss_forward",
-        ),
-        "atrous.layers.loss",
-    ),
-    **dict.fromkeys(
-        ("concat_backward", "concat_forward", "max_backward", "max_forward", "sum_backward", "sum_forward"),
-        "atrous.layers.fusion",
-    ),
-    **dict.fromkeys(("bilinear_filter", "upsample_backward", "upsample_forward"), "atrous.layers.upsample"),
-    **dict.fromkeys(
-        (
-            "bilinear_backward",
-            "bilinear_forward",
-            "interp_backward",
-            "interp_forward",
-            "resize_bilinear",
-            "resize_labels",
-        ),
-        "atrous.layers.resize",
-    ),
-    **dict.fromkeys(("convolutionalize", "decimate_kernel"), "atrous.nets.convolutionalize"),
-    "from_classifier": "atrous.nets.from_classifier",
-    **dict.fromkeys(("build", "networks"), "atrous.nets.catalogue"),
-    "Network": "atrous.nets.network",
-    **dict.fromkeys(("Segmentation", "predict", "segment"), "atrous.nets.segmentation"),
-    "prepare": "atrous.nets.preparation",
-    **dict.fromkeys(("load_weights", "save_weights"), "atrous.weights.files"),
-    "WeightsError": "atrous.weights.errors",
-    **dict.fromkeys(("class_iou", "confusion_matrix", "mean_iou", "pixel_accuracy"), "atrous.metrics"),
-    "warmup": "atrous.jit.warmup",
+    "layers.norm": "batch_norm_backward batch_norm_forward fold_batch_norm",
+    "layers.dropout": "dropout_backward dropout_forward",
+    "layers.softmax": "log_softmax_backward log_softmax_forward softmax_backward softmax_forward",
+    "layers.loss": "cross_entropy_backward cross_entropy_forward segmentation_loss_backward segmentation_loss_forward",
+    "layers.fusion": "concat_backward concat_forward max_backward max_forward sum_backward sum_forward",
+    "layers.upsample": "bilinear_filter upsample_backward upsample_forward",
+    "layers.resize": "bilinear_backward bilinear_forward interp_backward interp_forward resize_bilinear resize_labels",
+    "nets.convolutionalize": "convolutionalize decimate_kernel",
+    "nets.from_classifier": "from_classifier",
+    "nets.catalogue": "build networks",
+    "nets.network": "Network",
+    "nets.segmentation": "Segmentation predict segment",
+    "nets.preparation": "prepare",
+    "weights.files": "load_weights save_weights",
+    "weights.errors": "WeightsError",
+    "metrics": "class_iou confusion_matrix mean_iou pixel_accuracy",
+    "jit.warmup": "warmup",
 }
 
-__all__ = ["CONV_METHODS", "__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+_public, _names = attach(__name__, _MODULES)
+__all__ = ["CONV_METHODS", "__version__", *_names]  # noqa: PLE0604
 
 
 def __getattr__(name):
-    if name == "CONV_METHODS":
-        value = import_module("atrous.conv.methods").available_methods()
-    elif name in _PUBLIC:
-        value = getattr(import_module(_PUBLIC[name]), name)
-    else:
-        raise AttributeError(f"module 'atrous' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    if name != "CONV_METHODS":
+        return _public(name)
+    globals()[name] = import_module("atrous.conv.methods").available_methods()
+    return globals()[name]
 
 
 def __dir__():

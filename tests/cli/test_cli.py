@@ -223,15 +223,15 @@ def test_pictures_of_every_depth(tmp_path):
     import numpy as np
     from PIL import Image
 
-    from atrous import figures
+    from atrous import examples
 
     deep = np.random.default_rng(0).integers(0, 65536, (40, 50)).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    np.testing.assert_allclose(figures.photograph(tmp_path / "deep.png"), deep / 65535)
+    np.testing.assert_allclose(examples.photograph(tmp_path / "deep.png"), deep / 65535)
     for mode in ("L", "LA", "RGBA", "P", "1", "CMYK"):
         file = tmp_path / f"{mode}.tif"
         Image.fromarray((deep >> 8).astype(np.uint8)).convert(mode).save(file)
-        grey = figures.photograph(file)
+        grey = examples.photograph(file)
         assert grey.shape == (40, 50)
         assert 0.2 < grey.mean() < 0.8
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from atrous import build, figures, resize_bilinear
-from atrous.figures.networks import BUILT, PRINTED
+from atrous import build, examples, figures, resize_bilinear
+from atrous.examples.networks import BUILT, PRINTED
 
 
 def offsets(fig, role):
@@ -30,14 +30,14 @@ def closed_form(n, rate):
 @pytest.mark.parametrize("n", [65, 33])
 def test_valid_taps_are_counted_as_the_formula_says(n):
     for rate in range(1, n + 15):
-        found = figures.valid_taps(n, rate)
+        found = examples.valid_taps(n, rate)
         assert found == pytest.approx({number: count / n**2 for number, count in closed_form(n, rate).items()})
         assert sum(found.values()) == pytest.approx(1)
         assert found[3] == 0
 
 
 def test_valid_taps_of_the_paper():
-    at = figures.valid_taps
+    at = examples.valid_taps
     assert [round(at(65, rate)[9], 3) for rate in (1, 6, 12, 18, 24)] == [0.939, 0.665, 0.398, 0.199, 0.068]
     assert round(at(65, 32)[4], 4) == round(at(65, 33)[4], 4) == 0.9695
     assert at(65, 65)[1] == 1
@@ -48,7 +48,7 @@ def test_valid_taps_are_drawn():
     fig = figures.figure_valid_taps(33)
     for number in (9, 6, 4, 2, 1):
         (line,) = figures.find(fig, f"{number} taps")
-        assert line.get_ydata()[17] == figures.valid_taps(33, 18)[number]
+        assert line.get_ydata()[17] == examples.valid_taps(33, 18)[number]
         assert line.get_xdata()[-1] > 33
 
 
@@ -63,7 +63,7 @@ def test_aspp_taps_stand_at_the_rates():
 
 
 def test_branches_answer_an_impulse_where_they_read_it():
-    found = figures.impulse_answers((41, 39), (6, 12, 18), (20, 19))
+    found = examples.impulse_answers((41, 39), (6, 12, 18), (20, 19))
     assert [np.count_nonzero(values) for values in found.values()] == [1, 9, 9, 9, 41 * 39]
     for rate in (6, 12, 18):
         rows, columns = np.nonzero(found[f"rate {rate}"])
@@ -72,8 +72,8 @@ def test_branches_answer_an_impulse_where_they_read_it():
 
 
 def test_branches_answer_an_image():
-    image = figures.drawn_scene((30, 31))
-    found = figures.branch_answers(image, (2, 40))
+    image = examples.drawn_scene((30, 31))
+    found = examples.branch_answers(image, (2, 40))
     np.testing.assert_array_equal(found["1 × 1"], image)
     np.testing.assert_allclose(found["rate 2"][10, 11], image[8:13:2, 9:14:2].mean())
     np.testing.assert_allclose(found["rate 40"], image / 9)
@@ -82,13 +82,13 @@ def test_branches_answer_an_image():
 
 @pytest.mark.parametrize("shape", [(9, 40), (500, 30), (8, 8), (1, 3)])
 def test_responses_over_pictures_of_any_shape(shape):
-    fig = figures.figure_aspp_responses(figures.drawn_scene(shape))
+    fig = figures.figure_aspp_responses(examples.drawn_scene(shape))
     assert len(figures.find(fig, "answer to the image")) == 5
     assert 0 < fig.get_figheight() < 9
 
 
 def test_field_table_is_the_papers():
-    rows = figures.field_table()
+    rows = examples.field_table()
     assert [row[:3] for row in rows] == [(7, 4, 224), (4, 4, 128), (4, 8, 224), (3, 12, 224)]
     assert [row[3] for row in rows] == [404, 308, 404, 435]
     assert [row[4] for row in rows] == [134346581, 65140565, 65140565, 20505429]
@@ -102,7 +102,7 @@ def test_field_table_is_the_papers():
 
 
 def test_costs_over_the_output_stride():
-    costs = figures.stride_costs()
+    costs = examples.stride_costs()
     assert [round(costs[s][0] / 1e9, 2) for s in (16, 8, 32)] == [80.83, 275.94, 52.25]
     assert all(costs[s][0] / 1e9 == pytest.approx(printed, rel=0.005) for s, printed in PRINTED.items())
     assert costs[1][0] == 4 * costs[2][0] == 16 * costs[4][0]
@@ -121,12 +121,12 @@ def test_four_ways_to_context():
 
 def test_features_land_where_resizing_puts_them():
     for corners in (True, False):
-        places = figures.feature_places(65, 513, align_corners=corners)
+        places = examples.feature_places(65, 513, align_corners=corners)
         weights = resize_bilinear(np.eye(65)[:, None, None], (1, 513), align_corners=corners)[:, 0, 0]
         # A ramp is resized to the places' inverse; between the first and the last feature it is linear.
         ramp = np.arange(65) @ weights
         np.testing.assert_allclose(np.interp(places[1:-1], np.arange(513), ramp), np.arange(1, 64), atol=1e-9)
-    np.testing.assert_allclose(figures.feature_places(65, 513), 8 * np.arange(65))
+    np.testing.assert_allclose(examples.feature_places(65, 513), 8 * np.arange(65))
     error = places - 8 * np.arange(65)
     assert (round(error[0], 2), round(error[-1], 2)) == (3.45, -3.45)
     np.testing.assert_allclose(places, 513 / 65 * (np.arange(65) + 0.5) - 0.5)

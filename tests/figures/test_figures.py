@@ -11,11 +11,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from PIL import Image
 
-from atrous import Spatial, atrous_conv, figures
+from atrous import Spatial, atrous_conv, examples, figures
 from atrous.errors import ParameterError
+from atrous.examples.convolution import columns, tap_tree
+from atrous.examples.gradients import QUOTIENTS
 from atrous.figures import draw, style
-from atrous.figures.gradients import QUOTIENTS
-from atrous.figures.methods import columns
 
 BENCH = {
     "schema": 1,
@@ -99,13 +99,15 @@ def test_nothing_is_cut_off(drawn, name):
 
 
 def test_every_name_is_documented_and_none_is_a_module():
-    text = figures.__doc__
-    for name in figures.__all__:
-        value = getattr(figures, name)
-        assert callable(value), name
-        assert value.__doc__, name
-        assert f"atrous.figures.{name}" not in sys.modules
-    assert all(name in text for name in NAMES)
+    for package in (figures, examples):
+        for name in package.__all__:
+            value = getattr(package, name)
+            assert callable(value), name
+            assert value.__doc__, name
+            assert f"{package.__name__}.{name}" not in sys.modules
+            assert getattr(package, name) is value
+        with pytest.raises(AttributeError, match="no attribute 'figure_of_eight'"):
+            _ = package.figure_of_eight
 
 
 def test_files_carry_neither_date_nor_version(tmp_path):
@@ -119,7 +121,7 @@ def test_files_carry_neither_date_nor_version(tmp_path):
 def test_the_users_settings_and_backend_stay_untouched():
     code = (
         "import sys, matplotlib; matplotlib.rcParams['lines.linewidth'] = 7;"
-        "from atrous import figures; figures.image_bytes(figures.figure_holes(), dpi=30);"
+        "from atrous import examples, figures; figures.image_bytes(figures.figure_holes(), dpi=30);"
         "assert matplotlib.rcParams['lines.linewidth'] == 7; assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -168,8 +170,8 @@ def test_holes(drawn):
 @pytest.mark.parametrize("rate", [1, 2, 3, 5])
 def test_matrix_is_the_convolution(rate, rng):
     x, w = rng.standard_normal(12), rng.standard_normal(3)
-    matrix = np.append(w, 0)[figures.convolution_matrix(12, 3, rate)]
-    np.testing.assert_allclose(matrix @ x, figures.convolve(x, w, rate=rate), atol=1e-14)
+    matrix = np.append(w, 0)[examples.convolution_matrix(12, 3, rate)]
+    np.testing.assert_allclose(matrix @ x, examples.convolve(x, w, rate=rate), atol=1e-14)
 
 
 def test_toeplitz_spreads_the_taps_and_adds_none(drawn):
@@ -188,8 +190,8 @@ def test_stride_removal_keeps_the_outputs(drawn):
 
 
 def test_planes_add_up_to_the_signal(drawn):
-    signal = figures.noisy_signal()
-    smooth, detail = figures.wavelet_planes(signal)
+    signal = examples.noisy_signal()
+    smooth, detail = examples.wavelet_planes(signal)
     assert smooth.shape == (5, 256)
     np.testing.assert_allclose(detail.sum(axis=0) + smooth[-1], signal, atol=1e-14)
     (line,) = figures.find(drawn["figure_wavelet_planes"], "sum")
@@ -210,7 +212,7 @@ def test_sparse_responses_fill_a_quarter(drawn):
 
 
 def test_vertical_derivative_answers_to_horizontal_edges():
-    w = figures.vertical_derivative()
+    w = examples.vertical_derivative()
     assert w.shape == (7, 7)
     np.testing.assert_allclose(w, -w[::-1])
     edge = np.where(np.arange(20)[:, None] < 10, 0.0, 1.0) * np.ones(20)
@@ -221,30 +223,40 @@ def test_vertical_derivative_answers_to_horizontal_edges():
 
 @pytest.mark.parametrize("shape", [(20, 18), (9, 40), (500, 30), (81, 82)])
 def test_pictures_of_any_shape(shape):
-    figures.image_bytes(figures.figure_sparse_dense_2d(figures.drawn_scene(shape), rate=3), dpi=40)
+    fig = figures.figure_sparse_dense_2d(examples.drawn_scene(shape), rate=3)
+    assert figures.image_bytes(fig, dpi=40)[:4] == b"\x89PNG"
+    size = tuple(n // 2 for n in shape) if max(shape) > 400 else shape
+    ((image, _), (dense,), (sparse,)) = (
+        [a.get_array() for a in figures.find(fig, r)] for r in ("image", "dense", "sparse")
+    )
+    assert image.shape == dense.shape == sparse.shape == size
+    assert np.isfinite(dense).all()
+    computed = np.zeros(size, bool)
+    computed[::3, ::3] = True
+    np.testing.assert_array_equal(np.isfinite(np.ma.filled(sparse, np.nan)), computed)
 
 
 def test_photograph(tmp_path, monkeypatch):
-    photo = figures.photograph()
+    photo = examples.photograph()
     assert photo.shape == (600, 512)
     assert photo.dtype == np.float64
     Image.fromarray(np.full((4, 6, 3), (255, 0, 0), np.uint8)).save(tmp_path / "rot ä.png")
-    np.testing.assert_allclose(figures.photograph(tmp_path / "rot ä.png"), np.full((4, 6), 0.299))
+    np.testing.assert_allclose(examples.photograph(tmp_path / "rot ä.png"), np.full((4, 6), 0.299))
     with pytest.raises(ParameterError, match="there is no file"):
-        figures.photograph(tmp_path / "none.png")
+        examples.photograph(tmp_path / "none.png")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(ParameterError, match="not a picture"):
-        figures.photograph(tmp_path / "text.png")
+        examples.photograph(tmp_path / "text.png")
     monkeypatch.setattr("matplotlib.cbook.get_sample_data", lambda name, asfileobj: tmp_path / "gone" / name)
-    np.testing.assert_array_equal(figures.photograph(), figures.drawn_scene())
+    np.testing.assert_array_equal(examples.photograph(), examples.drawn_scene())
 
 
 def test_drawn_scene_is_a_picture():
-    scene = figures.drawn_scene((120, 90), seed=3)
+    scene = examples.drawn_scene((120, 90), seed=3)
     assert scene.shape == (120, 90)
     assert 0 <= scene.min() < 0.2
     assert 0.9 < scene.max() <= 1
-    np.testing.assert_array_equal(scene, figures.drawn_scene((120, 90), seed=3))
+    np.testing.assert_array_equal(scene, examples.drawn_scene((120, 90), seed=3))
 
 
 def test_taps_stand_at_the_rate(drawn):
@@ -273,7 +285,7 @@ def test_fields_of_stacked_layers(drawn):
 
 
 def test_tap_tree_counts_strides():
-    tree = draw.tap_tree([Spatial(3), Spatial(3, 2), Spatial(3)], 4)
+    tree = tap_tree([Spatial(3), Spatial(3, 2), Spatial(3)], 4)
     assert [o for o, _ in tree[-1]] == [8, 8, 8]
     assert [i for _, i in tree[-1]] == [6, 8, 10]
     assert (min(i for _, i in tree[0]), max(i for _, i in tree[0])) == (4, 12)
@@ -282,15 +294,15 @@ def test_tap_tree_counts_strides():
 def test_gridding(drawn):
     assert "misses 120 of 169" in words(drawn["figure_gridding"])
     assert "sees all 225" in words(drawn["figure_gridding"])
-    np.testing.assert_array_equal(figures.path_counts((1,)), np.ones((3, 3)))
-    assert figures.path_counts((1, 2, 4)).sum() == 9**3
+    np.testing.assert_array_equal(examples.path_counts((1,)), np.ones((3, 3)))
+    assert examples.path_counts((1, 2, 4)).sum() == 9**3
 
 
 # Methods and gradients
 
 
 def test_im2col_shows_the_true_numbers(drawn):
-    image, w = figures.small_example()
+    image, w = examples.small_example()
     y = atrous_conv(image[None, None], w[None, None], rate=2, padding="valid")[0, 0]
     np.testing.assert_array_equal(w.ravel() @ columns(image, 2, 2), y.ravel())
     numbers = [text for text in words(drawn["figure_im2col"]) if text.isdigit()]
@@ -343,7 +355,7 @@ def test_bench_with_passes_and_methods_missing():
 
 def test_step_sizes(drawn):
     steps = np.logspace(-1, -15, 57)
-    errors = figures.step_errors(steps)
+    errors = examples.step_errors(steps)
     best = {name: steps[np.argmin(values)] for name, values in errors.items()}
     assert 1e-9 < best["forward difference"] < 1e-6
     assert 1e-7 < best["central difference"] < 1e-4
@@ -354,7 +366,7 @@ def test_step_sizes(drawn):
 
 
 def test_planted_fault_is_a_mirror_image(drawn):
-    analytic, numeric = figures.planted_fault()
+    analytic, numeric = examples.planted_fault()
     np.testing.assert_allclose(analytic[::-1, ::-1], numeric, atol=1e-6)
     fig = drawn["figure_planted_fault"]
     (gap,) = figures.find(fig, "|analytic − numeric|")

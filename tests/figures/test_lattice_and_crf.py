@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atrous import build_lattice, figures, lattice_filter
-from atrous.figures.lattice import plane_vertices
+from atrous import build_lattice, examples, figures, lattice_filter
+from atrous.examples.lattice import plane_vertices
 from atrous.lattice.geometry import elevate, project
 
 
 @pytest.fixture(scope="module")
 def small():
     """Return the portrait at a width of 64 pixels, refined."""
-    return figures.refine_rough(*figures.portrait(64))
+    return examples.refine_rough(*examples.portrait(64))
 
 
 def only(fig, role):
@@ -30,7 +30,7 @@ def offsets(fig, role):
 def test_points_lie_in_their_simplex(rng):
     for d in (1, 2, 5):
         points = 3 * rng.standard_normal((50, d))
-        vertices, weights = figures.place_points(points)
+        vertices, weights = examples.place_points(points)
         assert vertices.shape == (50, d + 1, d + 1)
         assert weights.min() > -1e-12
         np.testing.assert_allclose((weights[:, :, None] * vertices).sum(1), elevate(points), atol=1e-12)
@@ -39,7 +39,7 @@ def test_points_lie_in_their_simplex(rng):
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_stages_are_the_filter(d, rng):
     points, values = rng.standard_normal((60, d)), rng.standard_normal(60)
-    stages, sliced = figures.lattice_stages(points, values)
+    stages, sliced = examples.lattice_stages(points, values)
     assert len(stages) == d + 2
     assert sum(stages[0].values()) == pytest.approx(values.sum())
     np.testing.assert_allclose(sliced, lattice_filter(build_lattice(points), values[:, None])[:, 0], atol=1e-12)
@@ -61,11 +61,11 @@ def test_lattice_1d_draws_two_weights_a_point():
 
 def test_lattice_2d_draws_the_vertices_that_exist():
     fig = figures.figure_lattice_2d()
-    lattice = build_lattice(figures.scattered_points())
+    lattice = build_lattice(examples.scattered_points())
     assert len(figures.find(fig, "vertices")[0].get_offsets()) == len(lattice.keys)
     parts = [a.get_xy()[:3] for a in figures.find(fig, "weight")]
     areas = np.array([np.abs(np.linalg.det(p[1:] - p[0])) / 2 for p in parts])
-    weights = figures.place_points(figures.scattered_points())[1]
+    weights = examples.place_points(examples.scattered_points())[1]
     np.testing.assert_allclose(areas / areas.sum(), weights[np.argmax(weights.min(1))])
 
 
@@ -75,27 +75,27 @@ def test_splat_blur_slice_spreads():
 
 
 def test_impulse_responses():
-    x, response = figures.impulse_response(0.0)
+    x, response = examples.impulse_response(0.0)
     assert response.max() == response[len(x) // 2] == pytest.approx(1)
     np.testing.assert_allclose(response, response[::-1], atol=1e-12)
-    lattice, gauss = figures.impulse_response_2d((0.3, 0.15))
+    lattice, gauss = examples.impulse_response_2d((0.3, 0.15))
     assert lattice.shape == gauss.shape
     assert np.abs(lattice - gauss).max() < 0.25
 
 
 def test_errors_grow_with_the_dimension():
-    found = figures.dimension_errors((1, 3, 5), count=400)
+    found = examples.dimension_errors((1, 3, 5), count=400)
     ratios = [e.row_sum_ratio for e in found.values()]
     assert ratios == sorted(ratios, reverse=True)
-    photo = figures.photo_errors((6.0, 24.0), width=48)
+    photo = examples.photo_errors((6.0, 24.0), width=48)
     assert all(e.rms < 0.02 for e in photo.values())
     fig = figures.figure_lattice_error(found, photo)
     assert [len(line.get_xdata()) for line in figures.find(fig, "rms")] == [3, 2]
 
 
 def test_occupancy_is_counted():
-    image = figures.colour_photograph(width=48)
-    ((places, slots, missing),) = figures.occupancy(image, {"one": (20.0, 10.0)}).values()
+    image = examples.colour_photograph(width=48)
+    ((places, slots, missing),) = examples.occupancy(image, {"one": (20.0, 10.0)}).values()
     assert slots == image.shape[0] * image.shape[1] * 6
     assert 0 < places < slots
     assert 0 < missing < 1
@@ -108,22 +108,22 @@ def test_occupancy_is_counted():
 
 
 def test_colour_photograph(tmp_path):
-    photo = figures.colour_photograph()
+    photo = examples.colour_photograph()
     assert photo.shape == (300, 256, 3)
     assert photo.dtype == np.uint8
     Image.fromarray(np.full((40, 600, 3), (255, 0, 0), np.uint8)).save(tmp_path / "rot ä.png")
     np.testing.assert_array_equal(
-        figures.colour_photograph(tmp_path / "rot ä.png"), np.full((17, 256, 3), (255, 0, 0), np.uint8)
+        examples.colour_photograph(tmp_path / "rot ä.png"), np.full((17, 256, 3), (255, 0, 0), np.uint8)
     )
     Image.fromarray(np.full((50, 4), 65535, np.uint16)).save(tmp_path / "deep.png")
-    tall = figures.colour_photograph(tmp_path / "deep.png", width=16)
+    tall = examples.colour_photograph(tmp_path / "deep.png", width=16)
     assert tall.shape == (20, 2, 3)
     assert tall.min() == 255
 
 
 def test_rough_labels():
-    assert set(np.unique(figures.rough_labels((60, 51)))) == {0, 1, 2}
-    ellipse = figures.rough_labels((50, 40), None)
+    assert set(np.unique(examples.rough_labels((60, 51)))) == {0, 1, 2}
+    ellipse = examples.rough_labels((50, 40), None)
     assert ellipse.shape == (50, 40)
     assert 0.2 < ellipse.mean() < 0.35
 
@@ -132,14 +132,14 @@ def test_refinement_begins_with_the_labels_and_lowers_the_free_energy(small):
     np.testing.assert_array_equal(small.film[0].argmax(0), small.rough)
     assert small.film.shape == (11, 3, *small.rough.shape)
     assert np.all(np.diff(small.energies) < 1e-3 * np.ptp(small.energies))
-    few = figures.few_colours(small, 8)
+    few = examples.few_colours(small, 8)
     assert len(np.unique(few.image.reshape(-1, 3), axis=0)) <= 8
 
 
 def test_scores_are_log_odds(rng):
     q = rng.dirichlet((1, 1, 1), 7).T
-    np.testing.assert_allclose(figures.scores(q, 1), np.log(q[1] / (1 - q[1])), atol=1e-9)
-    assert np.isfinite(figures.scores(np.array([[1.0], [0.0]]), 0)).all()
+    np.testing.assert_allclose(examples.scores(q, 1), np.log(q[1] / (1 - q[1])), atol=1e-9)
+    assert np.isfinite(examples.scores(np.array([[1.0], [0.0]]), 0)).all()
 
 
 @pytest.mark.parametrize("coarse", [False, True])
@@ -154,15 +154,15 @@ def test_belief_maps_show_the_film(small, coarse):
 @pytest.mark.parametrize("shape", [(12, 60, 3), (60, 12, 3)])
 def test_belief_maps_of_any_shape(shape, rng):
     image = rng.integers(0, 256, shape, dtype=np.uint8)
-    fig = figures.figure_belief_maps(figures.refine_rough(image, figures.rough_labels(shape[:2], None)))
+    fig = figures.figure_belief_maps(examples.refine_rough(image, examples.rough_labels(shape[:2], None)))
     assert fig.get_figheight() < 9.5
     figures.image_bytes(fig, dpi=40)
 
 
 def test_the_sum_without_the_half_rises(small):
-    unary, kernel = figures.rising_problem()
-    energies, doubled = figures.energy_by_step(
-        unary, kernel, figures.film_of(unary, kernel, 12, method="exact"), "exact"
+    unary, kernel = examples.rising_problem()
+    energies, doubled = examples.energy_by_step(
+        unary, kernel, examples.film_of(unary, kernel, 12, method="exact"), "exact"
     )
     assert np.diff(energies).max() < 0
     assert np.diff(doubled).max() > 1
@@ -172,10 +172,10 @@ def test_the_sum_without_the_half_rises(small):
 
 
 def test_thin_things_need_the_fully_connected_crf():
-    scene = figures.thin_scene()
+    scene = examples.thin_scene()
     np.testing.assert_allclose(scene.probabilities.sum(0), 1, rtol=1e-6)
-    results = figures.thin_results(scene)
-    iou = {name: figures.iou_of(labels, scene.truth) for name, labels in results.items()}
+    results = examples.thin_results(scene)
+    iou = {name: examples.iou_of(labels, scene.truth) for name, labels in results.items()}
     assert iou["4 neighbours"] < iou["scores alone"] < iou["4 neighbours, contrast"] < 0.75
     assert iou["fully connected"] > 0.9
     fig = figures.figure_grid_against_dense(scene, results)
@@ -189,9 +189,9 @@ def test_parameters_show_one_result_a_pair(small):
 
 
 def test_mean_field_is_exact_without_pairs_and_overconfident_with_many():
-    truth, found = figures.tiny_marginals(0.0, seed=3)
+    truth, found = examples.tiny_marginals(0.0, seed=3)
     np.testing.assert_allclose(found, truth, atol=1e-12)
-    truth, found = figures.tiny_marginals(1.0, seed=3)
+    truth, found = examples.tiny_marginals(1.0, seed=3)
     assert np.abs(found - 0.5).mean() > np.abs(truth - 0.5).mean()
     fig = figures.figure_exact_against_mean_field(weights=(0.2, 0.5, 0.8), seeds=range(3))
     assert len(offsets(fig, "weight 0.5")) == 3 * 9

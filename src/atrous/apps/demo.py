@@ -71,22 +71,22 @@ def crf_problem(image=None):
 
     `image` is the path of a picture, which gets one ellipse in its middle.
     """
-    from atrous import figures
+    from atrous import examples
 
     if image is None:
-        return figures.portrait()
-    picture = figures.colour_photograph(image)
-    return picture, figures.rough_labels(picture.shape[:2], None), figures.portrait_params(picture.shape[1])
+        return examples.portrait()
+    picture = examples.colour_photograph(image)
+    return picture, examples.rough_labels(picture.shape[:2], None), examples.portrait_params(picture.shape[1])
 
 
 def crf_demo(image, folder, progress=None):
     """Refine rough labels with the fully connected CRF and draw them; return (numbers, paths of the pictures)."""
-    from atrous import dense_crf, figures
+    from atrous import dense_crf, examples, figures
 
     picture, rough, params = crf_problem(image)
     if progress:
         progress(0, 3, "mean field, step by step")
-    found = figures.refine_rough(picture, rough, params)
+    found = examples.refine_rough(picture, rough, params)
     begin = np.exp(-found.unary)
     dense_crf(begin, picture, params)
     started = time.perf_counter()
@@ -114,9 +114,9 @@ def crf_demo(image, folder, progress=None):
 
 def run(image=None, folder="demo", *, say=print, progress=None):
     """Run the whole demo and return what it found as plain values; `say` receives every line of text."""
-    from atrous import figures
+    from atrous import examples
 
-    grey = figures.photograph(image)
+    grey = examples.photograph(image)
     say("DeepLab v2, Fig. 2 and 3: dense features without more weights; v3, Fig. 5: what the branches of ASPP see.")
     paths = pictures(grey, folder, progress)
 

@@ -6,7 +6,7 @@ import numpy as np
 def operators():
     """Return (name, forward, backward, inputs) for every operator: float64 and awkward sizes."""
     from atrous.conv import operators as conv
-    from atrous.conv import separable
+    from atrous.conv import separable, transpose
 
     draw = np.random.default_rng(0).standard_normal
 
@@ -24,8 +24,8 @@ def operators():
          conv.conv_backward, [image, filters[:, :1], bias]),
         ("atrous_conv 3-D, rates 1 2 2", pair(conv.conv_forward, rate=(1, 2, 2)), conv.conv_backward,
          [draw((1, 2, 3, 5, 5)), draw((2, 2, 2, 3, 3)), draw(2)]),
-        ("atrous_conv_transpose, stride 2", pair(conv.conv_transpose_forward, stride=2), conv.conv_transpose_backward,
-         [draw((2, 3, 4, 3)), draw((3, 2, 3, 3))]),
+        ("atrous_conv_transpose, stride 2", pair(transpose.conv_transpose_forward, stride=2),
+         transpose.conv_transpose_backward, [draw((2, 3, 4, 3)), draw((3, 2, 3, 3))]),
         ("depthwise_conv, rate 2", pair(separable.depthwise_forward, rate=2), separable.depthwise_backward,
          [image, draw((2, 2, 3, 3)), bias]),
         ("separable_conv, rate 2", pair(separable.separable_forward, rate=2), separable.separable_backward,

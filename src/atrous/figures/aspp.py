@@ -3,10 +3,12 @@
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from atrous import branches_forward
+from atrous.examples.convolution import branch_answers, impulse_answers, valid_taps
+from atrous.examples.photographs import halved, photograph
 from atrous.figures import draw
 from atrous.figures.fields import tap_offsets
-from atrous.figures.images import MOST_PIXELS, _halved, _picture, photograph
+from atrous.figures.images import MOST_PIXELS
+from atrous.figures.pictures import picture
 from atrous.figures.style import (
     GREY,
     HOLE,
@@ -34,7 +36,7 @@ def shades(count):
 
 
 @styled
-def figure_aspp_taps(rates=(6, 12, 18, 24), kernel=3):
+def figure_aspp_taps(rates=(6, 12, 18, 24)):
     """Draw the samples that filters at several rates read around one pixel, and the squares that they span.
 
     Roles "taps at rate r" are the samples, "field at rate r" the squares.
@@ -43,21 +45,21 @@ def figure_aspp_taps(rates=(6, 12, 18, 24), kernel=3):
     ----------
     DeepLab v2, arXiv:1606.00915, Figure 4.
     """
-    widest = max(rates) * (kernel - 1) + 1
+    widest = max(rates) * (3 - 1) + 1
     size = widest + 4
     side = 4.3 / size
     fig, ax = canvas(4.3 + 0.2)
     left, top, centre = 0.1, fig.get_figheight() - 0.1, size // 2
     draw.grid(ax, left, top, [[tint(INPUT, 0.16)] * size] * size, side, role="samples", width=0.3)
     for rate, color in reversed(list(zip(rates, shades(len(rates)), strict=True))):
-        span = rate * (kernel - 1) + 1
+        span = rate * (3 - 1) + 1
         corner = (size - span) / 2
         x, y = left + corner * side, top - corner * side
         wash = [[tint(color, 0.25)] * span] * span
         draw.grid(ax, x, y, wash, side, role="wash", width=0.3, edge=tint(color, 0.13), zorder=2)
         draw.frame(ax, x, y, span * side, span * side, color, role=f"field at rate {rate}", line=2.0, zorder=4)
     for rate, color in zip(rates, shades(len(rates)), strict=True):
-        places = centre + 0.5 + tap_offsets(rate, kernel)
+        places = centre + 0.5 + tap_offsets(rate)
         draw.dots(
             ax, left + places[:, 1] * side, top - places[:, 0] * side, color,
             role=f"taps at rate {rate}", size=0.12, edge=INK, width=0.7, zorder=6,
@@ -67,58 +69,19 @@ def figure_aspp_taps(rates=(6, 12, 18, 24), kernel=3):
     x, room = left + size * side + 0.3, 0.86
     y = top - 0.1
     draw.write(ax, x, y, "One output, all rates,", color=OUTPUT, size=10)
-    draw.write(ax, x, y - 0.2, f"{kernel**2} weights each", size=10)
+    draw.write(ax, x, y - 0.2, f"{3**2} weights each", size=10)
     for row, (rate, color) in enumerate(zip(rates, shades(len(rates)), strict=True)):
-        span, y = rate * (kernel - 1) + 1, top - 0.75 - room * row
+        span, y = rate * (3 - 1) + 1, top - 0.75 - room * row
         draw.frame(ax, x, y + 0.1, 0.2, 0.2, color, role="key", line=2.0)
         draw.dots(ax, x + 0.1, y, color, role="key", size=0.1, edge=INK, width=0.7)
         draw.write(ax, x + 0.32, y, f"rate {rate}", size=10, fontweight="bold")
         draw.write(ax, x + 0.32, y - 0.22, f"spans {span} × {span}")
-        draw.write(ax, x + 0.32, y - 0.42, f"reads {kernel**2} of {span**2} samples", color=GREY)
+        draw.write(ax, x + 0.32, y - 0.42, f"reads {3**2} of {span**2} samples", color=GREY)
     return fig
 
 
-def branch_answers(image, rates):
-    """Return the answers of ASPP's branches to an image (H, W): 1×1, the mean of nine taps, the mean of everything.
-
-    Returns
-    -------
-    dict of ndarray
-        Maps of the size of `image`, by the name of the branch.
-    """
-    x = np.asarray(image, float)[None, None]
-    mean = np.full((1, 1, 3, 3), 1 / 9)
-    ys, _ = branches_forward(x, [np.ones((1, 1, 1, 1)), *[mean] * len(rates)], rates=[1, *rates])
-    found = dict(zip(_names(rates), (y[0, 0] for y in ys), strict=True))
-    found["image pooling"] = np.broadcast_to(x.mean(), x.shape[2:])
-    return found
-
-
-def _names(rates):
-    return ("1 × 1", *(f"rate {rate}" for rate in rates))
-
-
-def impulse_answers(size, rates, place):
-    """Return the answers of ASPP's branches to a single 1 at `place` of a map; all weights are 1.
-
-    A branch answers wherever one of its taps reads that sample: at one place, at nine, or, image pooling, everywhere.
-
-    Returns
-    -------
-    dict of ndarray
-        Maps of `size`, by the name of the branch.
-    """
-    x = np.zeros((1, 1, *size))
-    x[0, 0, place[0], place[1]] = 1
-    ones = [np.ones((1, 1, k, k)) for k in (1, *[3] * len(rates))]
-    ys, _ = branches_forward(x, ones, rates=[1, *rates])
-    found = dict(zip(_names(rates), (y[0, 0] for y in ys), strict=True))
-    found["image pooling"] = np.full(size, 1 / np.prod(size))
-    return found
-
-
 @styled
-def figure_aspp_responses(image=None, rates=(6, 12, 18)):
+def figure_aspp_responses(image=None):
     """Draw what the branches of ASPP answer to one feature, over the photograph, and to the photograph itself.
 
     Above, a single feature sends its answer to one place (1 × 1), to nine (a rate), or everywhere (image pooling).
@@ -129,8 +92,6 @@ def figure_aspp_responses(image=None, rates=(6, 12, 18)):
     image : array of shape (H, W), optional
         Grey levels in [0, 1]; `photograph` if none is given. A feature stands for as many pixels as leave at most 40
         features a side.
-    rates : sequence of int
-        Rates of the 3 × 3 branches, in features.
 
     References
     ----------
@@ -138,12 +99,12 @@ def figure_aspp_responses(image=None, rates=(6, 12, 18)):
     """
     image = photograph() if image is None else np.asarray(image, float)
     while max(image.shape) > MOST_PIXELS and min(image.shape) > 1:
-        image = _halved(image)
+        image = halved(image)
     stride = max(1, -(-max(image.shape) // MOST_FEATURES))
     height, width = (-(-n // stride) for n in image.shape)
     place = (height // 2, width // 2)
-    impulse = impulse_answers((height, width), rates, place)
-    answers = branch_answers(image, [rate * stride for rate in rates])
+    impulse = impulse_answers((height, width), (6, 12, 18), place)
+    answers = branch_answers(image, [rate * stride for rate in (6, 12, 18)])
     room = (WIDTH - 0.1) / len(impulse)
     wide = min(room - 0.1, 2.9 * image.shape[1] / image.shape[0])
     tall = max(wide * image.shape[0] / image.shape[1], 0.3)
@@ -156,9 +117,7 @@ def figure_aspp_responses(image=None, rates=(6, 12, 18)):
     whole = (-0.5, width - 0.5, height - 0.5, -0.5)
     for i, ((name, values), seen) in enumerate(zip(impulse.items(), answers.values(), strict=True)):
         left, color = 0.1 + i * room, TAPS if name.startswith("rate") else INK
-        panel = _picture(
-            fig, ax, left, top, wide, 0.5 + 0.5 * image, name, role="image", color=color, extent=whole, **grey
-        )
+        panel = picture(fig, left, top, wide, 0.5 + 0.5 * image, name, role="image", color=color, extent=whole, **grey)
         if name == "image pooling":
             panel.imshow(
                 values, cmap=LinearSegmentedColormap.from_list("wash", [OUTPUT, OUTPUT]), alpha=0.4, aspect="auto"
@@ -172,43 +131,8 @@ def figure_aspp_responses(image=None, rates=(6, 12, 18)):
         most = np.percentile(seen, 99.8) if name.startswith("rate") else 1
         draw.rings(panel, place[1], place[0], INPUT, role="feature", size=0.15, width=1.8)
         panel.set(xlim=whole[:2], ylim=whole[2:])
-        _picture(
-            fig, ax, left, second, wide, seen, name, role="answer to the image", color=color, **{**grey, "vmax": most}
-        )
+        picture(fig, left, second, wide, seen, name, role="answer to the image", color=color, **{**grey, "vmax": most})
     return fig
-
-
-def valid_taps(size, rate, kernel=3):
-    """Return the fractions of the positions of a map of size × size at which so many taps find a sample.
-
-    Parameters
-    ----------
-    size : int
-        Samples along an axis of the map.
-    rate : int
-        Distance between taps; zeros stand around the map ("same").
-    kernel : int
-        Taps along an axis, odd.
-
-    Returns
-    -------
-    dict
-        Fraction by number of taps inside; for 3 × 3 the numbers are 1, 2, 3, 4, 6 and 9. The fractions add up to 1.
-
-    References
-    ----------
-    DeepLab v3, arXiv:1706.05587, Section 3.3.
-
-    Examples
-    --------
-    >>> valid_taps(33, 18)[9]
-    0.0
-    """
-    places = np.arange(size)[:, None] + rate * (np.arange(kernel) - kernel // 2)
-    inside = ((places >= 0) & (places < size)).sum(axis=1)
-    counts = np.bincount(np.outer(inside, inside).ravel(), minlength=kernel**2 + 1) / size**2
-    numbers = sorted({a * b for a in range(1, kernel + 1) for b in range(1, kernel + 1)})
-    return {number: float(counts[number]) for number in numbers}
 
 
 @styled

@@ -6,7 +6,6 @@ All positions are inches on a `canvas`. Every artist carries its role as gid, so
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 
-from atrous.conv.receptive_field import Spatial
 from atrous.figures.style import GREY, INK, PAPER, ink
 
 
@@ -86,19 +85,3 @@ def arrow(ax, start, end, *, color=GREY, width=1.2, role="arrow"):
     mark = ax.annotate("", end, start, arrowprops={**style, "shrinkA": 0, "shrinkB": 0}, annotation_clip=False)
     mark.set_gid(role)
     return mark
-
-
-def tap_tree(layers, output=0):
-    """Return, for each layer from the input on, the pairs (output position, input position) that reach one output.
-
-    Positions are counted in samples of the chain's input. The last entry has one output, the first touches every
-    input sample of the receptive field.
-    """
-    layers = [layer if isinstance(layer, Spatial) else Spatial(*layer) for layer in layers]
-    jumps = np.cumprod([1, *(layer.stride for layer in layers)]).tolist()
-    tree, nodes = [], {output}
-    for layer, below, above in reversed(list(zip(layers, jumps[:-1], jumps[1:], strict=True))):
-        taps = {(o, layer.stride * o + layer.rate * k - layer.pad) for o in nodes for k in range(layer.kernel)}
-        tree.insert(0, sorted((o * above, i * below) for o, i in taps))
-        nodes = {i for _, i in taps}
-    return tree

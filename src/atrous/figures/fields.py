@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 
 from atrous import Spatial, receptive_field
+from atrous.examples.convolution import path_counts, tap_offsets, tap_tree
 from atrous.figures import draw
 from atrous.figures.style import (
     GREY,
@@ -25,14 +26,8 @@ from atrous.figures.style import (
 )
 
 
-def tap_offsets(rate, kernel=3):
-    """Return the offsets (K², 2) of a square filter's taps from its centre, rows first."""
-    steps = rate * (np.arange(kernel) - kernel // 2)
-    return np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-
-
 @styled
-def figure_taps(rates=(1, 2, 3, 4), kernel=3, size=11):
+def figure_taps(rates=(1, 2, 3, 4)):
     """Draw the samples that one output reads at several rates, over a feature map of size × size.
 
     Roles "taps at rate r" are the squares under the taps.
@@ -42,32 +37,32 @@ def figure_taps(rates=(1, 2, 3, 4), kernel=3, size=11):
     DeepLab v3, arXiv:1706.05587, Figure 1.
     """
     room = (WIDTH - 0.2) / len(rates)
-    side = (room - 0.12) / size
-    fig, ax = canvas(size * side + 0.72)
-    top, centre = fig.get_figheight() - 0.34, size // 2
+    side = (room - 0.12) / 11
+    fig, ax = canvas(11 * side + 0.72)
+    top, centre = fig.get_figheight() - 0.34, 11 // 2
     for panel, rate in enumerate(rates):
         left = 0.16 + panel * room
-        colors = [[tint(INPUT, 0.22)] * size for _ in range(size)]
+        colors = [[tint(INPUT, 0.22)] * 11 for _ in range(11)]
         draw.grid(ax, left, top, colors, side, role="samples", width=0.8)
-        marks = [[None] * size for _ in range(size)]
-        for i, j in centre + tap_offsets(rate, kernel):
+        marks = [[None] * 11 for _ in range(11)]
+        for i, j in centre + tap_offsets(rate):
             marks[i][j] = TAPS
         draw.grid(ax, left, top, marks, side, role=f"taps at rate {rate}", width=0.8, zorder=3)
         draw.frame(ax, left + centre * side, top - centre * side, side, side, OUTPUT, role="output", line=2.2)
-        span = rate * (kernel - 1) + 1
+        span = rate * (3 - 1) + 1
         draw.write(ax, left, top + 0.18, f"rate {rate}", color=TAPS, size=10)
-        draw.write(ax, left, top - size * side - 0.18, f"spans {span} × {span}")
+        draw.write(ax, left, top - 11 * side - 0.18, f"spans {span} × {span}")
     return fig
 
 
 @styled
-def figure_stacked(rates=(1, 2, 4, 8), kernel=3):
+def figure_stacked(rates=(1, 2, 4, 8)):
     """Draw the taps of one output of stacked layers at growing rates, and of as many layers at rate 1.
 
     With 3 taps and rates 1, 2, 4, …, the field of n layers is 2ⁿ⁺¹ − 1 samples, against 2n + 1 at rate 1. Roles
     "field, growing rates" and "field, rate 1" are the input samples that the output sees.
     """
-    growing = [Spatial(kernel, 1, rate) for rate in rates]
+    growing = [Spatial(3, 1, rate) for rate in rates]
     reach = receptive_field(growing).size // 2
     gap, left, right = 0.46, 0.95, WIDTH - 1.15
     fig, ax = canvas(2 * gap * len(rates) + 1.25)
@@ -77,9 +72,9 @@ def figure_stacked(rates=(1, 2, 4, 8), kernel=3):
         return left + (np.asarray(i) + reach) * step
 
     base = gap * len(rates) + 0.85
-    for layers, name in ((growing, "growing rates"), ([Spatial(kernel)] * len(rates), "rate 1")):
+    for layers, name in ((growing, "growing rates"), ([Spatial(3)] * len(rates), "rate 1")):
         draw.dots(ax, place(np.arange(-reach, reach + 1)), base, HOLE, role="samples", size=0.09)
-        tree = draw.tap_tree(layers)
+        tree = tap_tree(layers)
         seen = sorted({i for _, i in tree[0]})
         draw.dots(ax, place(seen), base, INPUT, role="field, " + name, size=0.11)
         draw.write(ax, 0.12, base, "input", color=INPUT)
@@ -98,28 +93,15 @@ def figure_stacked(rates=(1, 2, 4, 8), kernel=3):
     return fig
 
 
-def path_counts(rates, kernel=3):
-    """Return in how many ways one output of stacked square filters reaches each sample under it.
-
-    The rates are those of the layers. A zero inside the field is a sample that no path reaches.
-    """
-    line = np.ones(1, int)
-    for rate in rates:
-        holed = np.zeros(rate * (kernel - 1) + 1, int)
-        holed[::rate] = 1
-        line = np.convolve(line, holed)
-    return np.outer(line, line)
-
-
 @styled
-def figure_gridding(stacks=((1, 1, 1), (1, 2, 1), (1, 2, 4), (2, 2, 2)), kernel=3):
+def figure_gridding(stacks=((1, 1, 1), (1, 2, 1), (1, 2, 4), (2, 2, 2))):
     """Draw which samples one output of three stacked layers sees, and over how many paths: some rates leave a grid.
 
     References
     ----------
     DeepLab v3, arXiv:1706.05587, Section 3.2.1 (the multi-grid's unit rates).
     """
-    counts = [path_counts(rates, kernel) for rates in stacks]
+    counts = [path_counts(rates) for rates in stacks]
     size = max(map(len, counts))
     room = (WIDTH - 0.2) / len(stacks)
     side = (room - 0.14) / size
@@ -139,7 +121,7 @@ def figure_gridding(stacks=((1, 1, 1), (1, 2, 1), (1, 2, 4), (2, 2, 2)), kernel=
     return fig
 
 
-def animation_taps(rates=(1, 2, 3, 4), size=5, milliseconds=160):
+def animation_taps(rates=(1, 2, 3, 4), size=5):
     """Return a GIF of a 3 × 3 filter that slides over a padded map of size × size, at one rate after the other.
 
     Left the input, blue, in its grey zeros, with the nine taps in orange; right the output, green once computed.
@@ -150,18 +132,18 @@ def animation_taps(rates=(1, 2, 3, 4), size=5, milliseconds=160):
         The file, repeating for ever.
     """
     frames = [_frame(rate, done, max(rates), size) for rate in rates for done in range(1, size * size + 1)]
-    pauses = [milliseconds] * (size * size - 1) + [6 * milliseconds]
+    pauses = [160] * (size * size - 1) + [6 * 160]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=pauses * len(rates), loop=0)
     return buffer.getvalue()
 
 
-def _frame(rate, done, zeros, size, side=12):
+def _frame(rate, done, zeros, size):
     """Return one frame: `done` outputs are there, the last of them just now."""
     from PIL import Image, ImageColor, ImageDraw, ImageFont
 
     margin, head, across = 12, 30, size + 2 * zeros
-    picture = Image.new("P", (side * (across + size + 2) + 2 * margin, side * across + head + margin))
+    picture = Image.new("P", (12 * (across + size + 2) + 2 * margin, 12 * across + head + margin))
     palette = [
         PAPER,
         *map(ink, (INPUT, TAPS, OUTPUT)),
@@ -176,16 +158,16 @@ def _frame(rate, done, zeros, size, side=12):
     font = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", 14)
 
     def square(left, i, j, name, inset=1):
-        x, y = int(left + side * j), int(head + side * i)
-        pen.rectangle((x + inset, y + inset, x + side - inset - 1, y + side - inset - 1), palette.index(name))
+        x, y = int(left + 12 * j), int(head + 12 * i)
+        pen.rectangle((x + inset, y + inset, x + 12 - inset - 1, y + 12 - inset - 1), palette.index(name))
 
-    right = margin + side * (across + 2)
+    right = margin + 12 * (across + 2)
     pen.text((margin + 1, 6), "input", palette.index(INPUT), font)
     pen.text((margin + 54, 6), f"taps at rate {rate}", palette.index(ink(TAPS)), font)
-    pen.text((right + 1, head + side * zeros - 24), "output", palette.index(ink(OUTPUT)), font)
+    pen.text((right + 1, head + 12 * zeros - 24), "output", palette.index(ink(OUTPUT)), font)
     now = np.array(divmod(done - 1, size))
-    corner = [margin + side * (zeros - rate), head + side * (zeros - rate)]
-    pen.rectangle((*corner, *(c + side * (size + 2 * rate) - 1 for c in corner)), palette.index(tint(HOLE, 0.7)))
+    corner = [margin + 12 * (zeros - rate), head + 12 * (zeros - rate)]
+    pen.rectangle((*corner, *(c + 12 * (size + 2 * rate) - 1 for c in corner)), palette.index(tint(HOLE, 0.7)))
     for i, j in np.ndindex(size, size):
         square(margin, i + zeros, j + zeros, tint(INPUT, 0.75))
     for i, j in now + zeros + tap_offsets(rate):

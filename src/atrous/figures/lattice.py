@@ -5,9 +5,20 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from atrous import bilateral_pairwise, build_lattice, lattice_error, lattice_filter
+from atrous.examples.lattice import (
+    OCCUPANCY,
+    dimension_errors,
+    impulse_points,
+    impulse_response,
+    impulse_response_2d,
+    lattice_stages,
+    occupancy,
+    photo_errors,
+    place_points,
+    plane_vertices,
+    scattered_points,
+)
 from atrous.figures import draw
-from atrous.figures.crf import colour_photograph
 from atrous.figures.style import (
     GREY,
     HOLE,
@@ -25,63 +36,10 @@ from atrous.figures.style import (
     styled,
     tint,
 )
-from atrous.lattice.geometry import barycentric_weights, elevate, enclosing_simplex, project, simplex_vertices
+from atrous.lattice.geometry import elevate, project
 
 # One shade of orange for each remainder of a vertex; its digit stands inside.
 _SHADES = (0.25, 0.6, 1.0)
-
-
-def place_points(features):
-    """Return the vertices (P, D + 1, D + 1) around each point and their weights (P, D + 1)."""
-    elevated = elevate(np.asarray(features, float))
-    base, rank = enclosing_simplex(elevated)
-    return simplex_vertices(base, rank), barycentric_weights(elevated, base, rank)
-
-
-def lattice_stages(features, values):
-    """Return the values of the vertices after the splat and after the blur along each axis, and the sliced values.
-
-    Parameters
-    ----------
-    features : array of shape (P, D)
-        Points in units of standard deviations.
-    values : array of shape (P,)
-        What is filtered.
-
-    Returns
-    -------
-    stages : list of D + 2 dicts
-        {coordinates of a vertex: value}.
-    sliced : array of shape (P,)
-        What `lattice_filter` returns.
-    """
-    vertices, weights = place_points(features)
-    corners = weights.shape[1]
-    names = [[tuple(v) for v in simplex] for simplex in vertices.tolist()]
-    stage = dict.fromkeys((name for simplex in names for name in simplex), 0.0)
-    for simplex, row, value in zip(names, weights.tolist(), np.asarray(values, float).tolist(), strict=True):
-        for name, weight in zip(simplex, row, strict=True):
-            stage[name] += weight * value
-    stages = [stage]
-    for axis in range(corners):
-        step = np.full(corners, -1)
-        step[axis] = corners - 1
-        old = stages[-1]
-        sides = {v: old.get(tuple(np.add(v, step)), 0.0) + old.get(tuple(np.subtract(v, step)), 0.0) for v in old}
-        stages.append({v: old[v] + sides[v] / 2 for v in old})
-    scale = 1 / (1 + 2.0 ** (1 - corners))
-    last = np.array([[stages[-1][name] for name in simplex] for simplex in names])
-    return stages, scale * (weights * last).sum(1)
-
-
-def plane_vertices(low, high):
-    """Return the vertices (M, 3) of the 2-D lattice whose places lie between the corners `low` and `high`."""
-    reach = int(np.ceil(3 * np.abs([low, high]).max())) + 3
-    a, b = np.meshgrid(*[np.arange(-reach, reach + 1)] * 2)
-    keep = (a - b) % 3 == 0
-    vertices = np.column_stack([a[keep], b[keep], -a[keep] - b[keep]])
-    places = project(vertices)
-    return vertices[((places >= low) & (places <= high)).all(1)]
 
 
 def _mesh(ax, low, high, color=HOLE):
@@ -111,14 +69,6 @@ def _digits(ax, vertices, size=0.19):
     draw.dots(ax, *places.T, faces, role="vertices", size=size, edge=ink(TAPS), width=0.8, zorder=5)
     for (x, y), r in zip(places, remainders, strict=True):
         ax.text(x, y, str(r), ha="center", va="center_baseline", fontsize=9, zorder=6)
-
-
-def scattered_points(count=26, seed=3):
-    """Return points (P, 2) along a bow, as the colours of an image lie along curves, in standard deviations."""
-    rng = np.random.default_rng(seed)
-    t = np.sort(rng.uniform(0, 1, count))
-    bow = np.column_stack([4.2 * t - 2.1, 1.5 * np.sin(2.6 * t + 0.1) - 0.85])
-    return bow + 0.13 * rng.standard_normal(bow.shape)
 
 
 @styled
@@ -183,24 +133,18 @@ def figure_lattice_1d(features=(-1.55, -0.45, 0.3, 1.25)):
 
 
 @styled
-def figure_lattice_2d(features=None, point=None):
+def figure_lattice_2d():
     """Draw points of two axes in their lattice of triangles: the vertices that exist, and one point's weights.
 
-    Parameters
-    ----------
-    features : array of shape (P, 2), optional
-        Points in standard deviations, within ±2.4 and ±1.5; `scattered_points` if none are given.
-    point : int, optional
-        The one whose weights are drawn, each as the share of the triangle that faces its vertex; the most central if
-        none is given.
+    The weights are those of the most central point, each as the share of the triangle that faces its vertex.
 
     References
     ----------
     Adams, Baek, Davis, Eurographics 2010, Section 3, Figures 2 and 3.
     """
-    features = scattered_points() if features is None else np.asarray(features, float)
+    features = scattered_points()
     vertices, weights = place_points(features)
-    point = int(np.argmax(weights.min(1))) if point is None else point
+    point = int(np.argmax(weights.min(1)))
     low, high = np.array([-2.75, -1.75]), np.array([2.75, 1.75])
     fig = Figure(figsize=(WIDTH, 3.35))
     ax = _window(fig, (0.015, 0.03, 0.66, 0.865), low, high, "(a) vertices exist only around points")
@@ -245,33 +189,15 @@ def _stage(ax, stage, largest):
     shown.set_gid("heard")
 
 
-def impulse_points(seed=1):
-    """Return points (P, 2) scattered so densely that every vertex exists, and values (P,) that are 1 at one point."""
-    rng = np.random.default_rng(seed)
-    x, y = np.meshgrid(np.linspace(-2.7, 2.7, 17), np.linspace(-2.2, 2.2, 14))
-    points = np.column_stack([x.ravel(), y.ravel()]) + 0.04 * rng.standard_normal((x.size, 2))
-    values = np.zeros(len(points))
-    values[np.argmin(((points - (0.12, 0.2)) ** 2).sum(1))] = 1
-    return points, values
-
-
 @styled
-def figure_splat_blur_slice(features=None, values=None):
+def figure_splat_blur_slice():
     """Draw an impulse on its way: the points, the vertices after splat and after each axis' blur, the points again.
-
-    Parameters
-    ----------
-    features : array of shape (P, 2), optional
-        Points in standard deviations, within ±2.7 and ±2.2; `impulse_points` if none are given.
-    values : array of shape (P,), optional
-        Not negative.
 
     References
     ----------
     Adams, Baek, Davis, Eurographics 2010, Figure 1.
     """
-    if features is None:
-        features, values = impulse_points()
+    features, values = impulse_points()
     stages, sliced = lattice_stages(features, values)
     low, high = np.array([-2.75, -2.25]), np.array([2.75, 2.25])
     fig = Figure(figsize=(WIDTH, 4.5))
@@ -302,37 +228,11 @@ def figure_splat_blur_slice(features=None, values=None):
     return fig
 
 
-def impulse_response(offset=0.0, reach=4.0, step=0.05):
-    """Return places x and what the 1-D lattice carries to them from an impulse `offset` after a vertex."""
-    x = offset + step * np.arange(round(-reach / step), round(reach / step) + 1)
-    impulse = np.zeros((len(x), 1))
-    impulse[np.abs(x - offset).argmin()] = 1
-    return x, lattice_filter(build_lattice(x[:, None]), impulse)[:, 0]
-
-
-def impulse_response_2d(offset=(0.0, 0.0), reach=3.0, step=0.1):
-    """Return the responses (n, n), of the lattice and of the Gaussian, to an impulse `offset` after a vertex."""
-    line = step * np.arange(round(-reach / step), round(reach / step) + 1)
-    y, x = np.meshgrid(line, line, indexing="ij")
-    points = np.column_stack([x.ravel(), y.ravel()]) + np.asarray(offset)
-    impulse = np.zeros((len(points), 1))
-    impulse[len(points) // 2] = 1
-    return lattice_filter(build_lattice(points), impulse)[:, 0].reshape(x.shape), np.exp(-(x**2 + y**2) / 2)
-
-
 @styled
-def figure_impulse_response(offsets=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
-    """Draw what the lattice makes of an impulse beside the Gaussian: profiles in 1-D, maps in 2-D.
-
-    Parameters
-    ----------
-    offsets : tuple of float
-        Distances of the impulse from a vertex in 1-D, in standard deviations; vertices are 0.866 apart.
-    offset : tuple of float
-        The same in 2-D.
-    """
+def figure_impulse_response():
+    """Draw what the lattice makes of an impulse beside the Gaussian: profiles in 1-D, maps in 2-D."""
     fig = Figure(figsize=(WIDTH, 4.4))
-    for panel, distance in enumerate(offsets):
+    for panel, distance in enumerate((0.0, 0.22, 0.433)):
         ax = fig.add_axes((0.06 + 0.322 * panel, 0.61, 0.282, 0.31))
         x, response = impulse_response(distance)
         gauss = np.exp(-((x - distance) ** 2) / 2)
@@ -353,7 +253,7 @@ def figure_impulse_response(offsets=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
             ax.text(3.5, 0.36, "vertices", color=ink(TAPS), ha="right")
         else:
             ax.set_yticklabels([])
-    lattice, gauss = impulse_response_2d(offset)
+    lattice, gauss = impulse_response_2d((0.3, 0.15))
     reach = max(0.05, np.abs(lattice - gauss).max())
     panels = (
         ("Gaussian, 2-D", gauss, {"cmap": ramp(GREY), "vmin": 0, "vmax": 1.2}, GREY),
@@ -370,26 +270,6 @@ def figure_impulse_response(offsets=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
         ax.set_title(title, color=ink(color))
         ax.spines[:].set(visible=True, color=HOLE)
     return fig
-
-
-def dimension_errors(dimensions=(1, 2, 3, 4, 5, 6), count=1500, spread=1.2, seed=0):
-    """Return {D: LatticeError} for points that are normally distributed, `spread` standard deviations wide, in D axes.
-
-    The values are a smooth function of the points, as the labels of an image are.
-    """
-    found = {}
-    for d in dimensions:
-        points = spread * np.random.default_rng(seed).standard_normal((count, d))
-        found[d] = lattice_error(points, np.sin(1.5 * points[:, :1]))
-    return found
-
-
-def photo_errors(sigmas=(4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 45.0), sigma_space=40.0, width=128):
-    """Return {σ_β: LatticeError} for the position and colour of a photograph's pixels; its grey levels are filtered."""
-    image = colour_photograph(width=width)
-    grey = image.mean(2, dtype=np.float64).reshape(-1, 1)
-    kernels = {s: bilateral_pairwise(image, sigma_space, s, 1.0, dtype=np.float64) for s in sigmas}
-    return {s: lattice_error(k.features, grey) for s, k in kernels.items()}
 
 
 @styled
@@ -442,24 +322,6 @@ def figure_lattice_error(over_dimension=None, over_sigma=None):
     axes[0, 0].set_ylabel("raw sums: lattice / exact")
     axes[1, 0].set_ylabel("averages: error / range")
     return fig
-
-
-OCCUPANCY = {"DeepLab v1": (50.0, 10.0), "examples": (80.0, 13.0), "wide": (60.0, 20.0), "CRF-RNN": (160.0, 3.0)}
-
-
-def occupancy(image=None, sigmas=OCCUPANCY):
-    """Return {name: (places, slots, missing)} for bilateral features of an image.
-
-    `places` counts the vertices that exist, `slots` what a table without sharing holds, P·(D + 1), and `missing` is the
-    share of neighbours that do not exist.
-    """
-    image = colour_photograph() if image is None else image
-    found = {}
-    for name, (space, color) in sigmas.items():
-        lattice = build_lattice(bilateral_pairwise(image, space, color, 1.0).features)
-        absent = float((lattice.neighbours == len(lattice.keys)).mean())
-        found[name] = (len(lattice.keys), lattice.weights.size, absent)
-    return found
 
 
 @styled

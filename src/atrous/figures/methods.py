@@ -3,14 +3,9 @@
 import numpy as np
 
 from atrous import atrous_conv
+from atrous.examples.convolution import columns, small_example
 from atrous.figures import draw
 from atrous.figures.style import GREY, INK, INPUT, OUTPUT, PAPER, TAPS, WIDTH, canvas, styled, tint
-
-
-def small_example(size=5, kernel=2, seed=2):
-    """Return an image and a filter of small integers, as float64."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 10, (size, size)).astype(float), np.arange(1.0, kernel**2 + 1).reshape(kernel, kernel)
 
 
 @styled
@@ -62,13 +57,6 @@ def figure_im2col(image=None, w=None, rate=2, column=4):
     numbers(x, below, y.reshape(1, -1), tint(OUTPUT, 0.4), "output row")
     draw.frame(ax, x + column * side, below, side, side, INK, role="marked")
     return fig
-
-
-def columns(image, kernel, rate):
-    """Return the samples (K², outputs) under the taps of every output of a "valid" convolution."""
-    height, width = (n - rate * (kernel - 1) for n in image.shape)
-    taps = [image[rate * i :, rate * j :][:height, :width] for i, j in np.ndindex(kernel, kernel)]
-    return np.reshape(taps, (kernel**2, -1))
 
 
 @styled

@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.collections import PolyCollection
 
-from atrous import build, resize_bilinear
+from atrous import resize_bilinear
+from atrous.examples.networks import BUILT, PRINTED, feature_places, field_table, stride_costs
 from atrous.figures import draw
 from atrous.figures.style import (
     GREY,
@@ -21,35 +22,9 @@ from atrous.figures.style import (
     tint,
 )
 
-# v1, Table 2: kernel and rate of fc6, and the network with that layer.
-FIELDS = (
-    (7, 4, "deeplabv1_7x7", {}),
-    (4, 4, "deeplabv1_4x4", {}),
-    (4, 8, "deeplabv1_4x4", {"fc6": (4, 8)}),
-    (3, 12, "deeplabv1_largefov", {}),
-)
-
-
-def field_table():
-    """Return the rows of v1's Table 2: kernel, rate, nominal field, true field, parameters.
-
-    The paper's field of view is nominal, 8·rate·(kernel − 1) + 32: the samples under fc6's taps, which lie 8·rate
-    pixels apart, and one cell of VGG's pool5 (32 pixels). The true receptive field, by the recurrence, is larger.
-
-    References
-    ----------
-    DeepLab v1, arXiv:1412.7062, Table 2; v2, arXiv:1606.00915, Table 1.
-    """
-    rows = []
-    for kernel, rate, name, options in FIELDS:
-        network = build(name, **options)
-        nominal = 8 * rate * (kernel - 1) + 32
-        rows.append((kernel, rate, nominal, int(network.summary(513).field), network.parameter_count))
-    return rows
-
 
 @styled
-def figure_field_table(size=513):
+def figure_field_table():
     """Draw the fields of view of v1's Table 2 on an image of size × size: fc6's taps, nominal and true squares.
 
     Roles "taps of row i", "nominal of row i" and "true of row i".
@@ -61,7 +36,7 @@ def figure_field_table(size=513):
     rows = field_table()
     room = (WIDTH - 0.1) / len(rows)
     side = room - 0.12
-    unit = side / size
+    unit = side / 513
     fig, ax = canvas(side + 1.42)
     top = fig.get_figheight() - 0.36
     for i, (kernel, rate, nominal, true, parameters) in enumerate(rows):
@@ -85,29 +60,8 @@ def figure_field_table(size=513):
     return fig
 
 
-# Output strides that the builder knows; the paper's Multiply-Adds at three of them, in 10⁹.
-BUILT = (32, 16, 8, 4)
-PRINTED = {32: 52.43, 16: 81.02, 8: 276.18}
-
-
-def stride_costs(size=513):
-    """Return {output stride: (multiply-adds, bytes of features)} of DeepLab v3 on ResNet-101.
-
-    Multiply-adds are counted as the v3+ paper counts them, features are the outputs of all layers in float32. At 2 and
-    1, which no ResNet of the papers runs at, both are those at 4, times 4 and 16.
-    """
-    found = {}
-    for output_stride in BUILT:
-        table = build("deeplabv3_resnet101", output_stride=output_stride, stem="3x3").summary(size)
-        memory = sum(4 * row.channels * row.size[0] * row.size[1] for row in table.rows)
-        found[output_stride] = (table.interlaced_macs, memory)
-    for output_stride in (2, 1):
-        found[output_stride] = tuple(4 * value for value in found[2 * output_stride])
-    return found
-
-
 @styled
-def figure_output_strides(size=513):
+def figure_output_strides():
     """Draw what DeepLab v3 on ResNet-101 costs at output strides 32 to 1: multiply-adds and memory of its features.
 
     Rings are the paper's numbers; pale bars are not built but computed, four times the bar to their left.
@@ -119,7 +73,7 @@ def figure_output_strides(size=513):
     """
     from matplotlib.figure import Figure
 
-    costs = stride_costs(size)
+    costs = stride_costs()
     strides = list(costs)
     fig = Figure(figsize=(WIDTH, 3.5))
     panels = (
@@ -150,7 +104,7 @@ def figure_output_strides(size=513):
             xticklabels=strides, xlabel="output stride",
         )  # fmt: skip
         ax.minorticks_off()
-    upsample = 4 * 21 * size**2 / 1e9
+    upsample = 4 * 21 * 513**2 / 1e9
     lines = (
         "Rings: as printed in the papers. Dashed: not built, four times the bar before.",
         f"From 32 to 8 by atrous convolution; the last 8 are bilinear: {upsample:.2f}·10⁹ for 21 score maps.",
@@ -243,16 +197,6 @@ def figure_context_ways():
     _slabs(ax, [x + 2.75], y, tall / 4, TAPS, role="joined", width=0.24)
     draw.arrow(ax, (x + 3.01, y), (x + 3.1, y))
     return fig
-
-
-def feature_places(small, large, *, align_corners=True):
-    """Return where the features 0 … small − 1 of an axis come to lie in pixels when it is resized to `large`.
-
-    With corners aligned the first feature lies on the first pixel and the last on the last: i·(large − 1)/(small − 1),
-    which is 8·i for 65 and 513, where they were computed. With half-pixel centres it is (i + ½)·large/small − ½.
-    """
-    i = np.arange(small)
-    return i * (large - 1) / (small - 1) if align_corners else (i + 0.5) * large / small - 0.5
 
 
 @styled

@@ -2,22 +2,10 @@
 
 import numpy as np
 
-from atrous import Spatial, atrous_conv, effective_kernel, plan_output_stride
+from atrous import Spatial, effective_kernel, plan_output_stride
+from atrous.examples.convolution import convolution_matrix, convolve, example_signal, run_chain, tap_tree
 from atrous.figures import draw
 from atrous.figures.style import GREY, HOLE, INK, INPUT, OUTPUT, TAPS, WIDTH, canvas, styled, tint
-
-
-def example_signal(n=13):
-    """Return a smooth signal of n samples between 0 and 1 with a peak, a dip and a step."""
-    t = np.linspace(0, 1, n)
-    return (
-        0.35 + 0.5 * np.exp(-(((t - 0.25) / 0.11) ** 2)) - 0.25 * np.exp(-(((t - 0.55) / 0.1) ** 2)) + 0.3 * (t > 0.7)
-    )
-
-
-def convolve(x, w, **options):
-    """Return the atrous convolution of one signal with one filter."""
-    return atrous_conv(np.asarray(x, float)[None, None], np.asarray(w, float)[None, None], **options)[0, 0]
 
 
 @styled
@@ -90,7 +78,7 @@ def _ordinal(number):
 
 
 @styled
-def figure_holes(kernel=3, rates=(1, 2, 3, 4)):
+def figure_holes():
     """Draw a filter with its holes at several rates: the same weights over a longer span.
 
     References
@@ -98,17 +86,17 @@ def figure_holes(kernel=3, rates=(1, 2, 3, 4)):
     DeepLab v2, arXiv:1606.00915, Section 3.1: k_e = k + (k − 1)(r − 1).
     """
     side, gap = 0.4, 0.6
-    fig, ax = canvas(0.1 + gap * len(rates))
-    spans = [effective_kernel(kernel, rate) for rate in rates]
+    fig, ax = canvas(0.1 + gap * len((1, 2, 3, 4)))
+    spans = [effective_kernel(3, rate) for rate in (1, 2, 3, 4)]
     left = 0.95 + side * max(spans) / 2
-    for row, (rate, span) in enumerate(zip(rates, spans, strict=True)):
+    for row, (rate, span) in enumerate(zip((1, 2, 3, 4), spans, strict=True)):
         top, start = fig.get_figheight() - 0.14 - gap * row, left - side * span / 2
         taps = [i % rate == 0 for i in range(span)]
         labels = [f"$w_{{{i // rate}}}$" if tap else "0" for i, tap in enumerate(taps)]
         draw.write(ax, 0.12, top - side / 2, f"rate {rate}", color=TAPS, size=10)
         draw.grid(ax, start, top, [[TAPS if tap else HOLE for tap in taps]], side, role=f"filter at rate {rate}",
                   labels=[labels], size=10)  # fmt: skip
-        holes = span - kernel
+        holes = span - 3
         words = f"spans {span}" + (f", {holes} holes" if holes else ", no holes")
         draw.write(ax, left + side * max(spans) / 2 + 0.25, top - side / 2, words)
     return fig
@@ -141,42 +129,23 @@ def figure_toeplitz(n=12, kernel=3, rates=(1, 2, 3)):
     return fig
 
 
-def convolution_matrix(n, kernel, rate):
-    """Return (n, n) ints: which tap stands in row i, column j of the matrix of a "same" convolution, −1 for none."""
-    offset = np.arange(n)[None, :] - np.arange(n)[:, None] + rate * (kernel - 1) // 2
-    tap, rest = np.divmod(offset, rate)
-    return np.where((rest == 0) & (tap >= 0) & (tap < kernel), tap, -1)
-
-
 DEFAULT_CHAIN = (Spatial(3), Spatial(3, 2), Spatial(3))
 
 
-def run_chain(x, layers, kernels):
-    """Return the signals before, between and after convolutions of one channel."""
-    signals = [np.asarray(x, float)]
-    for layer, w in zip(layers, kernels, strict=True):
-        signals.append(convolve(signals[-1], w, rate=layer.rate, stride=layer.stride, padding=layer.pad))
-    return signals
-
-
 @styled
-def figure_stride_removal(layers=DEFAULT_CHAIN, signal=None, output=4):
+def figure_stride_removal(layers=DEFAULT_CHAIN):
     """Draw a chain with strides beside the chain that `plan_output_stride` makes of it at output stride 1.
 
     Parameters
     ----------
     layers : sequence of Spatial
         The chain as it was trained, kernels odd.
-    signal : array of shape (n,), optional
-        Its input.
-    output : int
-        Output of the strided chain whose taps are drawn in both.
 
     References
     ----------
     DeepLab v2, arXiv:1606.00915, Section 3.1.
     """
-    x = example_signal(17) if signal is None else np.asarray(signal, float)
+    x = example_signal(17)
     kernels = [np.array([0.25, 0.5, 0.25]) if layer.kernel == 3 else np.ones(layer.kernel) / layer.kernel
                for layer in layers]  # fmt: skip
     planned = plan_output_stride(layers, 1)
@@ -191,7 +160,7 @@ def figure_stride_removal(layers=DEFAULT_CHAIN, signal=None, output=4):
         jumps = np.cumprod([1, *(layer.stride for layer in chain)])
         title = "(b) planned: no stride, wider rates" if panel else "(a) as trained: a stride"
         draw.write(ax, left - 0.1, fig.get_figheight() - 0.2, title, size=10)
-        tree = draw.tap_tree(chain, output * total // int(jumps[-1]))
+        tree = tap_tree(chain, 4 * total // int(jumps[-1]))
         for level, (values, jump) in enumerate(zip(signals, jumps, strict=True)):
             y, color = 0.2 + gap * level, INPUT if level == 0 else OUTPUT if level == len(chain) else tint(GREY, 0.6)
             draw.dots(ax, left + step * jump * np.arange(len(values)), y, color, role="samples", size=0.095)

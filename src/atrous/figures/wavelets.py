@@ -3,39 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from atrous.figures.signals import convolve
+from atrous.examples.convolution import B3_SPLINE, noisy_signal, wavelet_planes
 from atrous.figures.style import HOLE, INK, INPUT, OUTPUT, TAPS, WIDTH, styled, tint
-
-B3_SPLINE = np.array([1, 4, 6, 4, 1]) / 16
-
-
-def wavelet_planes(signal, rates=(1, 2, 4, 8)):
-    """Return the smooth planes c_0 = signal, c_1, … and the detail planes d_j = c_{j−1} − c_j of the à trous algorithm.
-
-    Each smoothing is an atrous convolution with the B3 spline (1, 4, 6, 4, 1)/16; Σ_j d_j and the last smooth plane add
-    up to the signal.
-
-    References
-    ----------
-    Holschneider et al., 1989; Starck and Murtagh, Astronomical Image and Data Analysis, 2006, Section 2.
-    """
-    smooth = [np.asarray(signal, float)]
-    for rate in rates:
-        smooth.append(convolve(smooth[-1], B3_SPLINE, rate=rate))
-    smooth = np.array(smooth)
-    return smooth, smooth[:-1] - smooth[1:]
-
-
-def noisy_signal(n=256, seed=0):
-    """Return a signal with a sharp peak, a broad one, an oscillation and noise, zero at both ends."""
-    t = np.linspace(0, 1, n)
-    clean = np.exp(-(((t - 0.3) / 0.012) ** 2)) + 0.8 * np.exp(-(((t - 0.62) / 0.09) ** 2))
-    clean += 0.25 * np.sin(2 * np.pi * 24 * t) * np.exp(-(((t - 0.62) / 0.12) ** 2))
-    return (clean + 0.05 * np.random.default_rng(seed).standard_normal(n)) * np.sin(np.pi * t) ** 0.5
 
 
 @styled
-def figure_wavelet_planes(signal=None, rates=(1, 2, 4, 8)):
+def figure_wavelet_planes():
     """Draw the undecimated wavelet transform: smooth planes on the left, detail planes on the right.
 
     The filter's taps stand beside each smooth plane, to scale. The details and the last smooth plane add up to the
@@ -45,8 +18,8 @@ def figure_wavelet_planes(signal=None, rates=(1, 2, 4, 8)):
     ----------
     Holschneider et al., 1989, the algorithme à trous, from which atrous convolution has its name.
     """
-    x = noisy_signal() if signal is None else np.asarray(signal, float)
-    smooth, detail = wavelet_planes(x, rates)
+    x = noisy_signal()
+    smooth, detail = wavelet_planes(x, (1, 2, 4, 8))
     fig = Figure(figsize=(WIDTH, 0.95 * len(smooth) + 0.35), layout="constrained")
     axes = fig.subplots(len(smooth), 2, sharex=True, squeeze=False)
     low, high = min(smooth.min(), 0), smooth.max()
@@ -54,9 +27,9 @@ def figure_wavelet_planes(signal=None, rates=(1, 2, 4, 8)):
     for j, (left, right) in enumerate(axes):
         left.plot(smooth[j], color=OUTPUT if j else INPUT, lw=1.3)
         left.set_ylim(low - 0.05, high + 0.12 * (high - low))
-        left.set_title(f"$c_{j}$, smoothed at rate {rates[j - 1]}" if j else "$c_0$, the signal")
+        left.set_title(f"$c_{j}$, smoothed at rate {(1, 2, 4, 8)[j - 1]}" if j else "$c_0$, the signal")
         if j:
-            place = len(x) * 0.1 + (np.arange(5) - 2) * rates[j - 1]
+            place = len(x) * 0.1 + (np.arange(5) - 2) * (1, 2, 4, 8)[j - 1]
             marks = left.vlines(place, high * 0.45, high * 0.45 + 1.1 * B3_SPLINE * high, color=TAPS, lw=1.5)
             marks.set_gid("taps")
         if j < len(detail):

@@ -1,0 +1,32 @@
+"""What the figures and notebooks show, computed: example inputs, and functions from them to numbers. Nothing is drawn.
+
+1. `photographs`   photographs, a drawn scene, rough labels
+2. `convolution`   signals, filters, taps, chains, branches of ASPP
+3. `networks`      fields of view, costs of an output stride
+4. `lattice`       the stages of the permutohedral lattice, its errors
+5. `crf`           mean field step by step, thin structures, tiny grids
+6. `gradients`     difference quotients, a planted mistake
+"""
+
+from atrous._lazy import attach
+
+_MODULES = {
+    "convolution": (
+        "example_signal convolve convolution_matrix run_chain wavelet_planes noisy_signal vertical_derivative "
+        "sparse_dense_responses implanted tap_offsets path_counts branch_answers branch_names impulse_answers "
+        "valid_taps small_example columns tap_tree"
+    ),
+    "crf": (
+        "Refinement film_of refine_rough few_colours scores rising_problem energy_by_step ThinScene "
+        "thin_scene thin_results iou_of refined_labels tiny_problem tiny_marginals"
+    ),
+    "gradients": "conv_loss conv_loss_gradient step_errors planted_fault",
+    "lattice": (
+        "place_points lattice_stages plane_vertices scattered_points impulse_points impulse_response "
+        "impulse_response_2d dimension_errors photo_errors occupancy"
+    ),
+    "networks": "field_table stride_costs feature_places",
+    "photographs": "photograph drawn_scene halved colour_photograph rough_labels portrait_params portrait",
+}
+
+__getattr__, __all__ = attach(__name__, _MODULES)

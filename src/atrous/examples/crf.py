@@ -1,0 +1,173 @@
+"""Problems for the fully connected CRF, and what mean field makes of them step by step."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import (
+    CRFParams,
+    Pairwise,
+    bilateral_pairwise,
+    class_iou,
+    confusion_matrix,
+    exact_marginals,
+    free_energy,
+    grid_crf,
+    mean_field,
+    resize_bilinear,
+    spatial_pairwise,
+    unary_from_labels,
+    unary_from_probabilities,
+)
+from atrous._types import Array, FloatArray
+from atrous.examples.photographs import PORTRAIT_PARAMS, portrait
+
+SCORE_LIMIT = 12.0
+
+
+class Refinement(NamedTuple):
+    """What mean field made of rough labels, step by step."""
+
+    image: Array
+    """(H, W, 3) uint8."""
+    rough: Array
+    """(H, W) labels that it began with."""
+    unary: FloatArray
+    """(L, H, W) energies."""
+    kernels: list[Pairwise]
+    film: FloatArray
+    """(T + 1, L, H, W): the marginals after 0, 1, …, T steps."""
+    energies: FloatArray
+    """(T + 1,): the free energy of each."""
+
+
+def film_of(unary, kernels, iterations, **options):
+    """Return the marginals (T + 1, L, …) after 0…T steps of `mean_field`."""
+    film = [mean_field(unary, kernels, iterations=0)]
+    mean_field(unary, kernels, iterations=iterations, callback=lambda _, q: film.append(q), **options)
+    return np.array(film)
+
+
+def refine_rough(image=None, rough=None, params=PORTRAIT_PARAMS):
+    """Return the Refinement of rough labels by the fully connected CRF; of the portrait if no image is given."""
+    if image is None:
+        image, rough, params = portrait()
+    unary = unary_from_labels(rough, int(rough.max()) + 1, confidence=0.7)
+    how = {"normalization": params.normalization}
+    kernels = [
+        spatial_pairwise(rough.shape, params.sigma_gamma, params.spatial_weight, **how),
+        bilateral_pairwise(image, params.sigma_alpha, params.sigma_beta, params.bilateral_weight, **how),
+    ]
+    film = film_of(unary, kernels, params.iterations)
+    energies = np.array([free_energy(q, unary, kernels) for q in film])
+    return Refinement(image, rough, unary, kernels, film, energies)
+
+
+def few_colours(found, colours=16):
+    """Return a Refinement whose picture has at most `colours` colours, so that a drawing of it makes a small file."""
+    from PIL import Image
+
+    picture = Image.fromarray(found.image).quantize(colours, dither=Image.Dither.NONE)
+    return found._replace(image=np.asarray(picture.convert("RGB")))
+
+
+def scores(marginals, label):
+    """Return log Q(label) − log(1 − Q(label)), the score before the softmax up to a constant, within ±12."""
+    others = np.delete(marginals, label, axis=0).sum(0)
+    least = np.exp(-SCORE_LIMIT)
+    return np.clip(np.log(np.maximum(marginals[label], least) / np.maximum(others, least)), -SCORE_LIMIT, SCORE_LIMIT)
+
+
+def rising_problem():
+    """Return (unary, kernel) of points on a line on which the sum without the ½ rises during inference, float64."""
+    rng = np.random.default_rng(2096)
+    features = np.sort(2 * rng.standard_normal(18))[:, None]
+    return 3 * rng.standard_normal((2, 18)), Pairwise(features, 3.0, "none")
+
+
+def energy_by_step(unary, kernels, film, method="lattice"):
+    """Return the free energy of each step, and the same sum without the ½ before the pairwise part."""
+    energies = np.array([free_energy(q, unary, kernels, method=method) for q in film])
+    alone = np.array([free_energy(q, unary, []) for q in film])
+    return energies, 2 * energies - alone
+
+
+class ThinScene(NamedTuple):
+    """A picture of something thin, what is true, and the smooth probabilities that a network might give."""
+
+    image: Array
+    """(H, W, 3) uint8."""
+    truth: Array
+    """(H, W) labels 0 and 1."""
+    probabilities: FloatArray
+    """(2, H, W) float32."""
+
+
+def thin_scene():
+    """Return a ThinScene: a wheel with spokes on a post, seen by a network with output stride `stride`."""
+    from PIL import Image, ImageDraw
+
+    rng = np.random.default_rng(0)
+    height, width = (120, 152)
+    picture = Image.new("L", (4 * width, 4 * height), 0)
+    pen = ImageDraw.Draw(picture)
+    centre, radius = np.array([2.0 * width, 1.7 * height]), 1.35 * height
+    pen.ellipse((*(centre - radius), *(centre + radius)), outline=255, width=18)
+    for angle in np.linspace(0, np.pi, 4, endpoint=False) + 0.3:
+        end = radius * np.array([np.cos(angle), np.sin(angle)])
+        pen.line((*(centre - end), *(centre + end)), fill=255, width=9)
+    pen.ellipse((*(centre - 26), *(centre + 26)), fill=255)
+    pen.rectangle((centre[0] - 11, centre[1], centre[0] + 11, 4 * height), fill=255)
+    cover = np.asarray(picture.resize((width, height), Image.Resampling.BOX), float)[..., None] / 255
+    y = np.linspace(0, 1, height)[:, None, None]
+    ground = np.array([150.0, 190.0, 225.0]) * (1 - y) + np.array([215.0, 205.0, 160.0]) * y + np.zeros((1, width, 1))
+    scene = (1 - cover) * ground + cover * np.array([120.0, 35.0, 30.0]) + 3 * rng.standard_normal((height, width, 3))
+    coarse = cover[: height // 8 * 8, : width // 8 * 8, 0]
+    coarse = coarse.reshape(height // 8, 8, -1, 8).mean((1, 3)) + 0.03 * rng.standard_normal((height // 8, width // 8))
+    smooth = resize_bilinear(coarse, (120, 152), align_corners=False)
+    p = (1 / (1 + np.exp(-12 * (smooth - 0.3)))).astype(np.float32)
+    truth = (cover[..., 0] > 0.5).astype(np.int64)
+    return ThinScene(np.clip(np.rint(scene), 0, 255).astype(np.uint8), truth, np.stack([1 - p, p]))
+
+
+THIN_PARAMS = CRFParams(bilateral_weight=8.0, sigma_alpha=30.0, sigma_beta=25.0, spatial_weight=1.0, sigma_gamma=1.0)
+
+
+def thin_results(scene=None):
+    """Return {name: labels (H, W)} of a ThinScene: scores alone, two short-range CRFs by cut, the fully connected."""
+    from atrous import dense_crf
+
+    scene = thin_scene() if scene is None else scene
+    unary = unary_from_probabilities(scene.probabilities)
+    return {
+        "scores alone": scene.probabilities.argmax(0),
+        "4 neighbours": grid_crf(unary, weight=1.0, method="cut"),
+        "4 neighbours, contrast": grid_crf(unary, scene.image, weight=3.0, sigma=25.0, method="cut"),
+        "fully connected": dense_crf(scene.probabilities, scene.image, THIN_PARAMS).argmax(0),
+    }
+
+
+def iou_of(labels, truth):
+    """Return the intersection over union of label 1."""
+    return float(class_iou(confusion_matrix(labels, truth, 2))[1])
+
+
+def refined_labels(image, rough, params=PORTRAIT_PARAMS):
+    """Return the labels (H, W) that `dense_crf` makes of rough ones."""
+    from atrous import dense_crf
+
+    unary = unary_from_labels(rough, int(rough.max()) + 1, confidence=0.7)
+    return dense_crf(np.exp(-unary), image, params).argmax(0)
+
+
+def tiny_problem(weight=0.8, size=(3, 3), seed=0):
+    """Return (unary, kernel) of a tiny grid that can be enumerated, float64."""
+    unary = 1.2 * np.random.default_rng(seed).standard_normal((2, *size))
+    return unary, spatial_pairwise(size, 1.0, weight, normalization="none", dtype=np.float64)
+
+
+def tiny_marginals(weight, seed=0, **options):
+    """Return the marginals (L, H, W) of a `tiny_problem`: the true ones, and mean field's."""
+    unary, kernel = tiny_problem(weight, seed=seed, **options)
+    found = mean_field(unary, kernel, iterations=100, method="exact", self_message=False, update="sequential")
+    return exact_marginals(unary, kernel)[0], found
