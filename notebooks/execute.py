@@ -1,10 +1,10 @@
-"""Run the notebooks in fresh kernels and write them back; with --check, fail if that would change a file.
+"""Run every notebook from scratch and save it; with --check, save nothing and fail if a file would change.
 
     python notebooks/execute.py [--check] [NAMES]
 
-NAMES are notebooks, or beginnings of their names such as "02"; all by default. Text and sources are always compared.
-Pictures are compared byte for byte where the libraries and the machine are those that the notebook names, and only
-counted elsewhere, since every version of Matplotlib draws a little differently.
+NAMES are notebooks, or the start of their names, such as "02"; the default is all. Text and sources are always
+compared. Pictures are compared byte for byte if the libraries and the machine are the ones recorded in the notebook.
+Otherwise they are only counted, because every version of Matplotlib draws a little differently.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PICTURES = ("image/png", "image/gif", "image/svg+xml")
 
 
 def drawn_with():
-    """Return the versions and the machine on which pictures come out with the same bytes."""
+    """Return the versions and the machine that decide the bytes of a picture."""
     return {
         "matplotlib": version("matplotlib"),
         "pillow": version("pillow"),
@@ -34,7 +34,7 @@ def drawn_with():
 
 
 def execute(path):
-    """Run a notebook from top to bottom in a fresh kernel and return it in its normal form."""
+    """Run a notebook from top to bottom in a fresh process and return it in its normal form."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as settings:
         os.environ.update(ATROUS_QUIET="1", IPYTHONDIR=settings, PYDEVD_DISABLE_FILE_VALIDATION="1")
@@ -44,7 +44,7 @@ def execute(path):
 
 
 def normalised(notebook, stem):
-    """Return the notebook with counts from 1, ids from its number, and nothing that differs from run to run."""
+    """Return the notebook with counts from 1, ids made from its number, and nothing that varies between runs."""
     count = 0
     for index, cell in enumerate(notebook.cells, start=1):
         cell.id = f"{stem.split('_')[0]}-{index:02d}"
@@ -68,7 +68,7 @@ def normalised(notebook, stem):
 
 
 def _joined(outputs):
-    """Return the outputs with neighbouring pieces of the same stream in one."""
+    """Return the outputs with adjacent pieces of the same stream joined."""
     joined = []
     for output in outputs:
         if joined and output.output_type == joined[-1].output_type == "stream" and output.name == joined[-1].name:
@@ -79,7 +79,7 @@ def _joined(outputs):
 
 
 def shown(notebook, *, pictures):
-    """Return the lines that are compared; pictures as they are, or only that there is one."""
+    """Return the lines to compare; a picture is one line, with its data only if `pictures` is true."""
     lines = []
     for cell in notebook.cells:
         lines += [f"[{cell.id}] {cell.cell_type} {cell.metadata.get('tags', [])}", *cell.source.splitlines()]
@@ -95,7 +95,7 @@ def shown(notebook, *, pictures):
 
 
 def compare(path, fresh):
-    """Return the differences between the file and a fresh run as lines of text, none if they agree."""
+    """Return the differences between the file and a fresh run as lines of text; an empty list if they agree."""
     stored = nbformat.read(path, as_version=4)
     pictures = stored.metadata.get("atrous") == fresh.metadata["atrous"]
     before, after = (shown(notebook, pictures=pictures) for notebook in (stored, fresh))
@@ -104,15 +104,17 @@ def compare(path, fresh):
 
 
 def main(arguments=None):
-    """Execute the chosen notebooks; return 0 if nothing failed and, with --check, nothing changed."""
+    """Execute the chosen notebooks; return 0 if none failed and, with --check, none changed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAMES", help='notebooks, or beginnings such as "02"')
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a run differs from the file")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAMES", help='notebooks, or the start of their names, such as "02"'
+    )
+    parser.add_argument("--check", action="store_true", help="save nothing; fail if a run differs from the file")
     options = parser.parse_args(arguments)
     wanted = tuple(Path(name).name for name in options.names) or ("",)
     paths = [path for path in sorted(FOLDER.glob("*.ipynb")) if path.name.startswith(wanted)]
     if not paths:
-        print("no notebook has such a name", file=sys.stderr)
+        print(f"no notebook's name starts with {' or '.join(wanted)}", file=sys.stderr)
         return 2
     failed = 0
     for path in paths:
