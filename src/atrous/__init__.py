@@ -29,7 +29,7 @@ logits, probabilities      scores of the classes at a pixel, before and after so
 label, class               an integer at a pixel, and what it means
 unary, pairwise            energies of the labels at one pixel; terms that couple pixels by a Gaussian of their features
 compatibility              what two labels cost each other in a pairwise term (Potts: all pairs the same)
-vertex, corner, slot       a lattice point; a vertex of the simplex around a pixel; a vertex as seen by one block of pixels
+vertex, corner, slot       a lattice point; a vertex of the simplex around a pixel; a vertex within one block of pixels
 splat, blur, slice         pixels to vertices, between vertices, vertices to pixels
 """
 

@@ -125,7 +125,7 @@ def run_crf(arguments):
     if arguments.plot:
         from atrous import figures
 
-        figures.save(figures.figurerun_crf(found), arguments.plot)
+        figures.save(figures.figure_bench_crf(found), arguments.plot)
         say(f"plot: {arguments.plot}")
     return 0
 
