@@ -1,6 +1,7 @@
 """Notebooks are valid, small, complete and clean; one marked test runs them all and compares."""
 
 import ast
+import inspect
 import json
 import re
 import subprocess
@@ -53,6 +54,21 @@ def test_run_once_from_top_to_bottom(notebook):
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert outputs
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+
+
+def test_calls_of_figures_and_examples_fit_their_signatures(notebook):
+    from atrous import examples, figures
+
+    modules = {"figures": figures, "examples": examples}
+    for cell in code_cells(notebook):
+        for call in ast.walk(ast.parse(source(cell))):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+                continue
+            module = modules.get(getattr(call.func.value, "id", None))
+            starred = any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords)
+            if module and not starred:
+                function = getattr(module, call.func.attr)
+                inspect.signature(function).bind(*call.args, **{k.arg: k.value for k in call.keywords})
 
 
 def test_every_figure_is_stored(notebook):

@@ -1,4 +1,8 @@
-"""Files written whole or not at all: first under another name, then renamed."""
+"""Files written whole or not at all: first under another name, then renamed.
+
+Each file is whole at all times. Several files are renamed one after the other, so if renaming itself fails, those
+renamed before stay.
+"""
 
 import contextlib
 from collections.abc import Iterator

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 FAST_BENCH = ("bench", "conv", "--shape", "4,4,9", "--rates", "3", "--threads", "1")
 
 
@@ -110,6 +112,21 @@ def test_bench_conv_of_one_shape(tmp_path):
     assert found["verdict"] in text
     assert "im2col" in found["verdict"]
     assert plot.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("subject", ["conv", "crf"])
+def test_bench_draws_what_it_measured(subject, tmp_path, monkeypatch, capsys):
+    """With the stored results instead of a run."""
+    from importlib import import_module
+
+    from atrous import cli
+
+    found = json.loads((RESULTS / f"{subject}.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(import_module(f"atrous.bench.{subject}"), "run", lambda *_, **__: found)
+    plot = tmp_path / "plot.svg"
+    assert cli.main(["bench", subject, "--plot", str(plot)]) == 0
+    assert f"plot: {plot}" in capsys.readouterr().out
+    assert "<svg" in plot.read_text(encoding="utf-8")
 
 
 def test_bench_refuses_what_it_cannot_time():

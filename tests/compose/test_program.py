@@ -63,6 +63,9 @@ def test_a_shortcut_joins_the_pass_of_the_convolution_that_ends_later():
         pytest.param(Residual(chain(conv("a"), ReLU()), relu=False), ["conv", "join"], id="sum after ReLU"),
         pytest.param(Residual(chain(conv("a"), ReLU()), Subsample(1)), ["conv", "subsample", "join", "relu"],
                      id="no convolution last"),
+        pytest.param(Residual(Residual(conv("a"), relu=False)), ["conv", "join", "relu"], id="second sum"),
+        pytest.param(chain(Residual(conv("a"), relu=False), SHORT.norm("n", 2)), ["conv", "norm"],
+                     id="norm after sum"),
         pytest.param(Parallel((conv("a"), conv("b")), "sum"), ["conv", "join"], id="one step writes both"),
         pytest.param(Parallel((conv("a"), conv("b")), "max"), ["conv", "join"], id="maximum"),
     ],
@@ -127,7 +130,9 @@ def test_every_table_knows_every_operation(rng):
         op for name in TINY for op in ops(lowered(atrous.build(name).body, (3, 259, 257)))
     } | {"subsample"}  # fmt: skip
     assert used == set(CPU)
-    torch_steps = pytest.importorskip("torch") and __import__("atrous.bench.torch_steps", fromlist=["table"])
+    pytest.importorskip("torch")
+    from atrous.bench import torch_steps
+
     assert set(torch_steps.table()) == set(CPU)
 
 

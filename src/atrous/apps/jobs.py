@@ -52,7 +52,7 @@ def refuse_overwriting(read, written) -> None:
 
 
 def write_results(owner: str, files) -> None:
-    """Write files, path → function of an open file: all of them or none."""
+    """Write files, path → function of an open file. If one cannot be written, none is replaced."""
     try:
         for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -34,12 +34,13 @@ def measure(image, probabilities, setting):
 
     def one_pass(listen, speak):
         return lambda: launch(
-            fused._pass, len(joined.starts) - 1, logits, space[0], joined, values, out, listen, speak, False
+            fused.step_of_points, len(joined.starts) - 1, logits, space[0], joined, values, out, listen, speak, False
         )
 
     def gather():
         for part in parts:
-            launch(direct._gather, len(part.first), values, part.first, part.members, space[0][part.begin : part.end])
+            rows = space[0][part.begin : part.end]
+            launch(direct.gather_rows, len(part.first), values, part.first, part.members, rows)
 
     def blur():
         for part, c in zip(parts, compatibilities, strict=True):

@@ -88,18 +88,10 @@ def run_conv(arguments):
                 method_named("bench", method, chosen[0].geometry)
     except AtrousError as error:
         raise UsageError(str(error)) from None
-    say = printer(arguments)
     with progress_line("bench conv") as progress:
         found = conv.run(chosen, methods, threads=arguments.threads, progress=progress)
-    for line in (*table.environment_lines(found), "", *table.conv_table(found), "", found["verdict"]):
-        say(line)
-    write_json(arguments, found)
-    if arguments.plot:
-        from atrous import figures
-
-        figures.save(figures.figure_bench(found), arguments.plot)
-        say(f"plot: {arguments.plot}")
-    return 0
+    lines = (*table.environment_lines(found), "", *table.conv_table(found), "", found["verdict"])
+    return _report(arguments, found, lines, "figure_bench")
 
 
 def run_crf(arguments):
@@ -113,19 +105,25 @@ def run_crf(arguments):
             raise UsageError(f"--size needs W,H,LABELS, got {arguments.size!r}.")
         chosen = [tuple(size)]
     _threads(arguments)
-    say = printer(arguments)
     with progress_line("bench crf") as progress:
         found = crf.run(
             chosen, peers=arguments.peers, threads=arguments.threads, stage_case=chosen[len(chosen) // 2],
             progress=progress,
         )  # fmt: skip
-    for line in (*table.environment_lines(found), "", *crf.table(found)):
+    lines = (*table.environment_lines(found), "", *crf.table(found))
+    return _report(arguments, found, lines, "figure_bench_crf")
+
+
+def _report(arguments, found, lines, figure=None):
+    """Print the lines, write the JSON, draw the plot if one is asked for; return the exit status."""
+    say = printer(arguments)
+    for line in lines:
         say(line)
     write_json(arguments, found)
-    if arguments.plot:
+    if figure and arguments.plot:
         from atrous import figures
 
-        figures.save(figures.figure_bench_crf(found), arguments.plot)
+        figures.save(getattr(figures, figure)(found), arguments.plot)
         say(f"plot: {arguments.plot}")
     return 0
 
@@ -144,10 +142,7 @@ def run_aspp(arguments):
     threads = _threads(arguments)
     with progress_line("bench aspp") as progress:
         found = aspp.run(peers=arguments.peers, threads=threads, progress=progress)
-    for line in (*table.environment_lines(found), "", *aspp.table(found)):
-        printer(arguments)(line)
-    write_json(arguments, found)
-    return 0
+    return _report(arguments, found, (*table.environment_lines(found), "", *aspp.table(found)))
 
 
 def run_network(arguments):
@@ -165,10 +160,7 @@ def run_network(arguments):
         found = network.run(
             name, size, options, peers=arguments.peers, profile=arguments.profile, threads=threads, progress=progress
         )
-    for line in (*table.environment_lines(found), "", *network.table(found)):
-        printer(arguments)(line)
-    write_json(arguments, found)
-    return 0
+    return _report(arguments, found, (*table.environment_lines(found), "", *network.table(found)))
 
 
 def run_compile(arguments):
@@ -178,7 +170,4 @@ def run_compile(arguments):
     with progress_line("bench compile") as progress:
         progress(0, 1, "all functions, into an empty cache")
         found = compilation.run()
-    for line in compilation.table(found):
-        printer(arguments)(line)
-    write_json(arguments, found)
-    return 0
+    return _report(arguments, found, compilation.table(found))

@@ -65,5 +65,8 @@ def plan_output_stride(layers: Iterable[Spatial | tuple[int, ...]], output_strid
         planned.append(layer._replace(stride=1, rate=layer.rate * rate, padding=pad))
         rate *= layer.stride
     if accumulated != output_stride:
-        raise ParameterError(f"{owner}: the strides multiply to {accumulated} only; output_stride={output_stride}.")
+        raise ParameterError(
+            f"{owner}: the strides multiply to {accumulated}, less than output_stride={output_stride}. "
+            f"Choose {accumulated} or less."
+        )
     return planned

@@ -14,7 +14,7 @@ from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.crf.meanfield import METHODS, few_enough, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
-from atrous.crf.pairwise import NORMALIZATIONS, _sigmas, bilateral_pairwise, spatial_pairwise
+from atrous.crf.pairwise import NORMALIZATIONS, bilateral_pairwise, positive_sigmas, spatial_pairwise
 from atrous.crf.params import CRF_PRESETS, CRFParams
 from atrous.crf.unary import unary_from_probabilities
 from atrous.errors import DTypeError, ParameterError, ShapeError
@@ -23,7 +23,8 @@ from atrous.progress import ProgressLine
 DEFAULT = CRFParams()
 
 
-def _params(owner, params, iterations, normalization):
+def resolved_params(owner, params, iterations, normalization):
+    """Return the CRFParams that are meant, checked: a preset by name, some fields changed by arguments."""
     if isinstance(params, str):
         _check.one_of(owner, "params", params, tuple(CRF_PRESETS))
         params = CRF_PRESETS[params]
@@ -34,42 +35,48 @@ def _params(owner, params, iterations, normalization):
     _check.one_of(owner, "normalization", params.normalization, NORMALIZATIONS)
     _check.integer(owner, "iterations", params.iterations, least=0)
     for name in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
-        _sigmas(owner, name, getattr(params, name), 1)
+        positive_sigmas(owner, name, getattr(params, name), 1)
     for name in ("bilateral_weight", "spatial_weight"):
         _check.number(owner, name, getattr(params, name))
     return params
 
 
-def _mend(shape, wanted):
-    """Return what is probably wrong with an image of this shape beside probabilities of shape `wanted`."""
+def check_image_shape(owner, shape, wanted):
+    """Raise ShapeError, with the likely fix, unless an image of this shape fits probabilities of shape `wanted`."""
+    if len(shape) in (2, 3) and shape[:2] == wanted[1:] and 0 not in shape:
+        return
     if shape[1:] == wanted[1:]:
-        return "Move its channels to the end: np.moveaxis(image, 0, -1)."
-    if shape[:2] == wanted[:2]:
-        return "If the probabilities are (H, W, L), move the labels to the front: np.moveaxis(p, -1, 0)."
-    return "Resize one to the other; the order is (height, width)."
+        fix = "Move its channels to the end: np.moveaxis(image, 0, -1)."
+    elif shape[:2] == wanted[:2]:
+        fix = "If the probabilities are (H, W, L), move the labels to the front: np.moveaxis(p, -1, 0)."
+    else:
+        fix = "Resize one to the other; the order is (height, width)."
+    raise ShapeError(
+        f"{owner}: image must be {wanted[1:]} + (channels,) like the probabilities (L, H, W), got shape {shape}. {fix}"
+    )
 
 
-def _image(owner, image, wanted, intensity_scale):
+def unit_range_error(owner, dtype, highest):
+    """Return the error for a floating-point image whose values never exceed 1: no levels from 0 to 255."""
+    return ParameterError(
+        f"{owner}: image is {dtype} with a maximum of {highest:.3g}, and sigma_beta counts levels from 0 to 255. "
+        "Pass intensity_scale=255 for an image in [0, 1], or 1 if these are its levels."
+    )
+
+
+def checked_image(owner, image, wanted, intensity_scale):
     """Return the image as (H, W, C) of real numbers in levels 0–255, for probabilities of shape `wanted`."""
-    size = wanted[1:]
     image = _check.real_array(owner, "image", image)
+    check_image_shape(owner, image.shape, wanted)
     if image.ndim == 2:
         image = image[..., None]
-    if image.ndim != 3 or image.shape[:2] != size or image.shape[2] == 0:
-        raise ShapeError(
-            f"{owner}: image must be {size} + (channels,) like the probabilities (L, H, W), got shape {image.shape}. "
-            f"{_mend(image.shape, wanted)}"
-        )
     if intensity_scale is not None:
         intensity_scale = _check.number(owner, "intensity_scale", intensity_scale, least=0)
         if not intensity_scale:
             raise ParameterError(f"{owner}: intensity_scale must be a positive number, got 0.")
         return image * (np.float32(intensity_scale) if image.dtype != np.float64 else float(intensity_scale))
     if image.dtype.kind == "f" and image.max() <= 1:
-        raise ParameterError(
-            f"{owner}: image is {image.dtype} with a maximum of {image.max():.3g}, and sigma_beta counts levels from 0 "
-            "to 255. Pass intensity_scale=255 for an image in [0, 1], or 1 if these are its levels."
-        )
+        raise unit_range_error(owner, image.dtype, image.max())
     return image
 
 
@@ -145,7 +152,7 @@ def dense_crf(
             f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
             + ("One foreground map p: np.stack([1 - p, p])." if len(shape) < 3 else "A batch goes image by image.")
         )
-    params = _params(owner, params, iterations, normalization)
+    params = resolved_params(owner, params, iterations, normalization)
     itemsize = 8 if probabilities.dtype.kind == "f" and probabilities.dtype.itemsize >= 8 else 4
     _check.one_of(owner, "method", method, METHODS)
     if method == "exact":
@@ -154,7 +161,7 @@ def dense_crf(
         channels = getattr(image, "shape", (0, 0, 3))[2:] or (1,)
         needed = mean_field_bytes(shape[1] * shape[2], shape[0], (2, 2 + channels[0]), itemsize)
         refuse_too_large(owner, needed, "Use dense_crf_tiled, fewer labels or a smaller image.")
-    image = _image(owner, image, shape, intensity_scale)
+    image = checked_image(owner, image, shape, intensity_scale)
     unary = unary_from_probabilities(probabilities, owner=owner)
     kernels = []
     options = {"normalization": params.normalization, "dtype": unary.dtype}

@@ -100,7 +100,7 @@ def _mix(head, tail, source, matrix, target):
 
 
 @compiled()
-def _pass(head, tail, logits, table, joined, slot_values, marginals, listen, speak, keep):
+def step_of_points(head, tail, logits, table, joined, slot_values, marginals, listen, speak, keep):
     """One step of all points: logits + what they hear → softmax → what they say, or where `keep` the marginals."""
     width = logits.shape[1]
     for b in range(head, tail):
@@ -233,7 +233,7 @@ def join(owner, features, normalizations, *, silent=0):
         place = np.arange(len(vertex)) + np.repeat(starts[:-1] + before - (np.cumsum(new) - new), new)
         slots[place] = vertex + row
         first, members = np.zeros(len(distinct) + 1, np.int64), np.empty(len(vertex), np.int32)
-        build._members(vertex, first, members)
+        build.sort_slots(vertex, first, members)
         neighbours = build.find_neighbours(distinct, packed)
         parts.append(Part(row, row + len(distinct) + 1, first, place[members].astype(np.int32), neighbours))
         row += len(distinct) + 1
@@ -265,10 +265,10 @@ def _hear(me, size, barrier, parts, factors, matrices, slot_values, space):
         here, there = space[0][part.begin : part.end], space[1][part.begin : part.end]
         if (axes + mixes) % 2 == 1:
             here, there = there, here
-        direct._gather(head, tail, slot_values, part.first, part.members, here)
+        direct.gather_rows(head, tail, slot_values, part.first, part.members, here)
         wait(barrier, size)
         for axis in range(axes):
-            direct._blur(head, tail, here, part.neighbours[axis], factors[k if axis == axes - 1 else -1], there)
+            direct.blur_rows(head, tail, here, part.neighbours[axis], factors[k if axis == axes - 1 else -1], there)
             here, there = there, here
             wait(barrier, size)
         if mixes:
@@ -302,7 +302,7 @@ def softmax(logits):
         np.empty((0, 0), np.uint16), logits[:0], logits[:0], np.zeros(-(-len(logits) // build.BLOCK) + 1, np.int64),
         np.empty(0, np.int32), build.BLOCK,
     )  # fmt: skip
-    launch(_pass, len(one_block.starts) - 1, logits, logits, one_block, logits[:0], logits, False, False, True)
+    launch(step_of_points, len(one_block.starts) - 1, logits, logits, one_block, logits[:0], logits, False, False, True)
     return logits
 
 
@@ -343,7 +343,7 @@ def _steps(me, size, barrier, steps, listens, joined, parts, factors, matrices, 
         if heard:
             _hear(me, size, barrier, parts, factors, matrices, slot_values, space)
         speaks, keeps = not (ends and last), last and out.size > 0
-        _pass(head, tail, logits, space[0], joined, slot_values, out, heard, speaks, keeps)
+        step_of_points(head, tail, logits, space[0], joined, slot_values, out, heard, speaks, keeps)
         wait(barrier, size)
 
 

@@ -36,7 +36,7 @@ class Pairwise(NamedTuple):
     normalization: str = "symmetric"
 
 
-def _sigmas(owner, name, sigma, count):
+def positive_sigmas(owner, name, sigma, count):
     """Return `count` positive finite numbers from one number or a sequence."""
     try:
         if np.asarray(sigma).dtype.kind not in "iuf":
@@ -119,7 +119,7 @@ def spatial_pairwise(
     shape = tuple(_check.integer(owner, f"shape[{i}]", n, least=1) for i, n in enumerate(shape))
     _check.one_of(owner, "normalization", normalization, NORMALIZATIONS)
     dtype = _dtype(owner, dtype)
-    sigmas = _sigmas(owner, "sigma", sigma, len(shape)) / _sigmas(owner, "spacing", spacing, len(shape))
+    sigmas = positive_sigmas(owner, "sigma", sigma, len(shape)) / positive_sigmas(owner, "spacing", spacing, len(shape))
     return Pairwise(np.stack(list(_positions(shape, sigmas, dtype)), axis=1), compatibility, normalization)
 
 
@@ -178,8 +178,10 @@ def bilateral_pairwise(
     _check.one_of(owner, "normalization", normalization, NORMALIZATIONS)
     dtype = _dtype(owner, dtype)
     shape = image.shape[:-1]
-    sigmas = _sigmas(owner, "sigma_space", sigma_space, len(shape)) / _sigmas(owner, "spacing", spacing, len(shape))
-    colors = _sigmas(owner, "sigma_color", sigma_color, image.shape[-1])
+    sigmas = positive_sigmas(owner, "sigma_space", sigma_space, len(shape)) / positive_sigmas(
+        owner, "spacing", spacing, len(shape)
+    )
+    colors = positive_sigmas(owner, "sigma_color", sigma_color, image.shape[-1])
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ParameterError(f"{owner}: image holds NaN or inf. Fill or mask these pixels first (see `ignore`).")
     features = np.empty((int(np.prod(shape)), len(shape) + image.shape[-1]), dtype)

@@ -1,8 +1,8 @@
 """`dense_crf` on images that are too large for it: tile by tile, each with its surroundings.
 
 A tile is computed together with a margin, the overlap, and only its core is kept. Positions are counted from the corner
-of the whole image, so that every tile sees the same lattice: counted anew in each tile, the lattices would be shifted
-against each other, and no overlap would bring the results together.
+of the whole image, so that every tile sees the same lattice: if each tile counted from its own corner, the
+lattices would be shifted against each other, and no overlap could make the results agree.
 
 Role: public function.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.dense import _image, _mend, _params
+from atrous.crf.dense import check_image_shape, checked_image, resolved_params, unit_range_error
 from atrous.crf.meanfield import METHODS, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.pairwise import bilateral_pairwise, spatial_pairwise
@@ -62,28 +62,20 @@ def _kernels(image, params, rows, columns, dtype):
     return [kernel for kernel, _ in found]
 
 
-def _checked_image(owner, image, wanted, intensity_scale):
+def _scale(owner, image, wanted, intensity_scale):
     """Return what the image of each window is multiplied with, after looking at the whole of it a few rows at a time.
 
     Whether an image counts from 0 to 1 or to 255 is seen on the whole only: a window of the latter may be black.
     """
-    shape, size = np.shape(image), wanted[1:]
-    if len(shape) not in (2, 3) or shape[:2] != size or 0 in shape:
-        raise ShapeError(
-            f"{owner}: image must be {size} + (channels,) like the probabilities (L, H, W), got shape {shape}. "
-            f"{_mend(shape, wanted)}"
-        )
+    check_image_shape(owner, np.shape(image), wanted)
     if image.dtype.kind != "f" or intensity_scale is not None:
         return intensity_scale
     highest = -np.inf
-    for begin in range(0, size[0], 64):
+    for begin in range(0, wanted[1], 64):
         highest = np.maximum(highest, np.asarray(image[begin : begin + 64]).max())
         if not highest <= 1:
             return 1.0
-    raise ParameterError(
-        f"{owner}: image is {image.dtype} with a maximum of {highest:.3g}, and sigma_beta counts levels from 0 to 255. "
-        "Pass intensity_scale=255 for an image in [0, 1], or 1 if these are its levels."
-    )
+    raise unit_range_error(owner, image.dtype, highest)
 
 
 def _checked_out(owner, out, shape, dtype, probabilities):
@@ -202,14 +194,14 @@ def dense_crf_tiled(
         if isinstance(value, np.ma.MaskedArray):
             raise DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0).")
     image = np.asarray(image) if isinstance(image, (list, tuple)) else image
-    params = _params(owner, params, iterations, normalization)
+    params = resolved_params(owner, params, iterations, normalization)
     _check.one_of(owner, "method", method, METHODS)
     tile = _check.integer(owner, "tile", tile, least=1)
     if overlap is None:
         overlap = max(LEAST_OVERLAP, round(3 * float(params.sigma_alpha)))
     overlap = _check.integer(owner, "overlap", overlap, least=0)
     size = shape[1:]
-    intensity_scale = _checked_image(owner, image, shape, intensity_scale)
+    intensity_scale = _scale(owner, image, shape, intensity_scale)
     for name, value in (("ignore", ignore), ("fixed", fixed)):
         if value is not None and np.shape(value) != size:
             raise ShapeError(f"{owner}: {name} must have the size of the image, {size}, got {np.shape(value)}.")
@@ -234,7 +226,7 @@ def dense_crf_tiled(
                 within = rows, columns
                 try:
                     unary = unary_from_probabilities(np.asarray(probabilities[:, rows, columns]), owner=owner)
-                    window = _image(owner, image[within], unary.shape, intensity_scale)
+                    window = checked_image(owner, image[within], unary.shape, intensity_scale)
                     found = mean_field(
                         unary,
                         _kernels(window, params, rows, columns, dtype),

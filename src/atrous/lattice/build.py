@@ -272,7 +272,7 @@ def _embed(head, tail, features, scales, packed, block, lane, corners, weights, 
 
 
 @compiled()
-def _members(slots, first, members):
+def sort_slots(slots, first, members):
     """Order the slots by vertex, equal vertices by slot."""
     for s in range(slots.size):
         first[slots[s] + 1] += 1
@@ -458,7 +458,7 @@ def build_lattice(features: FloatArray) -> Lattice:
     keys, packed = embed("build_lattice", features, corners, weights, 0, counts, block)
     slots, distinct = number_vertices(keys, packed)
     first, members = np.zeros(len(distinct) + 1, np.int64), np.empty(len(slots), np.int32)
-    _members(slots, first, members)
+    sort_slots(slots, first, members)
     starts = np.concatenate([[0], np.cumsum(counts)])
     return Lattice(
         corners, weights, starts, slots, first, members, find_neighbours(distinct, packed), unpack(distinct, packed),

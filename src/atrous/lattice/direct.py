@@ -35,7 +35,7 @@ def _splat(head, tail, values, corners, weights, starts, block, slot_values):
 
 
 @compiled()
-def _gather(head, tail, slot_values, first, members, table):
+def gather_rows(head, tail, slot_values, first, members, table):
     """Row v becomes the sum of the slots of vertex v; the last row, what a missing neighbour reads, zero."""
     width = np.uintp(table.shape[1])
     for v in range(head, tail):
@@ -49,7 +49,7 @@ def _gather(head, tail, slot_values, first, members, table):
 
 
 @compiled()
-def _blur(head, tail, source, neighbours, factors, target):
+def blur_rows(head, tail, source, neighbours, factors, target):
     """One axis: factors · (½ before + value + ½ after); `factors` has one number a channel."""
     width = np.uintp(source.shape[1])
     half = source.dtype.type(0.5)
@@ -86,7 +86,7 @@ def blur(table, spare, neighbours, factors, *, reverse=False):
     axes = list(range(len(neighbours)))
     for axis in reversed(axes) if reverse else axes:
         last = axis == (0 if reverse else axes[-1])
-        launch(_blur, len(table), table, neighbours[axis], factors if last else ones, spare)
+        launch(blur_rows, len(table), table, neighbours[axis], factors if last else ones, spare)
         table, spare = spare, table
     return table, spare
 
@@ -105,7 +105,7 @@ def splat(lattice, values):
         slot_values,
     )
     table = np.empty((len(lattice.keys) + 1, values.shape[1]), values.dtype)
-    launch(_gather, len(table), slot_values, lattice.first, lattice.members, table)
+    launch(gather_rows, len(table), slot_values, lattice.first, lattice.members, table)
     return table
 
 

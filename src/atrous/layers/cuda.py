@@ -14,8 +14,8 @@ from numba import cuda
 
 from atrous.conv.taps import is_inside, tap_position
 from atrous.jit.gpu import grid
-from atrous.layers.pool import _windows
-from atrous.layers.resize import _positions
+from atrous.layers.pool import pool_windows
+from atrous.layers.resize import sample_positions
 
 
 @cuda.jit(device=True)
@@ -195,7 +195,7 @@ def epilogue(x, scale=None, shift=None, *, add=None, relu=False):
 
 
 def _pool(kernel, x, *options):
-    windows = _windows("pool", x, *options)
+    windows = pool_windows("pool", x, *options)
     return _made(kernel, (*x.shape[:2], *(w.out for w in windows)), x, x, *windows)
 
 
@@ -216,7 +216,7 @@ def global_average(x):
 
 def _taps(samples, outputs, align_corners, dtype):
     """Return for each output the first sample that it reads, and the weights of that one and of the next."""
-    i, remainder, divisor = _positions(samples, outputs, align_corners)
+    i, remainder, divisor = sample_positions(samples, outputs, align_corners)
     t = remainder / divisor
     return cuda.to_device(i), cuda.to_device(np.stack([1 - t, t], 1).astype(dtype))
 

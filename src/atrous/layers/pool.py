@@ -122,7 +122,8 @@ def pool_size(size, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
     return _window("pool_size", 0, size, kernel, stride, rate, padding, size_rule).out
 
 
-def _windows(owner, x, kernel, stride, rate, padding, size_rule):
+def pool_windows(owner, x, kernel, stride, rate, padding, size_rule):
+    """Return the checked windows of a pool along each spatial axis of x (N, C, *S)."""
     _check.one_of(owner, "size_rule", size_rule, SIZE_RULES)
     options = (("kernel", kernel, 1), ("stride", stride, 1), ("rate", rate, 1), ("padding", padding, 0))
     values = [_check.per_axis(owner, name, value, x.ndim - 2, least=least) for name, value, least in options]
@@ -202,7 +203,7 @@ def max_pool_forward(
     (array([[[5., 5.]]]), array([[[5., 5., 4.]]]))
     """
     x = _image("max_pool_forward", x)
-    windows = _windows("max_pool_forward", x, kernel, stride, rate, padding, size_rule)
+    windows = pool_windows("max_pool_forward", x, kernel, stride, rate, padding, size_rule)
     y = x
     for axis, w in enumerate(windows, 2):
         samples, y = y, np.full(_resized(y.shape, axis, w.out), -np.inf, x.dtype)
@@ -293,7 +294,7 @@ def average_pool_forward(
     array([[[4.5, 6. , 7.5]]])
     """
     x = _image("average_pool_forward", x)
-    windows = _windows("average_pool_forward", x, kernel, stride, rate, padding, size_rule)
+    windows = pool_windows("average_pool_forward", x, kernel, stride, rate, padding, size_rule)
     if not isinstance(count_padding, (bool, np.bool_)):
         raise ParameterError(f"average_pool_forward: count_padding must be True or False, got {count_padding!r}.")
     y = x

@@ -49,7 +49,7 @@ class InterpCache(NamedTuple):
     resized: ResizeCache
 
 
-def _positions(samples, outputs, align_corners):
+def sample_positions(samples, outputs, align_corners):
     """Return (i, remainder, divisor) with p = i + remainder / divisor, all integers, for each output."""
     o = np.arange(outputs, dtype=np.int64)
     if align_corners:
@@ -63,7 +63,7 @@ def _positions(samples, outputs, align_corners):
 
 def _taps(samples, outputs, align_corners, dtype):
     """Return two lists of taps along one axis, as (outputs, inputs, weights); a list writes to each output once."""
-    i, remainder, divisor = _positions(samples, outputs, align_corners)
+    i, remainder, divisor = sample_positions(samples, outputs, align_corners)
     t = remainder / divisor
     between = np.flatnonzero(remainder)
     first = np.arange(outputs), i, (1 - t).astype(dtype)
@@ -285,7 +285,7 @@ def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -
         )
     size = _checked("resize_labels", labels, size, align_corners)
     for axis, outputs in zip(AXES, size, strict=True):
-        i, remainder, divisor = _positions(labels.shape[axis], outputs, align_corners)
+        i, remainder, divisor = sample_positions(labels.shape[axis], outputs, align_corners)
         labels = labels[_at(i + (2 * remainder >= divisor), axis)]
     return labels
 
