@@ -1,6 +1,20 @@
 """The methods of convolution by name, and which one ``method="auto"`` takes.
 
-Role: choice. Each method is a module with the same three functions on the same geometry.
+Each method is a module with the same three functions on the same geometry:
+
+method       idea                                                       extra memory
+reference    the definition: slide a sparse window                      a padded copy
+upsampled    write the holes as zeros; r² times the work                wider columns than im2col
+im2col       sparse samples as columns, one matrix product              a padded copy, at most 64 MiB of columns
+interlace    r² phases, dense convolution, interlace                    the phases and their outputs
+shift        one matrix product per tap, shifted into place             a cropped copy, the product of one tap
+direct       compiled loops that own their output                       none
+cuda         the same loops on a GPU, one thread per output             copies on the GPU
+
+"interlace:direct" names interlace's inner convolution. NaN reaches only the outputs that read it, except in upsampled
+and in the weight gradients of interlace and shift.
+
+Role: choice.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""pydensecrf.densecrf on this package's lattice: ``import atrous.pydensecrf.densecrf as dcrf`` is the whole port.
+"""pydensecrf.densecrf on this package's lattice.
 
-Names, signatures, defaults, numeric conventions and exceptions are pydensecrf's; what differs is in the README's table:
-all cores, float64 and non-contiguous arrays converted, values that would crash or vanish silently refused.
-
-A compatibility given as a number w rewards equal labels, one given as a vector v *punishes* them where v is positive,
-and a matrix holds costs, all as in pydensecrf. Where the number of variables is not a multiple of four, (−N) mod 4
-points without value are appended at the origin of the features: the C++ processes points in fours and lets its padding
-own vertices, through which blurs then pass.
+Names, signatures, defaults, numeric conventions and exceptions are pydensecrf's; the package's docstring lists what
+differs. If the number of variables is not a multiple of four, (−N) mod 4 points without a value are appended at the
+origin of the features: the C++ code processes points in fours, its padding owns vertices, and blurs pass through them.
 """
 
 from __future__ import annotations

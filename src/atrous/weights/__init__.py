@@ -1,6 +1,17 @@
-"""Weight files: named arrays written, and read from NumPy, safetensors, PyTorch and Caffe, none of which is trusted.
+"""Files of weights: named arrays, written and read in the formats of NumPy, safetensors, PyTorch and Caffe.
 
-`files` has the public functions and tells the formats apart, `archive` is NumPy's .npz, `safetensors_file` the format
-of that library, `torch_zip` PyTorch's .pth, `caffemodel` Caffe's; `dtypes` turns bytes into numbers, `errors` tells
-what is wrong with a file.
+No file is trusted. `files` has the public functions and tells the formats apart, `archive` is NumPy's .npz,
+`safetensors_file` that library's format, `torch_zip` PyTorch's .pth (read without PyTorch and without pickle),
+`caffemodel` Caffe's; `dtypes` turns bytes into numbers, `errors` says what is wrong with a file.
+
+Which files fit
+---------------
+torchvision                  deeplabv3_resnet50_coco and _resnet101_coco (.pth): torchvision_deeplabv3_resnet50, _resnet101
+kazuto1011/deeplab-pytorch   VOC and COCO-Stuff (.pth): deeplabv2_resnet101_aspp, which then needs align_corners=False
+                             (`atrous segment --half-pixel`)
+VainF/DeepLabV3Plus-Pytorch  ResNets at output stride 16 (.pth): vainf_deeplabv3plus_resnet50, _resnet101
+DeepLab's authors            v1 and v2 (.caffemodel): deeplabv1_largefov, deeplabv2_vgg16_…, deeplabv2_resnet101_aspp
+torchvision                  vgg16, resnet50, resnet101 (.pth): networks of that depth, by `from_classifier`
+
+Networks and readers were checked against PyTorch with random numbers; no released file was at hand.
 """
