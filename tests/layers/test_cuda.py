@@ -6,9 +6,9 @@ from numba import config
 
 import atrous
 from atrous.jit import gpu
+from atrous.layers.batch_norm import fold_batch_norm
 from atrous.layers.epilogue import epilogue
-from atrous.layers.fusion import concat_forward, max_forward, sum_forward
-from atrous.layers.norm import fold_batch_norm
+from atrous.layers.join import concat_forward, max_forward, sum_forward
 from atrous.layers.pool import average_pool_forward, global_average_forward, max_pool_forward
 from atrous.layers.softmax import softmax_forward
 

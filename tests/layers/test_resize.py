@@ -9,12 +9,10 @@ from tolerances import TABLE, assert_close
 
 from atrous import adjoint_error
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
+from atrous.layers.interp import interp_backward, interp_forward, interp_size
 from atrous.layers.resize import (
     bilinear_backward,
     bilinear_forward,
-    interp_backward,
-    interp_forward,
-    interp_size,
     resize_bilinear,
     resize_labels,
 )

@@ -9,7 +9,7 @@ Role: reference. `p` has arrays by name (`r6.w`, `b1.gamma`); batch norm uses th
 import numpy as np
 
 from atrous.conv.operators import conv_backward, conv_forward
-from atrous.layers.norm import batch_norm_backward, batch_norm_forward
+from atrous.layers.batch_norm import batch_norm_backward, batch_norm_forward
 
 
 def v2_forward(x, p, rates):

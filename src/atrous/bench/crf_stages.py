@@ -7,7 +7,7 @@ from atrous.crf import fused
 from atrous.crf.pairwise import bilateral_pairwise, spatial_pairwise
 from atrous.crf.unary import unary_from_probabilities
 from atrous.jit.threads import launch
-from atrous.lattice import direct
+from atrous.lattice import splat_blur_slice
 
 
 def measure(image, probabilities, setting):
@@ -40,11 +40,11 @@ def measure(image, probabilities, setting):
     def gather():
         for part in parts:
             rows = space[0][part.begin : part.end]
-            launch(direct.gather_rows, len(part.first), values, part.first, part.members, rows)
+            launch(splat_blur_slice.gather_rows, len(part.first), values, part.first, part.members, rows)
 
     def blur():
         for part, c in zip(parts, compatibilities, strict=True):
-            direct.blur(space[0][part.begin : part.end], space[1][part.begin : part.end], part.neighbours, c)
+            splat_blur_slice.blur(space[0][part.begin : part.end], space[1][part.begin : part.end], part.neighbours, c)
 
     ten = logits.copy()
 

@@ -52,7 +52,7 @@ def memory_peak():
 
 
 def forget_peak():
-    """Start counting the peak anew, where the system can."""
+    """Start counting the peak again, where the system can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

@@ -8,8 +8,8 @@ import numpy as np
 from atrous.compose.parallel import JOINS
 from atrous.conv.branches import branches_forward
 from atrous.conv.operators import atrous_conv
+from atrous.layers.batch_norm import batch_norm_forward, fold_batch_norm
 from atrous.layers.epilogue import epilogue
-from atrous.layers.norm import batch_norm_forward, fold_batch_norm
 from atrous.layers.pool import average_pool_forward, global_average_forward, max_pool_forward
 from atrous.layers.resize import resize_bilinear
 

@@ -18,8 +18,8 @@ from atrous.conv.operators import conv_backward, conv_forward
 from atrous.conv.receptive_field import Spatial
 from atrous.errors import ShapeError
 from atrous.layers.activation import relu_backward, relu_forward
+from atrous.layers.batch_norm import batch_norm_backward, batch_norm_forward
 from atrous.layers.dropout import dropout_backward, dropout_forward
-from atrous.layers.norm import batch_norm_backward, batch_norm_forward
 from atrous.layers.pool import (
     average_pool_backward,
     average_pool_forward,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from atrous.compose.part import Part
-from atrous.layers.fusion import max_backward, max_forward
+from atrous.layers.join import max_backward, max_forward
 from atrous.layers.resize import bilinear_backward, bilinear_forward
 
 

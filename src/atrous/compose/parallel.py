@@ -14,7 +14,7 @@ from atrous.compose.leaves import Conv
 from atrous.compose.part import Part
 from atrous.compose.program import Pass
 from atrous.conv.branches import branches_backward, branches_forward
-from atrous.layers.fusion import (
+from atrous.layers.join import (
     concat_backward,
     concat_forward,
     max_backward,

@@ -12,7 +12,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.meanfield import METHODS, few_enough, mean_field
+from atrous.crf.mean_field import METHODS, few_enough, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.pairwise import NORMALIZATIONS, bilateral_pairwise, positive_sigmas, spatial_pairwise
 from atrous.crf.params import CRF_PRESETS, CRFParams

@@ -23,7 +23,7 @@ from atrous.jit import lanes
 from atrous.jit.barrier import wait
 from atrous.jit.compiler import compiled
 from atrous.jit.threads import launch, launch_team
-from atrous.lattice import build, direct
+from atrous.lattice import build, splat_blur_slice
 from atrous.lattice.rows import NONE, ONE, clear, collect, copy, copy_rows, padded, spread
 from atrous.lattice.simplex import slice_scale
 
@@ -265,10 +265,11 @@ def _hear(me, size, barrier, parts, factors, matrices, slot_values, space):
         here, there = space[0][part.begin : part.end], space[1][part.begin : part.end]
         if (axes + mixes) % 2 == 1:
             here, there = there, here
-        direct.gather_rows(head, tail, slot_values, part.first, part.members, here)
+        splat_blur_slice.gather_rows(head, tail, slot_values, part.first, part.members, here)
         wait(barrier, size)
         for axis in range(axes):
-            direct.blur_rows(head, tail, here, part.neighbours[axis], factors[k if axis == axes - 1 else -1], there)
+            scale = factors[k if axis == axes - 1 else -1]
+            splat_blur_slice.blur_rows(head, tail, here, part.neighbours[axis], scale, there)
             here, there = there, here
             wait(barrier, size)
         if mixes:

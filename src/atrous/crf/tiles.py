@@ -18,7 +18,7 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.crf.dense import check_image_shape, checked_image, resolved_params, unit_range_error
-from atrous.crf.meanfield import METHODS, mean_field
+from atrous.crf.mean_field import METHODS, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.pairwise import bilateral_pairwise, spatial_pairwise
 from atrous.crf.params import CRFParams

@@ -312,7 +312,7 @@ def open_image(owner, file):
         raise ImageFileError(f"{owner}: {name} is too large for Pillow: {error} Save a smaller one.") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on a broken file
         what = getattr(error, "strerror", None) or "it is no image, or broken or cut short"
-        raise ImageFileError(f"{owner}: cannot read {name}: {what} ({type(error).__name__}). Save it anew.") from error
+        raise ImageFileError(f"{owner}: cannot read {name}: {what} ({type(error).__name__}). Save it again.") from error
 
 
 def _pixels(owner, image):

@@ -398,7 +398,7 @@ def check_features(owner, features):
         )
     if features.shape[1] > 255:
         raise ShapeError(f"{owner}: features has {features.shape[1]} axes; a lattice takes at most 255.")
-    # A kernel is compiled anew for arrays that cannot be written to.
+    # A kernel is compiled again for arrays that cannot be written to.
     features = np.require(features, requirements=("C", "W"))
     low, high = feature_bounds(features)
     for axis, pair in enumerate(zip(low, high, strict=True)):

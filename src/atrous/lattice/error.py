@@ -14,8 +14,8 @@ from atrous._types import FloatArray
 from atrous.errors import ShapeError
 from atrous.lattice.build import build_lattice, check_features
 from atrous.lattice.diagonal import lattice_diagonal
-from atrous.lattice.direct import lattice_filter
 from atrous.lattice.exact import gaussian_sum
+from atrous.lattice.splat_blur_slice import lattice_filter
 
 
 class LatticeError(NamedTuple):

@@ -9,7 +9,7 @@ Along an axis of H samples resized to O, output o reads the input at
 
 Corners aligned is what DeepLab's papers and Caffe's Interp layer do: 41 samples enlarge by 8 to 321 = 8·(41 − 1) + 1,
 and every eighth of those is an old one. p is a ratio of integers, so i and t come from integer division: where the
-grids meet, t is 0 without rounding, and nothing else is read. Interp is a crop and one such resize (`interp_forward`).
+grids meet, t is 0 without rounding, and nothing else is read.
 
 Role: public edge. One axis after the other; each is two lists of taps, read forward and written backward.
 
@@ -39,14 +39,6 @@ class ResizeCache(NamedTuple):
     size: tuple[int, int]
     align_corners: bool
     dtype: np.dtype
-
-
-class InterpCache(NamedTuple):
-    """What `interp_backward` needs: the input's shape, what the crop left, and how that was resized; no arrays."""
-
-    shape: tuple[int, ...]
-    inner: tuple[slice, slice]
-    resized: ResizeCache
 
 
 def sample_positions(samples, outputs, align_corners):
@@ -109,7 +101,8 @@ def _checked(owner, x, size, align_corners):
     return size
 
 
-def _forward(owner, x, size, align_corners):
+def bilinear(owner, x, size, align_corners):
+    """Return (y, ResizeCache) of `bilinear_forward`; errors name `owner`."""
     x = _check.float_array(owner, "x", x)
     size = _checked(owner, x, size, align_corners)
     y = x
@@ -119,7 +112,8 @@ def _forward(owner, x, size, align_corners):
     return y, ResizeCache(x.shape, size, bool(align_corners), x.dtype)
 
 
-def _backward(owner, dy, cache):
+def bilinear_adjoint(owner, dy, cache):
+    """Return dx of `bilinear_backward`; errors name `owner`."""
     dx = _check.upstream(owner, dy, (*cache.shape[:-2], *cache.size), cache)
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, samples in zip(AXES[::-1], cache.shape[:-3:-1], strict=True):
@@ -172,7 +166,7 @@ def resize_bilinear(x: FloatArray, size: PerAxis, *, align_corners: bool = True)
            [ 4.,  5.,  6.,  7.,  8.],
            [ 8.,  9., 10., 11., 12.]])
     """
-    return _forward("resize_bilinear", x, size, align_corners)[0]
+    return bilinear("resize_bilinear", x, size, align_corners)[0]
 
 
 def bilinear_forward(x: FloatArray, size: PerAxis, *, align_corners: bool = True) -> tuple[FloatArray, ResizeCache]:
@@ -196,7 +190,7 @@ def bilinear_forward(x: FloatArray, size: PerAxis, *, align_corners: bool = True
     >>> y.shape
     (1, 21, 321, 321)
     """
-    return _forward("bilinear_forward", x, size, align_corners)
+    return bilinear("bilinear_forward", x, size, align_corners)
 
 
 def bilinear_backward(dy: FloatArray, cache: ResizeCache) -> FloatArray:
@@ -236,7 +230,7 @@ def bilinear_backward(dy: FloatArray, cache: ResizeCache) -> FloatArray:
     array([[1.5, 1.5]])
     """
     owner = "bilinear_backward"
-    return _backward(owner, dy, _check.own_cache(owner, cache, ResizeCache))
+    return bilinear_adjoint(owner, dy, _check.own_cache(owner, cache, ResizeCache))
 
 
 def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -> Array:
@@ -288,126 +282,3 @@ def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -
         i, remainder, divisor = sample_positions(labels.shape[axis], outputs, align_corners)
         labels = labels[_at(i + (2 * remainder >= divisor), axis)]
     return labels
-
-
-def _interp(owner, size, zoom, shrink, crop):
-    """Return Interp's output size and the slices of what its crop leaves."""
-    size = _check.per_axis(owner, "size", size, 2, least=1)
-    zoom, shrink = (_check.integer(owner, n, v, least=1) for n, v in (("zoom", zoom), ("shrink", shrink)))
-    if np.shape(crop) != (2,):
-        raise ParameterError(f"{owner}: crop must be (begin, end), two integers, got {crop!r}.")
-    begin, end = _check.per_axis(owner, "crop", crop, 2, least=0)
-    if begin + end >= min(size):
-        raise ShapeError(f"{owner}: crop ({begin}, {end}) leaves nothing of {size} samples. Crop less.")
-    shrunk = ((n - begin - end - 1) // shrink for n in size)
-    return tuple(n * zoom + 1 for n in shrunk), tuple(slice(begin, n - end) for n in size)
-
-
-def interp_size(size: PerAxis, *, zoom: int = 1, shrink: int = 1, crop: tuple[int, int] = (0, 0)) -> tuple[int, int]:
-    """Return the size that `interp_forward` gives.
-
-    Along each axis H ← H − begin − end, then H ← ⌊(H − 1) / shrink⌋ + 1, then H ← (H − 1)·zoom + 1.
-
-    Parameters
-    ----------
-    size : int or (int, int)
-        Rows and columns of the input.
-    zoom, shrink, crop
-        As for `interp_forward`.
-
-    Returns
-    -------
-    (int, int)
-
-    Raises
-    ------
-    ShapeError, ParameterError
-        As `interp_forward`.
-
-    Examples
-    --------
-    >>> interp_size(65, zoom=8), interp_size(321, shrink=8), interp_size(306, shrink=8, crop=(1, 0))
-    ((513, 513), (41, 41), (39, 39))
-    """
-    return _interp("interp_size", size, zoom, shrink, crop)[0]
-
-
-def interp_forward(
-    x: FloatArray, *, zoom: int = 1, shrink: int = 1, crop: tuple[int, int] = (0, 0)
-) -> tuple[FloatArray, InterpCache]:
-    """Crop the last two axes, then resize them once, corners aligned, to the size that shrinking and zooming give.
-
-    Parameters
-    ----------
-    x : ndarray of shape (..., H, W)
-        float32 or float64. Never modified.
-    zoom : int, default 1
-        Distance of old samples in the result: 8 makes 8·(H − 1) + 1 of H.
-    shrink : int, default 1
-        Distance of the samples kept: 8 makes ⌊(H − 1) / 8⌋ + 1 of H.
-    crop : (int, int), default (0, 0)
-        Samples cut off the begin and the end of each axis before anything else. Caffe's pad_beg and pad_end are the
-        same numbers, negative.
-
-    Returns
-    -------
-    y : ndarray of shape (..., *interp_size(...))
-        dtype of `x`.
-    cache : InterpCache
-        Sizes and the dtype; no arrays.
-
-    Raises
-    ------
-    ShapeError
-        Fewer than two axes, an empty array, a crop that leaves nothing, or a result too large.
-    DTypeError
-        `x` is not float32 or float64.
-    ParameterError
-        An option is not an integer in its range.
-
-    Notes
-    -----
-    Cost: as `resize_bilinear`. Where shrink does not divide H − 1, the samples kept are not the input's own.
-
-    References
-    ----------
-    .. [1] Interp layer of the DeepLab v2 code in Caffe.
-
-    Examples
-    --------
-    >>> interp_forward(np.arange(18.0).reshape(2, 9), shrink=4, zoom=2)[0]
-    array([[0., 2., 4., 6., 8.]])
-    """
-    owner = "interp_forward"
-    x = _check.float_array(owner, "x", x)
-    if x.ndim < 2:
-        raise ShapeError(f"{owner}: the array must be (..., H, W), at least two axes, got shape {x.shape}.")
-    size, inner = _interp(owner, x.shape[-2:], zoom, shrink, crop)
-    y, resized = _forward(owner, x[(..., *inner)], size, True)
-    return y, InterpCache(x.shape, inner, resized)
-
-
-def interp_backward(dy: FloatArray, cache: InterpCache) -> FloatArray:
-    """Return the gradient of `interp_forward` with respect to x: the exact adjoint, zeros where x was cropped.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (..., *interp_size(...))
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : InterpCache
-        From `interp_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of shape (..., H, W)
-        dtype of `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        As `bilinear_backward`.
-    """
-    cache = _check.own_cache("interp_backward", cache, InterpCache)
-    dx = np.zeros(cache.shape, cache.resized.dtype)
-    dx[(..., *cache.inner)] = _backward("interp_backward", dy, cache.resized)
-    return dx

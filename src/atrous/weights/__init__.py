@@ -6,7 +6,7 @@ No file is trusted. `files` has the public functions and tells the formats apart
 
 Which files fit
 ---------------
-torchvision                  deeplabv3_resnet50_coco and _resnet101_coco (.pth): torchvision_deeplabv3_resnet50, _resnet101
+torchvision                  deeplabv3_resnet50_coco, _resnet101_coco (.pth): torchvision_deeplabv3_resnet50, _resnet101
 kazuto1011/deeplab-pytorch   VOC and COCO-Stuff (.pth): deeplabv2_resnet101_aspp, which then needs align_corners=False
                              (`atrous segment --half-pixel`)
 VainF/DeepLabV3Plus-Pytorch  ResNets at output stride 16 (.pth): vainf_deeplabv3plus_resnet50, _resnet101

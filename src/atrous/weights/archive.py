@@ -32,18 +32,18 @@ def members(archive, size, limit_bytes=LIMIT):
     for entry in entries:
         stored = entry.compress_type == zipfile.ZIP_STORED
         if not stored and entry.compress_type != zipfile.ZIP_DEFLATED:
-            raise WeightsError(f"{entry.filename!r:.200} is compressed by another method than deflate. Save it anew.")
+            raise WeightsError(f"{entry.filename!r:.200} is compressed by another method than deflate. Save it again.")
         most = entry.compress_size if stored else RATIO * entry.compress_size + 64
         if entry.file_size > most or packed > size:
             raise WeightsError(
                 f"{entry.filename!r:.200} claims {entry.file_size} bytes, more than the file of {size} can hold. "
-                "Download or save it anew."
+                "Download or save it again."
             )
     if claimed > limit_bytes:
         raise WeightsError(f"the arrays claim {claimed} bytes, at most {limit_bytes} are read. Split the file.")
     found = {entry.filename: entry for entry in entries}
     if len(found) < len(entries):
-        raise WeightsError("two of its members have the same name. Save it anew.")
+        raise WeightsError("two of its members have the same name. Save it again.")
     return found
 
 
@@ -54,7 +54,7 @@ def member_bytes(archive, entry):
         for at in range(0, raw.size, CHUNK):
             part = memoryview(raw)[at : at + CHUNK]
             if member.readinto(part) != len(part):
-                raise WeightsError(f"{entry.filename!r:.200} is cut short. Copy or download the file anew.")
+                raise WeightsError(f"{entry.filename!r:.200} is cut short. Copy or download the file again.")
     return raw
 
 
@@ -83,7 +83,7 @@ def _array(name, raw):
         )
     at = head.tell()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != raw.size - at:
-        raise WeightsError(f"{name!r:.200} claims shape {shape!s:.80}, but has {raw.size - at} bytes. Save it anew.")
+        raise WeightsError(f"{name!r:.200} claims shape {shape!s:.80}, but has {raw.size - at} bytes. Save it again.")
     values = np.require(native(raw[at:].view(dtype)), requirements="A")
     return values.reshape(shape, order="F" if fortran else "C")
 

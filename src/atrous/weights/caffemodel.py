@@ -150,7 +150,7 @@ def _blob(layer, message):
     if not fits or (values[5] and values[8]):
         raise WeightsError(
             f"an array of layer {layer!r:.200} claims shape {tuple(shape)!s:.80}, but has {len(values[number])} bytes. "
-            "Copy or download the file anew."
+            "Copy or download the file again."
         )
     array = np.frombuffer(values[number], f"<f{itemsize}").reshape(shape)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -184,7 +184,7 @@ def _fields(message):
                 length, at = _varint(message, at)
             if length > len(message) - at:
                 raise WeightsError(
-                    f"a field claims {length} bytes of {len(message) - at}. Copy or download the file anew."
+                    f"a field claims {length} bytes of {len(message) - at}. Copy or download the file again."
                 )
             value, at = message[at : at + length], at + length
         else:
@@ -199,4 +199,4 @@ def _varint(message, at):
         number |= (byte & 127) << 7 * i
         if byte < 128:
             return number, at + i + 1
-    raise WeightsError("a number is cut short or has more than ten bytes. Copy or download the file anew.")
+    raise WeightsError("a number is cut short or has more than ten bytes. Copy or download the file again.")

@@ -32,5 +32,5 @@ def told(owner, verb, path):
     except Exception as error:  # the decoders of zip, npy, JSON and pickle raise nearly everything on a broken file
         what = f"{type(error).__name__}: {error}"[:200]
         if verb == "read":
-            what = f"it is broken or cut short ({what}). Copy or download it anew."
+            what = f"it is broken or cut short ({what}). Copy or download it again."
         raise WeightsError(f"{owner}: cannot {verb} {path}: {what}") from error

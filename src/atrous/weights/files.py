@@ -99,7 +99,7 @@ def _read(file, suffix):
     head = file.read(512)
     file.seek(0)
     if not head:
-        raise WeightsError("it is empty. Download it anew.")
+        raise WeightsError("it is empty. Download it again.")
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         with zipfile.ZipFile(file) as archive:
             return (read_torch if is_torch(archive) else read_npz)(archive, size)

@@ -30,7 +30,7 @@ def read_safetensors(file, size):
     """Return name → array, in the header's order, from an open file of `size` bytes."""
     length = int.from_bytes(file.read(8), "little")
     if length > min(HEADER, size - 8):
-        raise WeightsError(f"its header claims {length} bytes of {size}. Copy or download it anew.")
+        raise WeightsError(f"its header claims {length} bytes of {size}. Copy or download it again.")
     header = json.loads(file.read(length).decode(), object_pairs_hook=_table)
     header.pop("__metadata__", None)
     places = {name: _place(name, entry) for name, entry in header.items()}
@@ -40,22 +40,22 @@ def read_safetensors(file, size):
         if begin != end or stop > size - 8 - length:
             raise WeightsError(
                 f"{name!r:.200} claims bytes {begin} to {stop}, wanted from {end} to at most {size - 8 - length}. "
-                "Copy or download it anew."
+                "Copy or download it again."
             )
         end = stop
         raw = np.empty(stop - begin, np.uint8)
         if file.readinto(raw) != raw.size:
-            raise WeightsError(f"{name!r:.200} is cut short. Copy or download it anew.")
+            raise WeightsError(f"{name!r:.200} is cut short. Copy or download it again.")
         found[name] = numbers(raw, kind).reshape(shape)
     if end != size - 8 - length:
-        raise WeightsError(f"its arrays take {end} bytes, the file has {size - 8 - length}. Copy or download it anew.")
+        raise WeightsError(f"its arrays take {end} bytes, the file has {size - 8 - length}. Copy or download it again.")
     return found
 
 
 def _table(pairs):
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise WeightsError("its header says one name twice. Save it anew.")
+        raise WeightsError("its header says one name twice. Save it again.")
     return found
 
 
@@ -65,9 +65,9 @@ def _place(name, entry):
     if kind not in BYTES:
         raise WeightsError(f"{name!r:.200} holds {kind!r:.80}, read are {', '.join(BYTES)}. Convert it to F32.")
     if len(shape) > AXES or any(type(n) is not int or n < 0 for n in (begin, end, *shape)):
-        raise WeightsError(f"{name!r:.200} has a shape or place that is no list of counts. Save it anew.")
+        raise WeightsError(f"{name!r:.200} has a shape or place that is no list of counts. Save it again.")
     if end - begin != math.prod(shape) * itemsize(kind):
-        raise WeightsError(f"{name!r:.200} claims {kind} {shape!s:.80}, but has {end - begin} bytes. Save it anew.")
+        raise WeightsError(f"{name!r:.200} claims {kind} {shape!s:.80}, but has {end - begin} bytes. Save it again.")
     return kind, shape, begin, end
 
 

@@ -119,7 +119,7 @@ def read_torch(archive, size):
             "torch.save(torch.jit.load(file).state_dict(), 'new.pth')."
         )
     if len(pickles) != 1 or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
-        raise WeightsError("it is not as torch.save writes it: one data.pkl, nothing compressed. Save it anew.")
+        raise WeightsError("it is not as torch.save writes it: one data.pkl, nothing compressed. Save it again.")
     if entries[pickles[0]].file_size > PICKLE:
         raise WeightsError(f"its data.pkl has more than {PICKLE} bytes. Save only model.state_dict().")
     tensors = _chosen(_run(archive.read(pickles[0]), f"{folder}data/", entries))
@@ -135,7 +135,7 @@ def _byte_order(archive, entry):
     """Return NumPy's sign for the byte order; files from before PyTorch 2.1 do not say it."""
     said = b"little" if entry is None else archive.read(entry)[:20]
     if said not in (b"little", b"big"):
-        raise WeightsError(f"its byte order must be little or big, got {said!r}. Save it anew.")
+        raise WeightsError(f"its byte order must be little or big, got {said!r}. Save it again.")
     return "<" if said == b"little" else ">"
 
 
@@ -272,7 +272,7 @@ def _storage(place, folder, entries):
     kind = STORAGES[kind.name]
     entry = entries.get(f"{folder}{key}") if isinstance(key, str) else None
     if type(count) is not int or entry is None or count * (1 if kind is None else itemsize(kind)) != entry.file_size:
-        raise WeightsError(f"its storage {key!r:.80} is missing or has another size than told. Download it anew.")
+        raise WeightsError(f"its storage {key!r:.80} is missing or has another size than told. Download it again.")
     return _Storage(entry.filename, kind, count)
 
 
@@ -287,7 +287,7 @@ def _tensor(storage, offset, shape, strides, dtype=None):
     fine = len(shape) == len(strides) <= AXES and all(type(n) is int and n >= 0 for n in counts)
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) if fine else 0
     if not fine or (0 not in shape and last >= storage.count):
-        raise WeightsError("a tensor leaves its storage. Download the file anew.")
+        raise WeightsError("a tensor leaves its storage. Download the file again.")
     if math.prod(shape) > storage.count:
         raise WeightsError("a tensor repeats its storage. Save tensors made by .contiguous().")
     return _Tensor(storage, offset, shape, strides)

@@ -8,7 +8,7 @@ from directions import assert_gradients
 from tolerances import assert_close
 
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
-from atrous.layers.norm import batch_norm_backward, batch_norm_forward, fold_batch_norm
+from atrous.layers.batch_norm import batch_norm_backward, batch_norm_forward, fold_batch_norm
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "layers.npz")
 

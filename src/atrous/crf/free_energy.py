@@ -9,7 +9,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.crf.meanfield import exact_operator, lattice_operator
+from atrous.crf.mean_field import exact_operator, lattice_operator
 from atrous.crf.pairwise import Pairwise, agreement, check_pairwise
 from atrous.errors import ShapeError
 

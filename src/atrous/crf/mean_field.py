@@ -19,7 +19,7 @@ from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.jit import gpu
 from atrous.lattice.build import build_lattice
 from atrous.lattice.diagonal import lattice_diagonal
-from atrous.lattice.direct import lattice_filter
+from atrous.lattice.splat_blur_slice import lattice_filter
 
 METHODS = ("auto", "lattice", "exact", "cuda")
 UPDATES = ("parallel", "sequential")

@@ -7,7 +7,7 @@ from tolerances import TABLE, assert_close
 
 from atrous import adjoint_error
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
-from atrous.layers.fusion import (
+from atrous.layers.join import (
     concat_backward,
     concat_forward,
     max_backward,
