@@ -15,6 +15,8 @@ Read in this order:
 11. `epilogue`    batch norm, shortcut and ReLU in one pass, for inference
 12. `cuda`        the same on a GPU, one thread per number
 
-A forward pass returns (y, cache), the backward pass takes (dy, cache). A cache refers to arrays
-that the caller has anyway, the inputs or the output; whatever else is needed is computed again.
+A forward pass returns (y, cache). Its backward pass takes (dy, cache): dy is the gradient of the loss with respect to y
+and has its shape and dtype (`dloss`, a number, for a loss), and dx has those of x. A cache may be used again; it refers
+to arrays that the caller has anyway, the inputs or the output, and whatever else is needed is computed again. A dy that
+does not fit raises ShapeError or DTypeError, a cache of another function ParameterError.
 """

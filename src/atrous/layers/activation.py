@@ -68,25 +68,7 @@ def relu_forward(x: FloatArray) -> tuple[FloatArray, ReluCache]:
 
 
 def relu_backward(dy: FloatArray, cache: ReluCache) -> FloatArray:
-    """Return dy where y > 0, else 0: the gradient of `relu_forward`, with slope 0 at 0.
-
-    Parameters
-    ----------
-    dy : ndarray of the shape of the output
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : ReluCache
-        From `relu_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of the shape of `dy`
-        dtype of `dy`; where y is NaN, `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        `dy` does not fit the output, or `cache` comes from elsewhere.
-    """
+    """Return dy where y > 0, else 0: dx of `relu_forward`, with slope 0 at 0. Where y is NaN, dx is dy."""
     (y,) = _check.own_cache("relu_backward", cache, ReluCache)
     dy = _check.upstream("relu_backward", dy, y.shape, y)
     return np.where(y <= 0, 0, dy)
@@ -122,25 +104,7 @@ def relu6_forward(x: FloatArray) -> tuple[FloatArray, Relu6Cache]:
 
 
 def relu6_backward(dy: FloatArray, cache: Relu6Cache) -> FloatArray:
-    """Return dy where 0 < y < 6, else 0: the gradient of `relu6_forward`, with slope 0 at both corners.
-
-    Parameters
-    ----------
-    dy : ndarray of the shape of the output
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : Relu6Cache
-        From `relu6_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of the shape of `dy`
-        dtype of `dy`; where y is NaN, `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        As `relu_backward`.
-    """
+    """Return dy where 0 < y < 6, else 0: dx of `relu6_forward`, slope 0 at both ends. Where y is NaN, dx is dy."""
     (y,) = _check.own_cache("relu6_backward", cache, Relu6Cache)
     dy = _check.upstream("relu6_backward", dy, y.shape, y)
     return np.where((y <= 0) | (y >= 6), 0, dy)

@@ -104,24 +104,6 @@ def dropout_forward(
 
 
 def dropout_backward(dy: FloatArray, cache: DropoutCache) -> FloatArray:
-    """Return dx of `dropout_forward`: the mask it drew, applied to dy.
-
-    Parameters
-    ----------
-    dy : ndarray of the shape of the output
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : DropoutCache
-        From `dropout_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of the shape of `dy`
-        dtype of `dy`; `dy` itself where nothing was left out.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        `dy` does not fit the output, or `cache` comes from elsewhere.
-    """
+    """Return dx of `dropout_forward`: dy times the mask that it drew; dy itself if nothing was left out."""
     cache = _check.own_cache("dropout_backward", cache, DropoutCache)
     return _kept(_check.upstream("dropout_backward", dy, cache.shape, cache), cache)

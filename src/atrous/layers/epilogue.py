@@ -1,9 +1,12 @@
 """What follows a convolution in inference, in one pass over its result: batch norm or bias, a shortcut, ReLU.
 
-    y ← max(scale·y + shift + add, 0)        scale, shift: one number a channel
+    y ← max(scale·y + shift + add, 0)        scale, shift: one number per channel
 
 Role: loops, in place. Batch norm in inference is such a scale and shift (`fold_batch_norm`); a bias is a shift.
 NaN passes through the maximum.
+
+Only in inference: in training, batch norm needs the statistics of the finished convolution, and the backward pass needs
+the results in between. Here one pass over memory replaces up to four.
 """
 
 import numpy as np

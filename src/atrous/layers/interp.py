@@ -125,25 +125,7 @@ def interp_forward(
 
 
 def interp_backward(dy: FloatArray, cache: InterpCache) -> FloatArray:
-    """Return the gradient of `interp_forward` with respect to x: the exact adjoint, zeros where x was cropped.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (..., *interp_size(...))
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : InterpCache
-        From `interp_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of shape (..., H, W)
-        dtype of `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        As `bilinear_backward`.
-    """
+    """Return dx of `interp_forward`, its exact adjoint: zeros where x was cropped."""
     cache = _check.own_cache("interp_backward", cache, InterpCache)
     dx = np.zeros(cache.shape, cache.resized.dtype)
     dx[(..., *cache.inner)] = bilinear_adjoint("interp_backward", dy, cache.resized)

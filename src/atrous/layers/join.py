@@ -112,25 +112,7 @@ def sum_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, SumCache]:
 
 
 def sum_backward(dy: FloatArray, cache: SumCache) -> tuple[FloatArray, ...]:
-    """Return the gradients of `sum_forward`, one for each array: dy itself, again and again.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (N, C, *S)
-        Gradient of the loss with respect to the output, dtype of the arrays.
-    cache : SumCache
-        From `sum_forward`; may be used again.
-
-    Returns
-    -------
-    tuple of ndarrays of shape (N, C, *S)
-        The same array each time, no copies.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        `dy` does not fit the output, or `cache` comes from elsewhere.
-    """
+    """Return the gradients of `sum_forward`: dy itself for each array, not copied."""
     cache = _check.own_cache("sum_backward", cache, SumCache)
     return (_check.upstream("sum_backward", dy, cache.shape, cache),) * cache.count
 
@@ -172,25 +154,7 @@ def max_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, MaxCache]:
 
 
 def max_backward(dy: FloatArray, cache: MaxCache) -> tuple[FloatArray, ...]:
-    """Return the gradients of `max_forward`: dy goes to the first of equal arrays, element by element.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (N, C, *S)
-        Gradient of the loss with respect to the output, dtype of the arrays.
-    cache : MaxCache
-        From `max_forward`; may be used again.
-
-    Returns
-    -------
-    tuple of ndarrays of shape (N, C, *S)
-        One for each array; they sum to `dy`. Where y is NaN, the first NaN takes dy.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        As `sum_backward`.
-    """
+    """Return the gradients of `max_forward`: each dy goes to the first largest array, or the first NaN."""
     arrays, y = _check.own_cache("max_backward", cache, MaxCache)
     dy = _check.upstream("max_backward", dy, y.shape, y)
     waiting = np.ones(y.shape, bool)
@@ -237,25 +201,7 @@ def concat_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ConcatCach
 
 
 def concat_backward(dy: FloatArray, cache: ConcatCache) -> tuple[FloatArray, ...]:
-    """Return the gradients of `concat_forward`: the channels of dy, handed back to where they came from.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (N, ΣC_b, *S)
-        Gradient of the loss with respect to the output, dtype of the arrays.
-    cache : ConcatCache
-        From `concat_forward`; may be used again.
-
-    Returns
-    -------
-    tuple of ndarrays of shape (N, C_b, *S)
-        Views of `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        As `sum_backward`.
-    """
+    """Return the gradients of `concat_forward`: for each array its channels of dy, as views."""
     cache = _check.own_cache("concat_backward", cache, ConcatCache)
     dy = _check.upstream("concat_backward", dy, cache.shape, cache)
     return tuple(np.split(dy, list(accumulate(cache.channels))[:-1], axis=1))

@@ -23,6 +23,7 @@ from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.layers.resize import bilinear_backward, bilinear_forward, resize_labels
+from atrous.layers.softmax import less_maximum
 
 
 class CrossEntropyCache(NamedTuple):
@@ -76,11 +77,6 @@ def _counted(labels, ignore):
     return counted, np.where(counted, labels, 0).astype(np.intp)
 
 
-def _exponentials(logits):
-    """Return x − max x over the classes; exp of it neither overflows nor sums to 0."""
-    return logits - logits.max(axis=1, keepdims=True)
-
-
 def _forward(owner, logits, labels, ignore, class_weights):
     logits = _check.float_array(owner, "logits", logits)
     labels = _labels(owner, labels)
@@ -108,7 +104,7 @@ def _forward(owner, logits, labels, ignore, class_weights):
     loss = 0.0
     if total:
         with np.errstate(invalid="ignore", over="ignore"):
-            scores = _exponentials(logits)
+            scores = less_maximum(logits, 1)
             of_label = np.take_along_axis(scores, classes[:, None], 1)[:, 0]
             np.exp(scores, out=scores)
             terms = (np.log(scores.sum(axis=1)) - of_label) * share
@@ -123,7 +119,7 @@ def _backward(owner, dloss, cache):
         return np.zeros(logits.shape, logits.dtype)
     counted, classes = _counted(labels, ignore)
     with np.errstate(invalid="ignore", over="ignore"):
-        dlogits = _exponentials(logits)
+        dlogits = less_maximum(logits, 1)
         np.exp(dlogits, out=dlogits)
         dlogits /= dlogits.sum(axis=1, keepdims=True)
         of_label = np.take_along_axis(dlogits, classes[:, None], 1)
@@ -280,25 +276,7 @@ def segmentation_loss_forward(
 
 
 def segmentation_loss_backward(dloss: float, cache: SegmentationLossCache) -> FloatArray:
-    """Return dlogits of `segmentation_loss_forward`, at the size of the logits given.
-
-    Parameters
-    ----------
-    dloss : float
-        As for `cross_entropy_backward`.
-    cache : SegmentationLossCache
-        From `segmentation_loss_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of shape (N, C, H, W)
-        dtype of the logits.
-
-    Raises
-    ------
-    ParameterError
-        As `cross_entropy_backward`.
-    """
+    """Return dlogits of `segmentation_loss_forward`, at the size of the logits; see `cross_entropy_backward`."""
     owner = "segmentation_loss_backward"
     logits, loss, enlarged = _check.own_cache(owner, cache, SegmentationLossCache)
     if enlarged is None:

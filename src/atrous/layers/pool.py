@@ -214,25 +214,7 @@ def max_pool_forward(
 
 
 def max_pool_backward(dy: FloatArray, cache: MaxPoolCache) -> FloatArray:
-    """Return dx of `max_pool_forward`: every dy goes to the first largest sample of its window, in scan order.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (N, C, *O)
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : MaxPoolCache
-        From `max_pool_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of shape (N, C, *S)
-        dtype of `dy`. Where y is NaN, the first NaN of the window takes dy.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        `dy` does not fit the output, or `cache` comes from elsewhere.
-    """
+    """Return dx of `max_pool_forward`: every dy goes to the first largest sample of its window, or to its first NaN."""
     x, y, windows = _check.own_cache("max_pool_backward", cache, MaxPoolCache)
     dy = _check.upstream("max_pool_backward", dy, y.shape, x)
     dx = np.zeros(x.shape, x.dtype)
@@ -308,25 +290,7 @@ def average_pool_forward(
 
 
 def average_pool_backward(dy: FloatArray, cache: AveragePoolCache) -> FloatArray:
-    """Return dx of `average_pool_forward`, its exact adjoint.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (N, C, *O)
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : AveragePoolCache
-        From `average_pool_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of shape (N, C, *S)
-        dtype of `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        As `max_pool_backward`.
-    """
+    """Return dx of `average_pool_forward`, its exact adjoint."""
     shape, windows, count_padding, _ = _check.own_cache("average_pool_backward", cache, AveragePoolCache)
     dx = _check.upstream("average_pool_backward", dy, (*shape[:2], *(w.out for w in windows)), cache)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -374,25 +338,7 @@ def global_average_forward(x: FloatArray) -> tuple[FloatArray, GlobalAverageCach
 
 
 def global_average_backward(dy: FloatArray, cache: GlobalAverageCache) -> FloatArray:
-    """Return dx of `global_average_forward`: every sample takes an equal share of dy.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (N, C, 1, ...)
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : GlobalAverageCache
-        From `global_average_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of shape (N, C, *S)
-        dtype of `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        As `max_pool_backward`.
-    """
+    """Return dx of `global_average_forward`: every sample takes an equal share of dy."""
     shape, _ = _check.own_cache("global_average_backward", cache, GlobalAverageCache)
     dy = _check.upstream("global_average_backward", dy, (*shape[:2], *(1,) * (len(shape) - 2)), cache)
     return np.full(shape, dy / math.prod(shape[2:]))

@@ -33,13 +33,17 @@ class LogSoftmaxCache(NamedTuple):
     axis: int
 
 
+def less_maximum(x, axis):
+    """Return x − max x along the axis, a new array: exp of it neither overflows nor sums to 0."""
+    return x - x.max(axis=axis, keepdims=True)
+
+
 def _centred(owner, x, axis):
-    """Return x less its maximum along the axis, a new array."""
     x = _check.float_array(owner, "x", x)
     axis = _check.integer(owner, "axis", axis, least=-x.ndim)
     if axis >= x.ndim:
         raise ParameterError(f"{owner}: axis must lie below the {x.ndim} axes of x, shape {x.shape}; got {axis}.")
-    return x - x.max(axis=axis, keepdims=True)
+    return less_maximum(x, axis)
 
 
 def softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, SoftmaxCache]:
@@ -79,25 +83,7 @@ def softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, Softma
 
 
 def softmax_backward(dy: FloatArray, cache: SoftmaxCache) -> FloatArray:
-    """Return dx = y·(dy − Σ dy·y) of `softmax_forward`.
-
-    Parameters
-    ----------
-    dy : ndarray of the shape of the output
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : SoftmaxCache
-        From `softmax_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of the shape of `dy`
-        dtype of `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        `dy` does not fit the output, or `cache` comes from elsewhere.
-    """
+    """Return dx = y·(dy − Σ dy·y) of `softmax_forward`."""
     y, axis = _check.own_cache("softmax_backward", cache, SoftmaxCache)
     dy = _check.upstream("softmax_backward", dy, y.shape, y)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -137,25 +123,7 @@ def log_softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, Lo
 
 
 def log_softmax_backward(dy: FloatArray, cache: LogSoftmaxCache) -> FloatArray:
-    """Return dx = dy − exp(y)·Σ dy of `log_softmax_forward`.
-
-    Parameters
-    ----------
-    dy : ndarray of the shape of the output
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : LogSoftmaxCache
-        From `log_softmax_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of the shape of `dy`
-        dtype of `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        As `softmax_backward`.
-    """
+    """Return dx = dy − exp(y)·Σ dy of `log_softmax_forward`."""
     y, axis = _check.own_cache("log_softmax_backward", cache, LogSoftmaxCache)
     dy = _check.upstream("log_softmax_backward", dy, y.shape, y)
     with np.errstate(invalid="ignore", over="ignore"):

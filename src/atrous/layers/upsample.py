@@ -127,25 +127,7 @@ def upsample_forward(x: FloatArray, factor: int) -> tuple[FloatArray, UpsampleCa
 
 
 def upsample_backward(dy: FloatArray, cache: UpsampleCache) -> FloatArray:
-    """Return dx of `upsample_forward`, its exact adjoint: the convolution itself.
-
-    Parameters
-    ----------
-    dy : ndarray of shape (N, C, factor·H, factor·W)
-        Gradient of the loss with respect to the output, dtype of x.
-    cache : UpsampleCache
-        From `upsample_forward`; may be used again.
-
-    Returns
-    -------
-    ndarray of shape (N, C, H, W)
-        dtype of `dy`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, ParameterError
-        `dy` does not fit the output, or `cache` comes from elsewhere.
-    """
+    """Return dx of `upsample_forward`, its exact adjoint: the convolution itself."""
     shape, factor, _ = _check.own_cache("upsample_backward", cache, UpsampleCache)
     dy = _check.upstream("upsample_backward", dy, (*shape[:2], *(factor * n for n in shape[2:])), cache)
     w, options = _convolution(shape[1], factor, dy.dtype)
