@@ -256,11 +256,12 @@ LEVELS = [
     {"lattice.splat_blur_slice", "lattice.diagonal"},
     {"lattice.error", "lattice.cuda"},
     # random fields
-    {"crf.pairwise", "crf.unary", "crf.softmax"},
-    {"crf.reference", "crf.fused"},
-    {"crf.cuda", "crf.grid"},
+    {"crf.compatibility", "crf.layout", "crf.pairwise", "crf.unary", "crf.softmax"},
+    {"crf.reference", "crf.vertices"},
+    {"crf.grid", "crf.messages", "crf.joined", "crf.fused"},
+    {"crf.cuda", "crf.free_energy"},
     {"crf.mean_field"},
-    {"crf.free_energy", "crf.dense"},
+    {"crf.dense"},
     {"crf.tiles"},
     {"pydensecrf.eigen", "pydensecrf.utils"},
     {"pydensecrf.densecrf"},
@@ -308,7 +309,8 @@ ONLY = {
     "crf.params": set(),
     "crf.pairwise": {"_types", "_check", "errors"},
     "crf.unary": {"_types", "_check", "errors"},
-    "crf.reference": {"_types", "_check", "errors", "crf.pairwise", "lattice.exact"},
+    "crf.compatibility": set(),
+    "crf.reference": {"_types", "_check", "errors", "crf.compatibility", "crf.pairwise", "lattice.exact"},
     "crf.grid": {"_types", "_check", "errors", "crf.reference"},
     # formulas that the loops of CPU and GPU share
     "lattice.simplex": set(),
@@ -338,7 +340,7 @@ LOOPS = {
     *("conv.taps", "conv.direct", "conv.cuda", "layers.epilogue", "layers.cuda", "compose.cuda"),
     *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.splat_blur_slice"),
     *("lattice.diagonal", "lattice.cuda"),
-    *("crf.softmax", "crf.fused", "crf.cuda"),
+    *("crf.layout", "crf.softmax", "crf.joined", "crf.vertices", "crf.fused", "crf.cuda"),
 }
 # Which part of the package may import which package of others, at any place; None: everywhere.
 THIRD_PARTY = {

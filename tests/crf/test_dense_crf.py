@@ -74,16 +74,16 @@ def test_it_is_what_pydensecrf_computes(labels, normalization, rng):
     np.testing.assert_allclose(q.sum(axis=0), 1, atol=1e-6)
 
 
-def test_it_is_mean_field_of_two_kernels(p, image):
+def test_it_is_mean_field_with_two_terms(p, image):
     p = p.astype(np.float64)
     p[:, 3, 4] = 0, 1, 0
-    kernels = [
+    pairwise = [
         spatial_pairwise(SIZE, PARAMS.sigma_gamma, PARAMS.spatial_weight, dtype=np.float64),
         bilateral_pairwise(image, PARAMS.sigma_alpha, PARAMS.sigma_beta, PARAMS.bilateral_weight, dtype=np.float64),
     ]
     q = dense_crf(p, image, PARAMS)
     assert q.dtype == np.float64
-    np.testing.assert_array_equal(q, mean_field(-np.log(np.maximum(p, 1e-5)), kernels, iterations=4))
+    np.testing.assert_array_equal(q, mean_field(-np.log(np.maximum(p, 1e-5)), pairwise, iterations=4))
 
 
 def test_the_exact_method_equals_matrices(rng):
@@ -291,11 +291,11 @@ def test_inputs_are_left_alone(p, image):
 def test_any_number_of_channels(channels, p, rng):
     image = photograph(rng, channels=channels)
     q = dense_crf(p, image, PARAMS)
-    kernels = [
+    pairwise = [
         spatial_pairwise(SIZE, PARAMS.sigma_gamma, PARAMS.spatial_weight),
         bilateral_pairwise(image, PARAMS.sigma_alpha, PARAMS.sigma_beta, PARAMS.bilateral_weight),
     ]
-    expected = mean_field(unary_from_softmax(p).reshape(p.shape), kernels, iterations=4)
+    expected = mean_field(unary_from_softmax(p).reshape(p.shape), pairwise, iterations=4)
     np.testing.assert_allclose(q, expected, atol=1e-6)
     if channels == 1:
         np.testing.assert_array_equal(dense_crf(p, image[..., 0], PARAMS), q)

@@ -27,8 +27,8 @@ from atrous import (
     unary_from_labels,
     unary_from_probabilities,
 )
-from atrous.crf import fused
-from atrous.crf import pairwise as terms
+from atrous.crf.compatibility import agreement
+from atrous.crf.layout import strip_order
 from atrous.crf.softmax import exp_nonpositive
 from atrous.errors import AtrousError, BackendUnavailable, DTypeError, ParameterError, ShapeError
 from atrous.lattice import build
@@ -49,7 +49,7 @@ def draw_compatibility(rng, kind, labels, scale=1.0):
 
 
 def draw(rng, labels=3, points=40, normalization="symmetric", compatibility="number", dtype=np.float64, spread=2.0):
-    """Return (unary, kernels): one kernel of two axes and one of three, of different sizes."""
+    """Return (unary, pairwise): one term of two axes and one of three, of different sizes."""
     unary = 2 * rng.standard_normal((labels, points))
     found = []
     for axes, scale in ((2, 1.0), (3, 0.6)):
@@ -64,20 +64,20 @@ def lattice_matrix(features):
     return lattice_filter(build_lattice(features), eye).astype(np.float64)
 
 
-def oracle_terms(kernels, labels, method="exact", *, self_message=True):
-    """Return the kernels as the oracles take them; for the lattice, with the matrix of its filter."""
+def oracle_terms(pairwise, labels, method="exact", *, self_message=True):
+    """Return the pairwise terms as the oracles take them; for the lattice, with the matrix of its filter."""
     make = dense_gauss.gaussian_matrix if method == "exact" else lattice_matrix
     return [
         (
             dense_gauss.carrier(make(k.features), k.normalization, self_message=self_message),
             dense_gauss.costs(k.compatibility, labels),
         )
-        for k in kernels
+        for k in pairwise
     ]
 
 
-def expect(unary, kernels, iterations, method="exact", *, self_message=True, **options):
-    found = oracle_terms(kernels, len(unary), method, self_message=self_message)
+def expect(unary, pairwise, iterations, method="exact", *, self_message=True, **options):
+    found = oracle_terms(pairwise, len(unary), method, self_message=self_message)
     return dense_gauss.mean_field(unary, found, iterations, **options)
 
 
@@ -89,19 +89,19 @@ def expect(unary, kernels, iterations, method="exact", *, self_message=True, **o
 @pytest.mark.parametrize("self_message", [True, False], ids=["self", "others"])
 @methods
 def test_marginals_equal_those_of_matrices(method, normalization, compatibility, self_message, rng):
-    unary, kernels = draw(rng, 3, 40, normalization, compatibility)
-    q = mean_field(unary, kernels, iterations=3, method=method, self_message=self_message)
-    assert_close(q, expect(unary, kernels, 3, method, self_message=self_message), "reordered")
+    unary, pairwise = draw(rng, 3, 40, normalization, compatibility)
+    q = mean_field(unary, pairwise, iterations=3, method=method, self_message=self_message)
+    assert_close(q, expect(unary, pairwise, 3, method, self_message=self_message), "reordered")
 
 
 @each_normalization
 @each_compatibility
 @methods
 def test_float32_is_as_near_as_it_can_be(method, normalization, compatibility, rng):
-    unary, kernels = draw(rng, 3, 40, normalization, compatibility, np.float32)
-    q = mean_field(unary, kernels, iterations=2, method=method)
+    unary, pairwise = draw(rng, 3, 40, normalization, compatibility, np.float32)
+    q = mean_field(unary, pairwise, iterations=2, method=method)
     assert q.dtype == np.float32
-    np.testing.assert_allclose(q, expect(unary, kernels, 2, method), atol=1e-5)
+    np.testing.assert_allclose(q, expect(unary, pairwise, 2, method), atol=1e-5)
 
 
 @each_normalization
@@ -110,16 +110,16 @@ def test_float32_is_as_near_as_it_can_be(method, normalization, compatibility, r
 def test_one_pass_equals_step_by_step_over_many_blocks(normalization, compatibility, dtype, rng, monkeypatch):
     monkeypatch.setattr(build, "BLOCK", 192)
     points = 1500
-    unary, kernels = draw(rng, 4, points, "none", compatibility, dtype)
-    kernels = [k._replace(normalization=normalization) for k in kernels]
-    q = mean_field(unary, kernels, iterations=3)
-    lattices = [build_lattice(k.features) for k in kernels]
+    unary, pairwise = draw(rng, 4, points, "none", compatibility, dtype)
+    pairwise = [k._replace(normalization=normalization) for k in pairwise]
+    q = mean_field(unary, pairwise, iterations=3)
+    lattices = [build_lattice(k.features) for k in pairwise]
     norms = [lattice_filter(lattice, np.ones((points, 1), dtype))[:, 0] for lattice in lattices]
     left, right = {"none": (0, 0), "before": (0, 1), "after": (1, 0), "symmetric": (0.5, 0.5)}[normalization]
     expected = softmax(-unary)
     for _ in range(3):
         logits = -unary
-        for k, lattice, n in zip(kernels, lattices, norms, strict=True):
+        for k, lattice, n in zip(pairwise, lattices, norms, strict=True):
             message = lattice_filter(lattice, np.ascontiguousarray((expected * n**-right).T)).T * n**-left
             logits = logits - (dense_gauss.costs(k.compatibility, 4) @ message).astype(dtype)
         expected = softmax(logits)
@@ -135,19 +135,19 @@ def test_kernels_of_different_normalizations_and_compatibilities_meet(rng):
     unary, (first, second) = draw(rng, 5, 60)
     for a, b in itertools.permutations(NORMALIZATIONS, 2):
         for c, d in itertools.permutations(COMPATIBILITIES, 2):
-            kernels = [
+            pairwise = [
                 first._replace(normalization=a, compatibility=draw_compatibility(rng, c, 5, 0.3)),
                 second._replace(normalization=b, compatibility=draw_compatibility(rng, d, 5, 0.3)),
             ]
-            q = mean_field(unary, kernels, iterations=2)
-            assert_close(q, expect(unary, kernels, 2, "lattice"), "reordered")
+            q = mean_field(unary, pairwise, iterations=2)
+            assert_close(q, expect(unary, pairwise, 2, "lattice"), "reordered")
 
 
 @pytest.mark.parametrize("axes", [(1,), (5,), (1, 2, 5), (8, 1), (12,), (2, 2, 2, 2)])
 def test_any_number_of_kernels_and_axes(axes, rng):
     unary = rng.standard_normal((3, 50))
-    kernels = [Pairwise(rng.standard_normal((50, d)), 1.0, "after") for d in axes]
-    assert_close(mean_field(unary, kernels, iterations=2), expect(unary, kernels, 2, "lattice"), "reordered")
+    pairwise = [Pairwise(rng.standard_normal((50, d)), 1.0, "after") for d in axes]
+    assert_close(mean_field(unary, pairwise, iterations=2), expect(unary, pairwise, 2, "lattice"), "reordered")
 
 
 @pytest.mark.parametrize("labels", [1, 2, 7, 8, 9, 21, 33, 300])
@@ -157,12 +157,12 @@ def test_any_number_of_labels(labels, compatibility, dtype, rng):
     scale = 1.0 if labels < 100 else 0.1
     unary = rng.standard_normal((labels, 30)).astype(dtype)
     features = rng.standard_normal((30, 2)).astype(dtype)
-    kernels = [Pairwise(features, draw_compatibility(rng, compatibility, labels, scale), "symmetric")]
-    q = mean_field(unary, kernels, iterations=2)
+    pairwise = [Pairwise(features, draw_compatibility(rng, compatibility, labels, scale), "symmetric")]
+    q = mean_field(unary, pairwise, iterations=2)
     np.testing.assert_allclose(q.sum(axis=0), 1, atol=1e-6 if dtype == np.float32 else 1e-13)
     atol = 1e-11 if dtype == np.float64 else 2e-5
-    np.testing.assert_allclose(q, expect(unary, kernels, 2, "lattice"), atol=atol)
-    damped = mean_field(unary, kernels, iterations=2, damping=1e-9)
+    np.testing.assert_allclose(q, expect(unary, pairwise, 2, "lattice"), atol=atol)
+    damped = mean_field(unary, pairwise, iterations=2, damping=1e-9)
     np.testing.assert_allclose(q, damped, atol=max(atol, 1e-8))
 
 
@@ -171,27 +171,27 @@ def test_any_number_of_labels(labels, compatibility, dtype, rng):
 def test_grids_of_any_shape(shape, dtype, rng):
     unary = rng.standard_normal((3, *shape)).astype(dtype)
     image = rng.integers(0, 256, (*shape, 2))
-    kernels = [spatial_pairwise(shape, 2.9, 1.5, normalization="after", dtype=dtype)]
+    pairwise = [spatial_pairwise(shape, 2.9, 1.5, normalization="after", dtype=dtype)]
     if len(shape) > 1:
-        kernels.append(bilateral_pairwise(image, 5.3, 40, 2.0, dtype=dtype))
-    q = mean_field(unary, kernels, iterations=2)
+        pairwise.append(bilateral_pairwise(image, 5.3, 40, 2.0, dtype=dtype))
+    q = mean_field(unary, pairwise, iterations=2)
     assert q.shape == unary.shape
     assert q.dtype == dtype
-    flat = mean_field(unary.reshape(3, -1), kernels, iterations=2)
+    flat = mean_field(unary.reshape(3, -1), pairwise, iterations=2)
     atol = 1e-11 if dtype == np.float64 else 1e-5
     np.testing.assert_allclose(q.reshape(3, -1), flat, atol=atol)
     if len(flat[0]) <= 400:
-        np.testing.assert_allclose(flat, expect(unary.reshape(3, -1), kernels, 2, "lattice"), atol=max(atol, 2e-5))
+        np.testing.assert_allclose(flat, expect(unary.reshape(3, -1), pairwise, 2, "lattice"), atol=max(atol, 2e-5))
 
 
 def test_kernels_lie_as_the_points_of_the_grid(rng):
     """Features in the order x, y, channels, each divided by its own sigma; points in the order of ravel."""
     image = rng.integers(0, 256, (4, 5, 3))
-    kernel = bilateral_pairwise(image, (2.0, 4.0), (8, 16, 32), 1.0, spacing=(1.0, 0.5), dtype=np.float64)
-    for point, (y, x) in zip(kernel.features, np.ndindex(4, 5), strict=True):
+    term = bilateral_pairwise(image, (2.0, 4.0), (8, 16, 32), 1.0, spacing=(1.0, 0.5), dtype=np.float64)
+    for point, (y, x) in zip(term.features, np.ndindex(4, 5), strict=True):
         np.testing.assert_allclose(point, [x * 0.5 / 4, y / 2, *image[y, x] / (8, 16, 32)], rtol=1e-14)
-    kernel = spatial_pairwise((2, 3, 4), (1.0, 2.0, 4.0), 1.0, dtype=np.float64)
-    for point, (z, y, x) in zip(kernel.features, np.ndindex(2, 3, 4), strict=True):
+    term = spatial_pairwise((2, 3, 4), (1.0, 2.0, 4.0), 1.0, dtype=np.float64)
+    for point, (z, y, x) in zip(term.features, np.ndindex(2, 3, 4), strict=True):
         assert point.tolist() == [x / 4, y / 2, z]
     assert spatial_pairwise((2, 3), 1.0, 1.0).features.dtype == np.float32
 
@@ -208,7 +208,7 @@ def test_voxel_spacing_is_a_scale_of_sigma(rng):
         spatial_pairwise(shape, scaled, 1.0, dtype=np.float64),
         bilateral_pairwise(image, scaled, 20.0, 2.0, dtype=np.float64),
     ]
-    a, b = (mean_field(unary, kernels, iterations=3) for kernels in (by_spacing, by_sigma))
+    a, b = (mean_field(unary, pairwise, iterations=3) for pairwise in (by_spacing, by_sigma))
     assert_close(a, b, "reordered")
     assert np.abs(a - mean_field(unary, [k._replace(features=k.features / 2) for k in by_sigma])).max() > 1e-3
 
@@ -219,32 +219,32 @@ def test_voxel_spacing_is_a_scale_of_sigma(rng):
 @methods
 @pytest.mark.parametrize("damping", [0.0, 0.4])
 def test_a_run_is_continued_from_its_marginals(method, damping, rng):
-    unary, kernels = draw(rng, 3, 50)
+    unary, pairwise = draw(rng, 3, 50)
     options = {"method": method, "damping": damping}
-    whole = mean_field(unary, kernels, iterations=5, **options)
-    part = mean_field(unary, kernels, iterations=2, **options)
-    assert_close(mean_field(unary, kernels, iterations=3, start=part, **options), whole, "reordered")
+    whole = mean_field(unary, pairwise, iterations=5, **options)
+    part = mean_field(unary, pairwise, iterations=2, **options)
+    assert_close(mean_field(unary, pairwise, iterations=3, start=part, **options), whole, "reordered")
     start = rng.dirichlet(np.ones(3), 50).T
-    q = mean_field(unary, kernels, iterations=2, start=start, **options)
-    assert_close(q, expect(unary, kernels, 2, method, start=start, damping=damping), "reordered")
+    q = mean_field(unary, pairwise, iterations=2, start=start, **options)
+    assert_close(q, expect(unary, pairwise, 2, method, start=start, damping=damping), "reordered")
 
 
 @methods
 @pytest.mark.parametrize("damping", [0.0, 0.4])
 def test_no_step_returns_the_start(method, damping, rng):
-    unary, kernels = draw(rng, 3, 20)
+    unary, pairwise = draw(rng, 3, 20)
     options = {"method": method, "damping": damping, "iterations": 0}
-    assert_close(mean_field(unary, kernels, **options), softmax(-unary), "reordered")
+    assert_close(mean_field(unary, pairwise, **options), softmax(-unary), "reordered")
     start = rng.dirichlet(np.ones(3), 20).T
-    assert_close(mean_field(unary, kernels, start=start, **options), start, "reordered")
+    assert_close(mean_field(unary, pairwise, start=start, **options), start, "reordered")
 
 
 @methods
 @pytest.mark.parametrize("self_message", [True, False])
 def test_damping_keeps_a_share(method, self_message, rng):
-    unary, kernels = draw(rng, 3, 30)
-    q = mean_field(unary, kernels, iterations=4, method=method, damping=0.3, self_message=self_message)
-    assert_close(q, expect(unary, kernels, 4, method, damping=0.3, self_message=self_message), "reordered")
+    unary, pairwise = draw(rng, 3, 30)
+    q = mean_field(unary, pairwise, iterations=4, method=method, damping=0.3, self_message=self_message)
+    assert_close(q, expect(unary, pairwise, 4, method, damping=0.3, self_message=self_message), "reordered")
 
 
 RUNS = [
@@ -262,7 +262,7 @@ runs = pytest.mark.parametrize("options", RUNS)
 def test_callback_sees_every_step(options, with_ignored, rng):
     shape = (3, 35, 4)
     unary = rng.standard_normal(shape)
-    kernel = spatial_pairwise(shape[1:], 1.9, 2.0, dtype=np.float64)
+    term = spatial_pairwise(shape[1:], 1.9, 2.0, dtype=np.float64)
     if with_ignored:
         options = options | {"ignore": rng.random(shape[1:]) < 0.3}
     seen, told = [], []
@@ -274,40 +274,40 @@ def test_callback_sees_every_step(options, with_ignored, rng):
     def progress(*what):
         told.append(what)
 
-    q = mean_field(unary, kernel, iterations=3, callback=callback, progress=progress, **options)
+    q = mean_field(unary, term, iterations=3, callback=callback, progress=progress, **options)
     assert [step for step, _ in seen] == [1, 2, 3]
     assert told == [(1, 3, ""), (2, 3, ""), (3, 3, "")]
     np.testing.assert_array_equal(seen[-1][1], q)
-    np.testing.assert_array_equal(q, mean_field(unary, kernel, iterations=3, **options))
+    np.testing.assert_array_equal(q, mean_field(unary, term, iterations=3, **options))
     for step, marginals in seen[:-1]:
-        assert_close(marginals, mean_field(unary, kernel, iterations=step, **options), "reordered")
+        assert_close(marginals, mean_field(unary, term, iterations=step, **options), "reordered")
 
 
 @runs
 def test_callback_may_end_the_run(options, rng):
-    unary, kernels = draw(rng, 3, 30, dtype=np.float64)
+    unary, pairwise = draw(rng, 3, 30, dtype=np.float64)
     steps = []
 
     def callback(step, q):
         steps.append(step)
         return step == 2
 
-    q = mean_field(unary, kernels[:1], iterations=9, callback=callback, **options)
+    q = mean_field(unary, pairwise[:1], iterations=9, callback=callback, **options)
     assert steps == [1, 2]
-    assert_close(q, mean_field(unary, kernels[:1], iterations=2, **options), "reordered")
+    assert_close(q, mean_field(unary, pairwise[:1], iterations=2, **options), "reordered")
 
 
 @runs
 def test_tolerance_ends_the_run(options, rng):
-    unary, kernels = draw(rng, 3, 30)
+    unary, pairwise = draw(rng, 3, 30)
     path = []
-    mean_field(unary, kernels[:1], iterations=40, callback=lambda _, q: path.append(q), **options)
+    mean_field(unary, pairwise[:1], iterations=40, callback=lambda _, q: path.append(q), **options)
     changes = [np.abs(a - b).max() for a, b in itertools.pairwise(path)]
     limit = 1.5 * changes[2]
     wanted = next(i for i, change in enumerate(changes) if change <= limit) + 2
     steps = []
     q = mean_field(
-        unary, kernels[:1], iterations=40, tolerance=limit, callback=lambda step, _: steps.append(step), **options
+        unary, pairwise[:1], iterations=40, tolerance=limit, callback=lambda step, _: steps.append(step), **options
     )
     assert steps[-1] == wanted
     assert_close(q, path[wanted - 1], "reordered")
@@ -316,52 +316,52 @@ def test_tolerance_ends_the_run(options, rng):
 @runs
 def test_ignored_points_send_and_hear_nothing(options, rng):
     unary, ignore = rng.standard_normal((3, 72)), rng.random(72) < 0.4
-    kernel = bilateral_pairwise(rng.normal(0, 30, (9, 8, 1)), 2.1, 25.0, 2.0, dtype=np.float64)
+    term = bilateral_pairwise(rng.normal(0, 30, (9, 8, 1)), 2.1, 25.0, 2.0, dtype=np.float64)
     start = rng.dirichlet(np.ones(3), 72).T
-    q = mean_field(unary, kernel, iterations=3, ignore=ignore, start=start, **options)
+    q = mean_field(unary, term, iterations=3, ignore=ignore, start=start, **options)
     assert_close(q[:, ignore], softmax(-unary[:, ignore]), "reordered")
-    rest = kernel._replace(features=kernel.features[~ignore])
+    rest = term._replace(features=term.features[~ignore])
     alone = mean_field(unary[:, ~ignore], rest, iterations=3, start=start[:, ~ignore], **options)
     assert_close(q[:, ~ignore], alone, "reordered")
     if options.get("update") != "sequential":  # whose result depends on the order of the points
         grid = {"ignore": ignore.reshape(9, 8), "start": start.reshape(3, 9, 8)}
-        on_a_grid = mean_field(unary.reshape(3, 9, 8), kernel, iterations=3, **grid, **options)
+        on_a_grid = mean_field(unary.reshape(3, 9, 8), term, iterations=3, **grid, **options)
         assert_close(on_a_grid.reshape(3, 72), q, "reordered")
 
 
 @runs
 def test_masks_that_are_empty_or_full(options, rng):
     unary = rng.standard_normal((3, 6, 5))
-    kernel = spatial_pairwise((6, 5), 1.9, 2.0, dtype=np.float64)
-    plain = mean_field(unary, kernel, iterations=2, **options)
+    term = spatial_pairwise((6, 5), 1.9, 2.0, dtype=np.float64)
+    plain = mean_field(unary, term, iterations=2, **options)
     nobody = np.zeros((6, 5), bool)
-    np.testing.assert_array_equal(mean_field(unary, kernel, iterations=2, ignore=nobody, **options), plain)
+    np.testing.assert_array_equal(mean_field(unary, term, iterations=2, ignore=nobody, **options), plain)
     free = np.full((6, 5), -1)
-    np.testing.assert_array_equal(mean_field(unary, kernel, iterations=2, fixed=free, **options), plain)
-    assert_close(mean_field(unary, kernel, iterations=2, ignore=~nobody, **options), softmax(-unary), "reordered")
+    np.testing.assert_array_equal(mean_field(unary, term, iterations=2, fixed=free, **options), plain)
+    assert_close(mean_field(unary, term, iterations=2, ignore=~nobody, **options), softmax(-unary), "reordered")
     fixed = rng.integers(0, 3, (6, 5))
-    q = mean_field(unary, kernel, iterations=2, fixed=fixed, **options)
+    q = mean_field(unary, term, iterations=2, fixed=fixed, **options)
     np.testing.assert_array_equal(q, np.arange(3)[:, None, None] == fixed)
 
 
 @runs
 def test_a_fixed_label_is_an_infinite_energy_of_the_others(options, rng):
     unary = rng.standard_normal((3, 6, 5))
-    kernel = spatial_pairwise((6, 5), 1.9, -2.0 * np.eye(3), dtype=np.float64)
+    term = spatial_pairwise((6, 5), 1.9, -2.0 * np.eye(3), dtype=np.float64)
     fixed = np.where(rng.random((6, 5)) < 0.2, rng.integers(0, 3, (6, 5)), -1)
     excluded = unary.copy()
     excluded[(np.arange(3)[:, None, None] != fixed) & (fixed >= 0)] = np.inf
-    q = mean_field(unary, kernel, iterations=3, fixed=fixed, **options)
-    assert_close(q, mean_field(excluded, kernel, iterations=3, **options), "reordered")
+    q = mean_field(unary, term, iterations=3, fixed=fixed, **options)
+    assert_close(q, mean_field(excluded, term, iterations=3, **options), "reordered")
     np.testing.assert_array_equal(q.argmax(axis=0)[fixed >= 0], fixed[fixed >= 0])
-    assert np.abs(q - mean_field(unary, kernel, iterations=3, **options))[:, fixed < 0].max() > 1e-3
+    assert np.abs(q - mean_field(unary, term, iterations=3, **options))[:, fixed < 0].max() > 1e-3
 
 
 def test_an_excluded_label_stays_excluded(rng):
     for method, dtype in itertools.product(("lattice", "exact"), (np.float32, np.float64)):
-        unary, kernels = draw(rng, 3, 30, dtype=dtype)
+        unary, pairwise = draw(rng, 3, 30, dtype=dtype)
         unary[2, 5:] = np.inf
-        q = mean_field(unary, kernels, iterations=3, method=method)
+        q = mean_field(unary, pairwise, iterations=3, method=method)
         assert not q[2, 5:].any()
         assert np.isfinite(q).all()
 
@@ -372,9 +372,9 @@ def test_an_excluded_label_stays_excluded(rng):
 @methods
 @dtypes
 def test_without_weight_the_marginals_are_softmax(method, dtype, rng):
-    unary, kernels = draw(rng, 5, 40, dtype=dtype)
+    unary, pairwise = draw(rng, 5, 40, dtype=dtype)
     for nothing in (0, np.zeros(5), np.zeros((5, 5))):
-        q = mean_field(unary, [k._replace(compatibility=nothing) for k in kernels], method=method)
+        q = mean_field(unary, [k._replace(compatibility=nothing) for k in pairwise], method=method)
         assert_close(q, softmax(-unary.astype(float)), "reordered")
     assert_close(mean_field(unary, [], method=method), softmax(-unary.astype(float)), "reordered")
 
@@ -384,8 +384,8 @@ def test_without_weight_the_marginals_are_softmax(method, dtype, rng):
 def test_constant_marginals_send_their_own_constant_where_averages_are_taken(method, dtype, rng):
     p = rng.dirichlet(np.ones(4)).astype(dtype)
     unary = np.repeat(-np.log(p)[:, None], 50, axis=1)
-    kernel = Pairwise(rng.standard_normal((50, 3)).astype(dtype), 1.7, "after")
-    q = mean_field(unary, kernel, iterations=1, method=method)
+    term = Pairwise(rng.standard_normal((50, 3)).astype(dtype), 1.7, "after")
+    q = mean_field(unary, term, iterations=1, method=method)
     expected = softmax(np.log(p.astype(float)) + 1.7 * p)
     np.testing.assert_allclose(q, np.repeat(expected[:, None], 50, axis=1), rtol=1e-5 if dtype == np.float32 else 1e-12)
 
@@ -393,22 +393,22 @@ def test_constant_marginals_send_their_own_constant_where_averages_are_taken(met
 @methods
 @pytest.mark.parametrize("shift", [-300.0, 300.0])
 def test_a_constant_added_to_all_labels_of_a_point_changes_nothing(method, shift, rng):
-    unary, kernels = draw(rng, 3, 40, compatibility="matrix")
+    unary, pairwise = draw(rng, 3, 40, compatibility="matrix")
     shifted = unary + shift * rng.random(40)
-    q = mean_field(unary, kernels, iterations=3, method=method)
-    np.testing.assert_allclose(mean_field(shifted, kernels, iterations=3, method=method), q, atol=1e-10)
+    q = mean_field(unary, pairwise, iterations=3, method=method)
+    np.testing.assert_allclose(mean_field(shifted, pairwise, iterations=3, method=method), q, atol=1e-10)
 
 
 @methods
 @each_compatibility
 def test_permuted_labels_permute_the_result(method, compatibility, rng):
-    unary, kernels = draw(rng, 5, 40, compatibility=compatibility)
+    unary, pairwise = draw(rng, 5, 40, compatibility=compatibility)
     order = rng.permutation(5)
     permuted = []
-    for k in kernels:
+    for k in pairwise:
         c = np.asarray(k.compatibility)
         permuted.append(k._replace(compatibility=c if c.ndim == 0 else c[order] if c.ndim == 1 else c[order][:, order]))
-    q = mean_field(unary, kernels, iterations=3, method=method)
+    q = mean_field(unary, pairwise, iterations=3, method=method)
     assert_close(mean_field(unary[order], permuted, iterations=3, method=method), q[order], "reordered")
 
 
@@ -416,21 +416,21 @@ def test_permuted_labels_permute_the_result(method, compatibility, rng):
 @each_normalization
 def test_permuted_points_permute_the_result(method, normalization, rng, monkeypatch):
     monkeypatch.setattr(build, "BLOCK", 192)
-    unary, kernels = draw(rng, 3, 1500 if method == "lattice" else 60, normalization, "matrix", spread=0.5)
+    unary, pairwise = draw(rng, 3, 1500 if method == "lattice" else 60, normalization, "matrix", spread=0.5)
     if normalization == "none":
-        kernels = [k._replace(compatibility=k.compatibility / 40) for k in kernels]
+        pairwise = [k._replace(compatibility=k.compatibility / 40) for k in pairwise]
     order = rng.permutation(unary.shape[1])
-    permuted = [k._replace(features=k.features[order]) for k in kernels]
+    permuted = [k._replace(features=k.features[order]) for k in pairwise]
     a = mean_field(unary[:, order], permuted, iterations=3, method=method)
-    np.testing.assert_allclose(a, mean_field(unary, kernels, iterations=3, method=method)[:, order], atol=1e-9)
+    np.testing.assert_allclose(a, mean_field(unary, pairwise, iterations=3, method=method)[:, order], atol=1e-9)
 
 
 @methods
 def test_three_ways_to_say_potts(method, rng):
-    unary, kernels = draw(rng, 4, 40)
+    unary, pairwise = draw(rng, 4, 40)
     w = 1.3
     results = [
-        mean_field(unary, [k._replace(compatibility=c) for k in kernels], iterations=3, method=method)
+        mean_field(unary, [k._replace(compatibility=c) for k in pairwise], iterations=3, method=method)
         for c in (w, np.full(4, w), -w * np.eye(4), w * (1 - np.eye(4)))
     ]
     for other in results[1:]:
@@ -438,18 +438,18 @@ def test_three_ways_to_say_potts(method, rng):
 
 
 def test_a_matrix_counts_by_its_symmetric_half(rng):
-    unary, kernels = draw(rng, 4, 40, compatibility="matrix")
-    turned = [k._replace(compatibility=k.compatibility.T) for k in kernels]
-    assert_close(mean_field(unary, turned), mean_field(unary, kernels), "reordered")
+    unary, pairwise = draw(rng, 4, 40, compatibility="matrix")
+    turned = [k._replace(compatibility=k.compatibility.T) for k in pairwise]
+    assert_close(mean_field(unary, turned), mean_field(unary, pairwise), "reordered")
 
 
 def test_attraction_smooths_and_repulsion_does_not():
     unary = np.zeros((2, 1, 9))
     unary[1] = 1.0
     unary[1, 0, 4] = -1.0
-    kernel = spatial_pairwise((1, 9), 2.0, 4.0, dtype=np.float64)
-    assert not mean_field(unary, kernel).argmax(axis=0).any()
-    assert mean_field(unary, kernel._replace(compatibility=-4.0), iterations=1)[0, 0, 1] < softmax(-unary)[0, 0, 1]
+    term = spatial_pairwise((1, 9), 2.0, 4.0, dtype=np.float64)
+    assert not mean_field(unary, term).argmax(axis=0).any()
+    assert mean_field(unary, term._replace(compatibility=-4.0), iterations=1)[0, 0, 1] < softmax(-unary)[0, 0, 1]
 
 
 LAYOUTS = {
@@ -465,11 +465,11 @@ LAYOUTS = {
 def test_memory_layout_does_not_matter(layout, rng):
     unary = rng.standard_normal((3, 6, 5))
     start = np.moveaxis(rng.dirichlet(np.ones(3), (6, 5)), -1, 0)
-    kernel = spatial_pairwise((6, 5), 1.9, rng.standard_normal((3, 3)), dtype=np.float64)
+    term = spatial_pairwise((6, 5), 1.9, rng.standard_normal((3, 3)), dtype=np.float64)
     change = LAYOUTS[layout]
-    other = kernel._replace(features=change(kernel.features), compatibility=change(kernel.compatibility))
+    other = term._replace(features=change(term.features), compatibility=change(term.compatibility))
     for options in ({}, {"method": "exact"}, {"damping": 0.5}):
-        expected = mean_field(unary, kernel, iterations=2, start=start, **options)
+        expected = mean_field(unary, term, iterations=2, start=start, **options)
         found = mean_field(change(unary), other, iterations=2, start=change(start), **options)
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == np.float64
@@ -477,14 +477,14 @@ def test_memory_layout_does_not_matter(layout, rng):
 
 
 def test_inputs_are_left_alone(rng):
-    unary, kernels = draw(rng, 3, 30, compatibility="matrix")
+    unary, pairwise = draw(rng, 3, 30, compatibility="matrix")
     start, fixed = rng.dirichlet(np.ones(3), 30).T, np.full(30, -1)
     fixed[3] = 1
-    arrays = [unary, start, fixed, *(k.features for k in kernels), *(k.compatibility for k in kernels)]
+    arrays = [unary, start, fixed, *(k.features for k in pairwise), *(k.compatibility for k in pairwise)]
     kept = [a.copy() for a in arrays]
     for options in ({}, {"method": "exact"}, {"damping": 0.5}, {"method": "exact", "update": "sequential"}):
         for extra in ({}, {"start": start}, {"fixed": fixed}):
-            q = mean_field(unary, kernels, iterations=2, **extra, **options)
+            q = mean_field(unary, pairwise, iterations=2, **extra, **options)
             assert not any(np.shares_memory(q, a) for a in arrays)
             assert q.flags.writeable
             for a, b in zip(arrays, kept, strict=True):
@@ -502,12 +502,12 @@ found = {}
 for dtype in (np.float32, np.float64):
     unary = rng.standard_normal((5, 70, 61)).astype(dtype)
     image = np.cumsum(rng.standard_normal((70, 61, 3)), axis=1) * 9
-    kernels = [bilateral_pairwise(image, 30, 20, 5.0, dtype=dtype),
+    pairwise = [bilateral_pairwise(image, 30, 20, 5.0, dtype=dtype),
                spatial_pairwise((70, 61), 3, -np.eye(5), normalization="after", dtype=dtype)]
     for threads in (1, 2, 3, 8):
         numba.set_num_threads(threads)
         for options in ({}, {"self_message": False}):
-            q = mean_field(unary, kernels, iterations=4, **options)
+            q = mean_field(unary, pairwise, iterations=4, **options)
             name = f"{np.dtype(dtype).name} {options}"
             found.setdefault(name, []).append(hashlib.sha256(q.tobytes()).hexdigest())
 print(json.dumps(found))
@@ -528,7 +528,7 @@ def test_the_same_bits_for_any_number_of_threads():
 
 def test_the_order_of_a_grid_visits_each_point_once():
     for shape in ((1,), (50,), (1, 1), (33, 5), (64, 3), (100, 2), (1, 40), (11, 12, 13), (3, 25, 2), (10, 1, 30)):
-        order = fused.strip_order(shape)
+        order = strip_order(shape)
         assert np.array_equal(np.sort(order), np.arange(np.prod(shape)))
 
 
@@ -561,7 +561,7 @@ def test_a_point_that_hears_nobody_keeps_its_unary(dtype, method, normalization,
 
 
 def small_problem(rng, labels, normalization="symmetric", compatibility="number", scale=1.0):
-    """Return (unary, kernels) on a 3 by 3 grid."""
+    """Return (unary, pairwise) on a 3 by 3 grid."""
     unary = 1.5 * rng.standard_normal((labels, 3, 3))
     options = {"normalization": normalization, "dtype": np.float64}
     c, d = (draw_compatibility(rng, compatibility, labels, scale) for _ in range(2))
@@ -571,18 +571,18 @@ def small_problem(rng, labels, normalization="symmetric", compatibility="number"
     ]
 
 
-def flat_terms(unary, kernels):
-    return oracle_terms(kernels, len(unary), self_message=False)
+def flat_terms(unary, pairwise):
+    return oracle_terms(pairwise, len(unary), self_message=False)
 
 
 @pytest.mark.parametrize("labels", [2, 3])
 @each_normalization
 @each_compatibility
 def test_marginals_of_enumeration(labels, normalization, compatibility, rng):
-    unary, kernels = small_problem(rng, labels, normalization, compatibility)
+    unary, pairwise = small_problem(rng, labels, normalization, compatibility)
     everything = enumerate_crf.all_labellings(labels, 9)
-    values = enumerate_crf.energies(everything, unary.reshape(labels, 9), flat_terms(unary, kernels))
-    found, log_z = exact_marginals(unary, kernels)
+    values = enumerate_crf.energies(everything, unary.reshape(labels, 9), flat_terms(unary, pairwise))
+    found, log_z = exact_marginals(unary, pairwise)
     assert found.shape == unary.shape
     expected = enumerate_crf.marginals(everything, values, labels)
     np.testing.assert_allclose(found.reshape(labels, 9), expected, atol=1e-12)
@@ -592,11 +592,11 @@ def test_marginals_of_enumeration(labels, normalization, compatibility, rng):
 def test_enumeration_in_several_pieces_and_with_large_energies(rng, monkeypatch):
     from atrous.crf import reference
 
-    unary, kernels = small_problem(rng, 2)
-    expected = exact_marginals(unary, kernels)
+    unary, pairwise = small_problem(rng, 2)
+    expected = exact_marginals(unary, pairwise)
     whole = reference._labellings
     monkeypatch.setattr(reference, "_labellings", lambda labels, points: whole(labels, points, rows=37))
-    found = exact_marginals(unary + 2000, kernels)
+    found = exact_marginals(unary + 2000, pairwise)
     np.testing.assert_allclose(found[0], expected[0], atol=1e-11)
     assert found[1] == pytest.approx(expected[1] - 9 * 2000, rel=1e-12)
 
@@ -604,20 +604,20 @@ def test_enumeration_in_several_pieces_and_with_large_energies(rng, monkeypatch)
 @each_normalization
 @each_compatibility
 def test_energies_of_all_labellings(normalization, compatibility, rng):
-    unary, kernels = small_problem(rng, 2, normalization, compatibility)
+    unary, pairwise = small_problem(rng, 2, normalization, compatibility)
     everything = enumerate_crf.all_labellings(2, 9)
-    values = enumerate_crf.energies(everything, unary.reshape(2, 9), flat_terms(unary, kernels))
-    found = [labelling_energy(x.reshape(3, 3), unary, kernels) for x in everything]
+    values = enumerate_crf.energies(everything, unary.reshape(2, 9), flat_terms(unary, pairwise))
+    found = [labelling_energy(x.reshape(3, 3), unary, pairwise) for x in everything]
     np.testing.assert_allclose(found, values, atol=1e-12)
-    one = enumerate_crf.energy(everything[77], unary.reshape(2, 9), flat_terms(unary, kernels))
-    assert labelling_energy(everything[77], unary, kernels[::-1]) == pytest.approx(one, rel=1e-12)
+    one = enumerate_crf.energy(everything[77], unary.reshape(2, 9), flat_terms(unary, pairwise))
+    assert labelling_energy(everything[77], unary, pairwise[::-1]) == pytest.approx(one, rel=1e-12)
 
 
 def test_energy_with_the_self_message_counts_the_diagonal_once_halved(rng):
-    unary, kernels = small_problem(rng, 3, "none", "number")
+    unary, pairwise = small_problem(rng, 3, "none", "number")
     labels = rng.integers(0, 3, (3, 3))
-    gain = sum(9 * k.compatibility / 2 for k in kernels)
-    with_self, without = (labelling_energy(labels, unary, kernels, self_message=s) for s in (True, False))
+    gain = sum(9 * k.compatibility / 2 for k in pairwise)
+    with_self, without = (labelling_energy(labels, unary, pairwise, self_message=s) for s in (True, False))
     assert with_self == pytest.approx(without - gain, rel=1e-12)
 
 
@@ -626,12 +626,12 @@ def test_energy_with_the_self_message_counts_the_diagonal_once_halved(rng):
 @pytest.mark.parametrize("self_message", [True, False], ids=["self", "others"])
 @methods
 def test_free_energy_is_its_formula(method, normalization, compatibility, self_message, rng):
-    unary, kernels = draw(rng, 3, 20, normalization, compatibility)
+    unary, pairwise = draw(rng, 3, 20, normalization, compatibility)
     q = rng.dirichlet(np.ones(3), 20).T
     q[:, 4] = [0, 1, 0]
     unary[0, 4] = np.inf
-    found = free_energy(q, unary, kernels, method=method, self_message=self_message)
-    terms_of = oracle_terms(kernels, 3, method, self_message=self_message)
+    found = free_energy(q, unary, pairwise, method=method, self_message=self_message)
+    terms_of = oracle_terms(pairwise, 3, method, self_message=self_message)
     assert found == pytest.approx(dense_gauss.free_energy(q, unary, terms_of), rel=1e-10)
 
 
@@ -640,17 +640,17 @@ def test_free_energy_is_its_formula(method, normalization, compatibility, self_m
 def test_free_energy_is_at_least_minus_log_z(seed, normalization):
     """With equality for the true distribution where it factorises."""
     rng = np.random.default_rng(seed)
-    unary, kernels = small_problem(rng, 2, normalization, "matrix")
-    log_z = exact_marginals(unary, kernels)[1]
+    unary, pairwise = small_problem(rng, 2, normalization, "matrix")
+    log_z = exact_marginals(unary, pairwise)[1]
     options = {"method": "exact", "self_message": False}
     for q in (
-        mean_field(unary, kernels, **options),
-        mean_field(unary, kernels, **options, update="sequential"),
+        mean_field(unary, pairwise, **options),
+        mean_field(unary, pairwise, **options, update="sequential"),
         np.moveaxis(rng.dirichlet(np.ones(2), (3, 3)), -1, 0),
-        exact_marginals(unary, kernels)[0],
+        exact_marginals(unary, pairwise)[0],
     ):
-        assert free_energy(q, unary, kernels, **options) >= -log_z - 1e-12
-    apart = [k._replace(compatibility=0.0) for k in kernels]
+        assert free_energy(q, unary, pairwise, **options) >= -log_z - 1e-12
+    apart = [k._replace(compatibility=0.0) for k in pairwise]
     q, log_z = exact_marginals(unary, apart)
     assert_close(q, mean_field(unary, apart, **options), "reordered")
     assert free_energy(q, unary, apart, **options) == pytest.approx(-log_z, rel=1e-12)
@@ -661,30 +661,30 @@ def test_free_energy_is_at_least_minus_log_z(seed, normalization):
 @each_compatibility
 def test_free_energy_falls_at_every_sequential_update(seed, normalization, compatibility):
     rng = np.random.default_rng(seed)
-    unary, kernels = draw(rng, 3, 12, normalization, compatibility)
+    unary, pairwise = draw(rng, 3, 12, normalization, compatibility)
     options = {"method": "exact", "self_message": False}
-    terms_of = oracle_terms(kernels, 3, self_message=False)
+    terms_of = oracle_terms(pairwise, 3, self_message=False)
     path = list(dense_gauss.sequential(unary, terms_of, sweeps=3))
     values = np.array([dense_gauss.free_energy(q, unary, terms_of) for q in path])
     assert np.diff(values).max() <= 1e-12
     assert values[-1] < values[0] - 1e-3
     q = None
     for sweep in range(1, 4):
-        q = mean_field(unary, kernels, iterations=1, start=q, update="sequential", **options)
+        q = mean_field(unary, pairwise, iterations=1, start=q, update="sequential", **options)
         assert_close(q, path[12 * sweep], "reordered")
-        assert free_energy(q, unary, kernels, **options) == pytest.approx(values[12 * sweep], rel=1e-10)
+        assert free_energy(q, unary, pairwise, **options) == pytest.approx(values[12 * sweep], rel=1e-10)
 
 
 @pytest.mark.parametrize("normalization", ["before", "after"])
 def test_sequential_updates_descend_where_the_carrier_is_not_symmetric(normalization, rng):
-    unary, kernels = draw(rng, 3, 12, normalization, "matrix")
+    unary, pairwise = draw(rng, 3, 12, normalization, "matrix")
     options = {"method": "exact", "self_message": False}
     values, q = [], softmax(-unary)
     for _ in range(6):
-        values.append(free_energy(q, unary, kernels, **options))
-        q = mean_field(unary, kernels, iterations=1, start=q, update="sequential", **options)
+        values.append(free_energy(q, unary, pairwise, **options))
+        q = mean_field(unary, pairwise, iterations=1, start=q, update="sequential", **options)
     assert np.diff(values).max() <= 1e-12
-    halves = [((carry + carry.T) / 2, cost) for carry, cost in oracle_terms(kernels, 3, self_message=False)]
+    halves = [((carry + carry.T) / 2, cost) for carry, cost in oracle_terms(pairwise, 3, self_message=False)]
     assert_close(q, list(dense_gauss.sequential(unary, halves, sweeps=6))[-1], "reordered")
 
 
@@ -692,14 +692,14 @@ def test_sequential_updates_descend_where_the_carrier_is_not_symmetric(normaliza
 @pytest.mark.parametrize("self_message", [True, False])
 def test_free_energy_falls_in_parallel_under_enough_damping(seed, self_message):
     rng = np.random.default_rng(seed)
-    unary, kernels = draw(rng, 3, 40, "symmetric", "number")
+    unary, pairwise = draw(rng, 3, 40, "symmetric", "number")
     options = {"method": "exact", "self_message": self_message}
-    values = [free_energy(softmax(-unary), unary, kernels, **options)]
+    values = [free_energy(softmax(-unary), unary, pairwise, **options)]
 
     def callback(_, q):
-        values.append(free_energy(q, unary, kernels, **options))
+        values.append(free_energy(q, unary, pairwise, **options))
 
-    mean_field(unary, kernels, iterations=15, damping=0.6, callback=callback, **options)
+    mean_field(unary, pairwise, iterations=15, damping=0.6, callback=callback, **options)
     assert len(values) == 16
     assert np.diff(values).max() <= 1e-12
 
@@ -760,11 +760,11 @@ def at(value, array=U):
     return spoilt
 
 
-def field(unary=U, kernels=K, **options):
-    return lambda: mean_field(unary, kernels, **options)
+def field(unary=U, pairwise=K, **options):
+    return lambda: mean_field(unary, pairwise, **options)
 
 
-def kernel(**changes):
+def term(**changes):
     return lambda: mean_field(U, K._replace(**changes))
 
 
@@ -787,21 +787,21 @@ BAD = {
     "unary empty": (field(U[:, :0]), ShapeError, "unary is empty"),
     "unary ragged": (field([[1.0], [2.0, 3.0]]), ShapeError, "unary must be one rectangular array"),
     "unary masked": (field(np.ma.array(U)), DTypeError, "unary must be a plain array"),
-    "kernels number": (field(kernels=3), DTypeError, "kernels"),
-    "kernels None": (field(kernels=None), DTypeError, "kernels"),
-    "kernels of numbers": (field(kernels=[K, 3]), DTypeError, r"kernels\[1\] must be a Pairwise, got int"),
-    "points": (field(kernels=[K, K._replace(features=K.features[:5])]), ShapeError, r"\[1\].features.*12 points"),
-    "features flat": (kernel(features=K.features[:, 0]), ShapeError, r"kernels\[0\].features must be \(points, axes\)"),
-    "features float32": (kernel(features=K.features.astype("f4")), DTypeError, "features are float32, the unary is"),
-    "features NaN": (kernel(features=K.features * np.nan), ParameterError, r"kernels\[0\].features holds NaN"),
-    "features 1e18": (kernel(features=K.features * 1e18), ParameterError, r"features reach .*larger sigma"),
-    "normalization": (kernel(normalization="mean"), ParameterError, r"kernels\[0\].normalization must be one of"),
-    "compatibility length": (kernel(compatibility=np.ones(3)), ShapeError, r"vector \(2,\).*shape \(3,\)"),
-    "compatibility matrix": (kernel(compatibility=np.ones((2, 3))), ShapeError, r"matrix \(2, 2\).*shape \(2, 3\)"),
-    "compatibility NaN": (kernel(compatibility=np.nan), ParameterError, "compatibility holds NaN"),
-    "compatibility text": (kernel(compatibility="a"), AtrousError, "compatibility must be a number"),
-    "compatibility None": (kernel(compatibility=None), AtrousError, "compatibility must be a number"),
-    "compatibility ragged": (kernel(compatibility=[[1, 2], [3]]), AtrousError, "compatibility"),
+    "pairwise number": (field(pairwise=3), DTypeError, "pairwise"),
+    "pairwise None": (field(pairwise=None), DTypeError, "pairwise"),
+    "pairwise of numbers": (field(pairwise=[K, 3]), DTypeError, r"pairwise\[1\] must be a Pairwise, got int"),
+    "points": (field(pairwise=[K, K._replace(features=K.features[:5])]), ShapeError, r"\[1\].features.*12 points"),
+    "features flat": (term(features=K.features[:, 0]), ShapeError, r"pairwise\[0\].features must be \(points, axes\)"),
+    "features float32": (term(features=K.features.astype("f4")), DTypeError, "features are float32, the unary is"),
+    "features NaN": (term(features=K.features * np.nan), ParameterError, r"pairwise\[0\].features holds NaN"),
+    "features 1e18": (term(features=K.features * 1e18), ParameterError, r"features reach .*larger sigma"),
+    "normalization": (term(normalization="mean"), ParameterError, r"pairwise\[0\].normalization must be one of"),
+    "compatibility length": (term(compatibility=np.ones(3)), ShapeError, r"vector \(2,\).*shape \(3,\)"),
+    "compatibility matrix": (term(compatibility=np.ones((2, 3))), ShapeError, r"matrix \(2, 2\).*shape \(2, 3\)"),
+    "compatibility NaN": (term(compatibility=np.nan), ParameterError, "compatibility holds NaN"),
+    "compatibility text": (term(compatibility="a"), AtrousError, "compatibility must be a number"),
+    "compatibility None": (term(compatibility=None), AtrousError, "compatibility must be a number"),
+    "compatibility ragged": (term(compatibility=[[1, 2], [3]]), AtrousError, "compatibility"),
     "iterations": (field(iterations=-1), ParameterError, "iterations must be at least 0, got -1"),
     "iterations float": (field(iterations=2.0), ParameterError, "iterations must be an integer, got 2.0"),
     "method": (field(method="fast"), ParameterError, "method must be one of 'auto'.*got 'fast'"),
@@ -837,8 +837,8 @@ BAD = {
     "spacing 0": (space(spacing=0), ParameterError, "spacing must be positive and finite, got 0"),
     "shape 0": (space(shape=(3, 0)), ParameterError, r"shape\[1\] must be at least 1, got 0"),
     "shape float": (space(shape=(3.0, 4)), ParameterError, r"shape\[0\] must be an integer, got 3.0"),
-    "kernel normalization": (space(normalization="mean"), ParameterError, "normalization must be one of"),
-    "kernel dtype": (space(dtype=np.float16), DTypeError, "dtype must be float32 or float64, got float16"),
+    "term normalization": (space(normalization="mean"), ParameterError, "normalization must be one of"),
+    "term dtype": (space(dtype=np.float16), DTypeError, "dtype must be float32 or float64, got float16"),
     "image flat": (color(IMAGE[0, :, 0]), ShapeError, r"image must be \(H, W, C\).*got shape \(4,\)"),
     "image empty": (color(IMAGE[:0]), ShapeError, r"image is empty, shape \(0, 4, 2\)"),
     "image NaN": (color(at(np.nan, IMAGE)), ParameterError, "image holds NaN or inf"),
@@ -885,10 +885,10 @@ def test_cuda_says_what_is_missing():
 
 def test_agreement_has_the_signs_that_are_promised(rng):
     filtered, matrix = rng.random((3, 7)), rng.standard_normal((3, 3))
-    np.testing.assert_allclose(terms.agreement(np.float64(2.0), filtered), 2 * filtered)
+    np.testing.assert_allclose(agreement(np.float64(2.0), filtered), 2 * filtered)
     vector = np.array([1.0, -2.0, 3.0])
-    np.testing.assert_allclose(terms.agreement(vector, filtered), vector[:, None] * filtered)
-    np.testing.assert_allclose(terms.agreement(matrix, filtered), -(matrix / 2 + matrix.T / 2) @ filtered)
+    np.testing.assert_allclose(agreement(vector, filtered), vector[:, None] * filtered)
+    np.testing.assert_allclose(agreement(matrix, filtered), -(matrix / 2 + matrix.T / 2) @ filtered)
 
 
 def test_a_numpy_bool_ends_the_run_too():

@@ -7,6 +7,7 @@ import pytest
 
 from atrous import CRF_PRESETS, CRFParams, dense_crf, dense_crf_tiled, resize_bilinear
 from atrous.crf import tiles
+from atrous.crf.dense import pairwise_terms
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
 SMALL = CRFParams(4, 12, 6, 3, 2, 5)
@@ -85,8 +86,8 @@ def test_windows_see_positions_of_the_whole():
     _, image = scene()
     window = slice(20, 50), slice(33, 70)
     params = SMALL._replace(normalization="none")
-    whole = tiles._kernels(image, params, slice(0, 70), slice(0, 90), np.dtype(np.float32))
-    part = tiles._kernels(image[window], params, *window, np.dtype(np.float32))
+    whole = pairwise_terms(image, params, np.dtype(np.float32))
+    part = pairwise_terms(image[window], params, np.dtype(np.float32), (20, 33))
     for a, b in zip(part, whole, strict=True):
         np.testing.assert_array_equal(a.features.reshape(30, 37, -1), b.features.reshape(70, 90, -1)[window])
 

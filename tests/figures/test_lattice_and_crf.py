@@ -71,7 +71,7 @@ def test_lattice_2d_draws_the_vertices_that_exist():
 
 def test_splat_blur_slice_spreads():
     fig = figures.figure_splat_blur_slice()
-    assert [len(a.get_offsets()) for a in figures.find(fig, "heard")] == [3, 7, 15, 27]
+    assert [len(a.get_offsets()) for a in figures.find(fig, "reached")] == [3, 7, 15, 27]
 
 
 def test_impulse_responses():
@@ -160,10 +160,8 @@ def test_belief_maps_of_any_shape(shape, rng):
 
 
 def test_the_sum_without_the_half_rises(small):
-    unary, kernel = examples.rising_problem()
-    energies, doubled = examples.energy_by_step(
-        unary, kernel, examples.film_of(unary, kernel, 12, method="exact"), "exact"
-    )
+    unary, term = examples.rising_problem()
+    energies, doubled = examples.energy_by_step(unary, term, examples.film_of(unary, term, 12, method="exact"), "exact")
     assert np.diff(energies).max() < 0
     assert np.diff(doubled).max() > 1
     fig = figures.figure_free_energy(small)

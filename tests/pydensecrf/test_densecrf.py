@@ -116,8 +116,8 @@ def test_signs_of_the_compatibilities(normalization, rng):
         crf = dcrf.DenseCRF(24, 3)
         crf.setUnaryEnergy(unary)
         crf.addPairwiseEnergy(features, compat, normalization=MODES[normalization])
-        kernel = Pairwise(np.ascontiguousarray(features.T), ours, normalization)
-        np.testing.assert_allclose(np.array(crf.inference(3)), mean_field(unary, kernel, iterations=3), atol=1e-5)
+        term = Pairwise(np.ascontiguousarray(features.T), ours, normalization)
+        np.testing.assert_allclose(np.array(crf.inference(3)), mean_field(unary, term, iterations=3), atol=1e-5)
 
 
 def test_the_divergence_counts_pairs_twice(rng):
@@ -125,14 +125,14 @@ def test_the_divergence_counts_pairs_twice(rng):
     crf = dcrf.DenseCRF(24, 3)
     crf.setUnaryEnergy(unary)
     crf.addPairwiseEnergy(features, 2.0)
-    kernel = Pairwise(np.ascontiguousarray(features.T), 2.0, "symmetric")
+    term = Pairwise(np.ascontiguousarray(features.T), 2.0, "symmetric")
     q = rng.dirichlet(np.ones(3), 24).T.astype("f4")
     apart = free_energy(q, unary, [])
-    twice = apart + 2 * (free_energy(q, unary, kernel) - apart)
+    twice = apart + 2 * (free_energy(q, unary, term) - apart)
     assert crf.klDivergence(matrixXf(np.ascontiguousarray(q))) == pytest.approx(twice, rel=1e-5)
-    k = lattice_filter(build_lattice(kernel.features), np.eye(24, dtype="f4"))
-    term = (dense_gauss.carrier(k, "symmetric"), dense_gauss.costs(2.0, 3))
-    assert free_energy(q, unary, kernel) == pytest.approx(dense_gauss.free_energy(q, unary, [term]), rel=1e-5)
+    k = lattice_filter(build_lattice(term.features), np.eye(24, dtype="f4"))
+    same = (dense_gauss.carrier(k, "symmetric"), dense_gauss.costs(2.0, 3))
+    assert free_energy(q, unary, term) == pytest.approx(dense_gauss.free_energy(q, unary, [same]), rel=1e-5)
 
 
 @pytest.mark.parametrize("points", [1, 2, 3, 4, 5, 1023, 1026])
@@ -203,9 +203,9 @@ def test_no_steps_give_the_softmax_of_the_unary(rng):
 
 def test_without_a_unary_inference_starts_uniform_and_steps_start_at_zero(rng):
     _, features = draw(rng)
-    for with_kernel in (False, True):
+    for with_term in (False, True):
         crf = dcrf.DenseCRF(24, 3)
-        if with_kernel:
+        if with_term:
             crf.addPairwiseEnergy(features, rng.standard_normal((3, 3)).astype("f4"))
         np.testing.assert_allclose(np.array(crf.inference(0)), 1 / 3, atol=1e-6)
         Q, tmp1, tmp2 = crf.startInference()

@@ -1,4 +1,4 @@
-"""What compilation costs: every kernel compiled into an empty cache, and loaded again from it."""
+"""What compilation costs: every function compiled into an empty cache, and loaded again from it."""
 
 import json
 import subprocess
@@ -14,12 +14,12 @@ import atrous
 from atrous import warmup
 seconds = warmup(["float32"])
 from atrous.jit.compiler import compilations
-print(json.dumps({"total": time.perf_counter() - started, "kernels": compilations}))
+print(json.dumps({"total": time.perf_counter() - started, "functions": compilations}))
 """
 
 
 def run():
-    """Return the seconds of every kernel's first compilation (float32), and of loading all of them from disk."""
+    """Return the seconds of every function's first compilation (float32), and of loading all of them from disk."""
     with tempfile.TemporaryDirectory() as folder:
         env = {**machine.limited_environment(None), "ATROUS_CACHE": folder}
         cold, warm = (
@@ -29,19 +29,21 @@ def run():
     return {
         "schema": 1,
         "environment": machine.environment(),
-        "kernels": [{"kernel": name, "dtype": dtype, "seconds": round(s, 2)} for name, dtype, s in cold["kernels"]],
+        "functions": [
+            {"function": name, "dtype": dtype, "seconds": round(s, 2)} for name, dtype, s in cold["functions"]
+        ],
         "cold_seconds": round(cold["total"], 2),
         "warm_seconds": round(warm["total"], 2),
-        "compiled_again": len(warm["kernels"]),
+        "compiled_again": len(warm["functions"]),
     }
 
 
 def table(found):
     """Return the results as lines of text."""
-    lines = [f"{'kernel':<32}{'dtype':<10}{'compile s':>10}"]
-    lines += [f"{k['kernel']:<32}{k['dtype']:<10}{k['seconds']:>10.2f}" for k in found["kernels"]]
+    lines = [f"{'function':<32}{'dtype':<10}{'compile s':>10}"]
+    lines += [f"{f['function']:<32}{f['dtype']:<10}{f['seconds']:>10.2f}" for f in found["functions"]]
     lines.append(
-        f"all kernels: {found['cold_seconds']:.2f} s the first time, {found['warm_seconds']:.2f} s from disk, "
+        f"all functions: {found['cold_seconds']:.2f} s the first time, {found['warm_seconds']:.2f} s from disk, "
         "imports included"
     )
     return lines

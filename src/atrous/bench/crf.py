@@ -107,13 +107,13 @@ def errors(size=(320, 240)):
 
     image = photograph(*size)
     values = scores(*size, 2).reshape(2, -1).T.copy()
-    kernels = {
+    terms = {
         "spatial": spatial_pairwise(image.shape[:2], SETTING["sxy_gaussian"], 1.0),
         "bilateral": bilateral_pairwise(image, SETTING["sxy"], SETTING["srgb"], 1.0),
     }
     return {
-        name: {**lattice_error(k.features, values)._asdict(), "size": list(size), "values": "probabilities"}
-        for name, k in kernels.items()
+        name: {**lattice_error(term.features, values)._asdict(), "size": list(size), "values": "probabilities"}
+        for name, term in terms.items()
     }
 
 
@@ -151,7 +151,7 @@ def table(found):
     lines.append("")
     for name, e in found["errors"].items():
         lines.append(
-            f"{name} kernel against the exact Gaussian, {e['samples']} pixels: rms {e['rms']:.2%} of the values' "
+            f"{name} term against the exact Gaussian, {e['samples']} pixels: rms {e['rms']:.2%} of the values' "
             f"range, largest {e['largest']:.1%}; row sums {e['row_sum_ratio']:.2f} of exact, self-weight "
             f"{e['self_weight']:.2f}"
         )

@@ -78,8 +78,8 @@ def volume_run(module, shape, iterations):
         from atrous import bilateral_pairwise, mean_field, spatial_pairwise
 
         def run():
-            kernels = [spatial_pairwise(shape, 5, 2), bilateral_pairwise(volume[..., None], 5, 5, 3)]
-            return mean_field(-np.log(p), kernels, iterations=iterations).reshape(2, -1)
+            pairwise = [spatial_pairwise(shape, 5, 2), bilateral_pairwise(volume[..., None], 5, 5, 3)]
+            return mean_field(-np.log(p), pairwise, iterations=iterations).reshape(2, -1)
 
         return run
     from pydensecrf import densecrf, utils

@@ -1,7 +1,7 @@
-"""Mean field on a GPU, written plainly: filter each kernel, mix labels, add to the logits, take the softmax.
+"""Mean field on a GPU, written plainly: filter by each Gaussian, mix labels, add to the logits, take the softmax.
 
-One thread for each number of a message, one for each point of a softmax; the definition that fused kernels will be held
-against. Agreement with the CPU is to rounding, see `atrous.lattice.cuda`.
+One thread for each number of a message, one for each point of a softmax. Faster kernels are tested against this form.
+Agreement with the CPU is to rounding, see `atrous.lattice.cuda`.
 
 Role: CUDA. Arrays of the host are copied there and back.
 """
@@ -13,7 +13,8 @@ import math
 import numpy as np
 from numba import cuda
 
-from atrous.crf.pairwise import row_sums
+from atrous.crf.compatibility import reward_matrix
+from atrous.crf.messages import row_sums
 from atrous.jit.gpu import grid
 from atrous.lattice.build import build_lattice
 from atrous.lattice.cuda import build, lattice_filter
@@ -68,12 +69,12 @@ def _softmax(logits, damping, marginals):
         marginals[p, label] = (logits.dtype.type(1) - damping) * new + old
 
 
-def _on_device(kernel, labels, self_message):
+def _on_device(term, labels, self_message):
     """Return (lattice, factors on the way in, factors on the way out, own weights or None, compatibility (L, L))."""
-    dtype = kernel.features.dtype
-    lattice = build(kernel.features)
-    itself = None if self_message else lattice_diagonal(build_lattice(kernel.features))
-    ones = cuda.to_device(np.ones((len(kernel.features), 1), dtype))
+    dtype = term.features.dtype
+    lattice = build(term.features)
+    itself = None if self_message else lattice_diagonal(build_lattice(term.features))
+    ones = cuda.to_device(np.ones((len(term.features), 1), dtype))
     sums = lattice_filter(lattice, ones)
     own = None if itself is None else cuda.to_device(itself)
     if own is not None:
@@ -84,13 +85,12 @@ def _on_device(kernel, labels, self_message):
         "before": (1 / norm, np.ones_like(norm)),
         "after": (np.ones_like(norm), 1 / norm),
         "symmetric": (1 / np.sqrt(norm), 1 / np.sqrt(norm)),
-    }[kernel.normalization]
-    c = np.asarray(kernel.compatibility, dtype)
-    c = (c + c.T) / -2 if c.ndim == 2 else np.diag(np.broadcast_to(c, (labels,)))
-    return lattice, cuda.to_device(into), cuda.to_device(out), own, cuda.to_device(np.ascontiguousarray(c))
+    }[term.normalization]
+    rewards = np.ascontiguousarray(reward_matrix(np.asarray(term.compatibility, dtype), labels))
+    return lattice, cuda.to_device(into), cuda.to_device(out), own, cuda.to_device(rewards)
 
 
-def iterate(unary, kernels, iterations, start, watch, *, self_message=True, damping=0.0):
+def iterate(unary, pairwise, iterations, start, watch, *, self_message=True, damping=0.0):
     """Return marginals (L, P) of host energies (L, P); `watch(step, marginals)` may end the run by returning True."""
     dtype = unary.dtype
     points = unary.shape[1]
@@ -101,7 +101,7 @@ def iterate(unary, kernels, iterations, start, watch, *, self_message=True, damp
         _softmax[grid(points)](cuda.to_device(energies), none, marginals)
     else:
         marginals = cuda.to_device(np.ascontiguousarray(start.T))
-    terms = [_on_device(k, len(unary), self_message) for k in kernels]
+    terms = [_on_device(term, len(unary), self_message) for term in pairwise]
     scaled = cuda.device_array(energies.shape, dtype)
     for step in range(1, iterations + 1):
         logits = cuda.to_device(energies)

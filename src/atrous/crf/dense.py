@@ -80,6 +80,27 @@ def checked_image(owner, image, wanted, intensity_scale):
     return image
 
 
+def pairwise_terms(image, params, dtype, corner=(0, 0)):
+    """Return the terms of `params` for an image (H, W, C) whose first pixel is pixel `corner` of the whole.
+
+    Positions are those in the whole, so that tiles see the same lattice.
+    """
+    shape, options = image.shape[:2], {"normalization": params.normalization, "dtype": dtype}
+    found = []
+    if params.spatial_weight:
+        term = spatial_pairwise(shape, params.sigma_gamma, params.spatial_weight, **options)
+        found.append((term, params.sigma_gamma))
+    if params.bilateral_weight:
+        sigmas = params.sigma_alpha, params.sigma_beta
+        found.append((bilateral_pairwise(image, *sigmas, params.bilateral_weight, **options), params.sigma_alpha))
+    if corner != (0, 0):
+        y, x = (np.arange(at, at + n, dtype=dtype) for at, n in zip(corner, shape, strict=True))
+        for term, sigma in found:
+            grid = term.features.reshape(*shape, -1)
+            grid[..., 0], grid[..., 1] = x / dtype.type(sigma), (y / dtype.type(sigma))[:, None]
+    return [term for term, _ in found]
+
+
 def dense_crf(
     probabilities: Array,
     image: Array,
@@ -163,16 +184,9 @@ def dense_crf(
         refuse_too_large(owner, needed, "Use dense_crf_tiled, fewer labels or a smaller image.")
     image = checked_image(owner, image, shape, intensity_scale)
     unary = unary_from_probabilities(probabilities, owner=owner)
-    kernels = []
-    options = {"normalization": params.normalization, "dtype": unary.dtype}
-    if params.spatial_weight:
-        kernels.append(spatial_pairwise(shape[1:], params.sigma_gamma, params.spatial_weight, **options))
-    if params.bilateral_weight:
-        kernels.append(
-            bilateral_pairwise(image, params.sigma_alpha, params.sigma_beta, params.bilateral_weight, **options)
-        )
+    pairwise = pairwise_terms(image, params, unary.dtype)
     with contextlib.closing(ProgressLine("dense_crf")) if progress else contextlib.nullcontext() as line:
         return mean_field(
-            unary, kernels, iterations=params.iterations, method=method, ignore=ignore, fixed=fixed, callback=callback,
+            unary, pairwise, iterations=params.iterations, method=method, ignore=ignore, fixed=fixed, callback=callback,
             progress=line,
         )  # fmt: skip

@@ -9,15 +9,16 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.crf.mean_field import exact_operator, lattice_operator
-from atrous.crf.pairwise import Pairwise, agreement, check_pairwise
+from atrous.crf.compatibility import agreement
+from atrous.crf.messages import exact_operator, lattice_operator
+from atrous.crf.pairwise import Pairwise, check_pairwise
 from atrous.errors import ShapeError
 
 
 def free_energy(
     marginals: FloatArray,
     unary: FloatArray,
-    kernels: Pairwise | list[Pairwise],
+    pairwise: Pairwise | list[Pairwise],
     *,
     method: str = "lattice",
     self_message: bool = True,
@@ -30,7 +31,7 @@ def free_energy(
         Probabilities.
     unary : ndarray, same shape and dtype
         Energies; +inf only where the marginal is 0.
-    kernels : Pairwise or list of Pairwise
+    pairwise : Pairwise or list of Pairwise
         As for `mean_field`.
     method : {"lattice", "exact"}
         How messages are summed.
@@ -50,7 +51,7 @@ def free_energy(
 
     Notes
     -----
-    Cost of one mean-field step. With method="exact", no self-message, a symmetric kernel (normalisation "none" or
+    Cost of one mean-field step. With method="exact", no self-message, a symmetric Gaussian (normalisation "none" or
     "symmetric") it falls at every sequential update; on the lattice it is reported, not promised.
 
     References
@@ -70,12 +71,12 @@ def free_energy(
         raise ShapeError(f"{owner}: marginals and unary must have one shape, got {marginals.shape} and {unary.shape}.")
     _check.one_of(owner, "method", method, ("lattice", "exact"))
     marginals, unary = marginals.reshape(len(unary), -1), unary.reshape(len(unary), -1)
-    kernels = check_pairwise(owner, kernels, unary.shape[1], len(unary), unary.dtype)
+    pairwise = check_pairwise(owner, pairwise, unary.shape[1], len(unary), unary.dtype)
     operator = exact_operator if method == "exact" else lattice_operator
     used = marginals > 0
     q = marginals[used].astype(np.float64)
     total = (q * np.log(q)).sum() + (q * unary[used]).sum()
-    for k in kernels:
-        message = agreement(k.compatibility, operator(k, self_message=self_message)(marginals))
+    for term in pairwise:
+        message = agreement(term.compatibility, operator(term, self_message=self_message)(marginals))
         total -= (marginals * message).sum(dtype=np.float64) / 2
     return float(total)

@@ -12,91 +12,66 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf import fused
-from atrous.crf.pairwise import Pairwise, agreement, check_pairwise, row_sums
+from atrous.crf import fused, layout
+from atrous.crf.compatibility import agreement
+from atrous.crf.joined import join
+from atrous.crf.messages import exact_operator, lattice_operator
+from atrous.crf.pairwise import Pairwise, check_pairwise
 from atrous.crf.reference import POINTS, pairwise_matrix, softmax
+from atrous.crf.vertices import padded_rewards
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.jit import gpu
-from atrous.lattice.build import build_lattice
-from atrous.lattice.diagonal import lattice_diagonal
-from atrous.lattice.splat_blur_slice import lattice_filter
 
 METHODS = ("auto", "lattice", "exact", "cuda")
 UPDATES = ("parallel", "sequential")
 
 
-def lattice_operator(kernel, *, self_message=True):
-    """Return the function that carries values (L, P) to messages (L, P) through the lattice, normalised."""
-    lattice = build_lattice(kernel.features)
-    itself = None if self_message else lattice_diagonal(lattice)
-
-    def raw(values):
-        out = lattice_filter(lattice, np.ascontiguousarray(values.T)).T
-        return out if itself is None else out - itself * values
-
-    if kernel.normalization == "none":
-        return raw
-    norm = row_sums(raw(np.ones((1, len(kernel.features)), kernel.features.dtype))[0], itself)
-    if kernel.normalization == "before":
-        return lambda values: raw(values / norm)
-    if kernel.normalization == "after":
-        return lambda values: raw(values) / norm
-    root = np.sqrt(norm)
-    return lambda values: raw(values / root) / root
-
-
-def exact_operator(kernel, *, self_message=True):
-    """Return the same function from all pairs of points."""
-    matrix = pairwise_matrix(kernel, self_message=self_message)
-    return lambda values: values @ matrix.T
-
-
-def _steps(unary, kernels, operators, iterations, start, damping, watch):
+def _steps(unary, pairwise, operators, iterations, start, damping, watch):
     """Run the definition with any operators; `watch(step, marginals)` may end it by returning True."""
     marginals = softmax(-unary) if start is None else start.copy()
     keep = unary.dtype.type(damping)
     for step in range(1, iterations + 1):
         logits = -unary
-        for k, carry in zip(kernels, operators, strict=True):
-            logits += agreement(k.compatibility, carry(marginals))
+        for term, carry in zip(pairwise, operators, strict=True):
+            logits += agreement(term.compatibility, carry(marginals))
         marginals = (1 - keep) * softmax(logits) + keep * marginals
         if watch(step, marginals):
             break
     return marginals
 
 
-def _sequential(unary, kernels, iterations, start, self_message, watch):
+def _sequential(unary, pairwise, iterations, start, self_message, watch):
     """Update one point after the other, each with all others held fixed: a descent of the free energy."""
-    matrices = [pairwise_matrix(k, self_message=self_message) for k in kernels]
+    matrices = [pairwise_matrix(term, self_message=self_message) for term in pairwise]
     # The energy sees a pair of points in both orders.
     matrices = [(m + m.T) / 2 for m in matrices]
     marginals = softmax(-unary) if start is None else start.copy()
     for step in range(1, iterations + 1):
         for i in range(unary.shape[1]):
             logits = -unary[:, i : i + 1]
-            for k, m in zip(kernels, matrices, strict=True):
-                logits = logits + agreement(k.compatibility, (marginals @ m[i])[:, None])
+            for term, m in zip(pairwise, matrices, strict=True):
+                logits = logits + agreement(term.compatibility, (marginals @ m[i])[:, None])
             marginals[:, i] = softmax(logits)[:, 0]
         if watch(step, marginals):
             break
     return marginals
 
 
-def _fused(owner, unary, kernels, order, out, iterations, start, tick, watch):
+def _fused(owner, unary, pairwise, order, out, iterations, start, tick, watch):
     """Run the compiled pass on the points `order` of `unary` (L, P); write their marginals to `out` (L, P)."""
-    features = [np.take(k.features, order, axis=0) for k in kernels]
-    joined, parts = fused.join(owner, features, [k.normalization for k in kernels])
+    features = [np.take(term.features, order, axis=0) for term in pairwise]
+    joined, lattices = join(owner, features, [term.normalization for term in pairwise])
     del features
-    logits = fused.to_rows(unary, order, sign=-1, padding=-np.inf)
-    compatibilities = fused.widened(kernels, len(unary), unary.dtype)
-    begin = None if start is None else fused.to_rows(start, order)
-    seen = watch and (lambda step, rows: watch(step, fused.to_planes(rows, order, out)))
-    rows = fused.iterate(joined, parts, compatibilities, logits, iterations, start=begin, tick=tick, watch=seen)
-    return fused.to_planes(rows, order, out)
+    logits = layout.to_rows(unary, order, sign=-1, padding=-np.inf)
+    rewards = padded_rewards(pairwise, len(unary), unary.dtype)
+    begin = None if start is None else layout.to_rows(start, order)
+    seen = watch and (lambda step, rows: watch(step, layout.to_planes(rows, order, out)))
+    rows = fused.iterate(joined, lattices, rewards, logits, iterations, start=begin, tick=tick, watch=seen)
+    return layout.to_planes(rows, order, out)
 
 
 def _watcher(callback, tolerance):
-    """Return the function that is called with (step, marginals) after each step, or None where nobody wants it."""
+    """Return the function that is called with (step, marginals) after each step, or None if there is none."""
     if callback is None and tolerance is None:
         return None
     before = [None]
@@ -162,7 +137,7 @@ def _check_energies(owner, energies):
 
 def mean_field(
     unary: FloatArray,
-    kernels: Pairwise | list[Pairwise],
+    pairwise: Pairwise | list[Pairwise],
     *,
     iterations: int = 10,
     method: str = "auto",
@@ -182,7 +157,7 @@ def mean_field(
     ----------
     unary : ndarray of shape (L, H, W), (L, D, H, W) or (L, P), float32 or float64
         Energy of each label at each point, as −log P; +inf excludes a label.
-    kernels : Pairwise or list of Pairwise
+    pairwise : Pairwise or list of Pairwise
         From `spatial_pairwise`, `bilateral_pairwise` or any features. A compatibility of w or of a vector v
         adds w·KQ or v⊙KQ to the logits, so positive numbers reward equal labels; a matrix M holds costs and adds
         −½(M + Mᵀ)·KQ. So w, w·(1, …, 1) and −w·I mean the same. (In pydensecrf a vector has the opposite sign.)
@@ -195,24 +170,24 @@ def mean_field(
         "lattice" filters in linear time with a few per cent of error, "exact" sums over all pairs, "cuda" runs the
         lattice on a GPU; "auto" is "lattice".
     self_message : bool
-        Whether a point hears itself. The model's sum excludes it, every implementation keeps it, and so does the
-        default. Where it is removed, normalisation leaves it out too.
+        Whether a point receives its own message. The model's sum excludes it; every implementation keeps it, and so
+        does the default. Where it is removed, normalisation leaves it out too.
     damping : float
         Share of the old marginals in the new ones, in [0, 1).
     update : {"parallel", "sequential"}
         "sequential" updates point by point, which never raises the free energy; needs method="exact" and no damping.
     start : ndarray, shape of `unary`, optional
-        Marginals to begin with, those of the last frame of a video, say.
+        Marginals to start from, for example those of the last frame of a video.
     ignore : ndarray of bool, shape of the points, optional
-        Points that send and hear nothing; their marginals are softmax(−unary).
+        Points that neither send nor receive messages; their marginals are softmax(−unary).
     fixed : ndarray of int, shape of the points, optional
-        Label that a point surely has (a scribble), −1 where it is free.
+        Label of a point where it is known (a scribble), −1 elsewhere.
     tolerance : float, optional
         Stop when no marginal has changed by more than this in a step.
     callback : function of (step, marginals), optional
         Called after every step with a copy in the shape of `unary`; returning True ends the run.
     progress : function of (done, total, label), optional
-        Told of every step.
+        Called after every step.
 
     Returns
     -------
@@ -222,14 +197,14 @@ def mean_field(
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        An argument does not fit; the message says which and how to mend it.
+        An argument does not fit; the message says which, and how to fix it.
     BackendUnavailable
         method="cuda" without a GPU.
 
     Notes
     -----
     Lattice: O(iterations·P·Σ(D + 1)·L) time; memory see `mean_field_bytes`. Equal bits for any number of threads.
-    Exact: O(iterations·P²·L) time, P² numbers a kernel. Options that one pass cannot serve (no self-message, damping)
+    Exact: O(iterations·P²·L) time, P² numbers a term. Options that one pass cannot serve (no self-message, damping)
     run step by step, several times slower. Points of a cloud (L, P) that are neighbours in space should be neighbours
     in the array.
 
@@ -252,7 +227,7 @@ def mean_field(
         raise ShapeError(f"{owner}: unary must be (labels, points) or (labels, H, W), got shape {unary.shape}.")
     shape, grid = unary.shape, unary.shape[1:]
     energies = unary.reshape(shape[0], -1)
-    kernels = check_pairwise(owner, kernels, energies.shape[1], shape[0], unary.dtype)
+    pairwise = check_pairwise(owner, pairwise, energies.shape[1], shape[0], unary.dtype)
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     _check.one_of(owner, "method", method, METHODS)
     _check.one_of(owner, "update", update, UPDATES)
@@ -276,7 +251,7 @@ def mean_field(
     if start is not None:
         start = _probabilities(owner, "start", start, shape, unary.dtype)
 
-    order = fused.strip_order(grid)
+    order = layout.strip_order(grid)
     out = np.empty_like(energies)
     if ignore is not None:
         ignore = np.asarray(ignore)
@@ -284,14 +259,14 @@ def mean_field(
             raise ShapeError(f"{owner}: ignore must be bool of shape {grid}, got {ignore.dtype} of {ignore.shape}.")
         order = order[~ignore.reshape(-1)[order]]
         out = softmax(-energies)
-    if len(order) == 0 or not kernels or (iterations == 0 and start is None):
+    if len(order) == 0 or not pairwise or (iterations == 0 and start is None):
         return softmax(-energies).reshape(shape)
     if method == "exact":
         few_enough(owner, len(order))
     tick = (lambda step: progress(step, iterations, "")) if progress else None
     watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance)
     if method in ("auto", "lattice") and self_message and not damping:
-        return _fused(owner, energies, kernels, order, out, iterations, start, tick, watch).reshape(shape)
+        return _fused(owner, energies, pairwise, order, out, iterations, start, tick, watch).reshape(shape)
 
     def restored(part):
         """Put marginals of the points `order` among the ignored ones."""
@@ -299,7 +274,7 @@ def mean_field(
         return out
 
     picked = energies[:, order]
-    chosen = [Pairwise(np.ascontiguousarray(k.features[order]), *k[1:]) for k in kernels]
+    chosen = [Pairwise(np.ascontiguousarray(term.features[order]), *term[1:]) for term in pairwise]
     begin = None if start is None else np.ascontiguousarray(start[:, order])
 
     def seen(step, part):
@@ -316,6 +291,6 @@ def mean_field(
         found = _sequential(picked, chosen, iterations, begin, self_message, seen)
     else:
         operator = exact_operator if method == "exact" else lattice_operator
-        operators = [operator(k, self_message=self_message) for k in chosen]
+        operators = [operator(term, self_message=self_message) for term in chosen]
         found = _steps(picked, chosen, operators, iterations, begin, damping, seen)
     return restored(found).reshape(shape)

@@ -33,7 +33,7 @@ def mean_field_bytes(points: int, labels: int, axes: tuple[int, ...], itemsize: 
     points, labels : int
         P and L.
     axes : tuple of int
-        Feature axes D of each kernel: (2, 5) for an RGB image.
+        Feature axes D of each pairwise term: (2, 5) for an RGB image.
     itemsize : int
         4 for float32, 8 for float64.
 

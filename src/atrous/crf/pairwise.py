@@ -15,7 +15,7 @@ from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
 NORMALIZATIONS = ("none", "before", "after", "symmetric")
-TINY = 1e-20  # added to sums of kernel rows before division, as in Krähenbühl's and Koltun's code
+TINY = 1e-20  # added to row sums before division, as in Krähenbühl's and Koltun's code
 
 
 class Pairwise(NamedTuple):
@@ -28,7 +28,7 @@ class Pairwise(NamedTuple):
     compatibility : float or ndarray
         A number w (Potts) or a vector (L,) rewards equal labels, a matrix (L, L) holds costs; see `mean_field`.
     normalization : {"symmetric", "none", "before", "after"}
-        What is divided by the sums of the kernel's rows; see `mean_field`.
+        What is divided by the row sums of the Gaussian; see `mean_field`.
     """
 
     features: FloatArray
@@ -79,7 +79,7 @@ def spatial_pairwise(
     normalization: str = "symmetric",
     dtype: object = np.float32,
 ) -> Pairwise:
-    """Return the smoothness kernel exp(−|pᵢ − pⱼ|²/2σ²) of a grid.
+    """Return the smoothness term exp(−|pᵢ − pⱼ|²/2σ²) of a grid.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def bilateral_pairwise(
     normalization: str = "symmetric",
     dtype: object = np.float32,
 ) -> Pairwise:
-    """Return the appearance kernel exp(−|pᵢ − pⱼ|²/2σ_α² − |Iᵢ − Iⱼ|²/2σ_β²) of an image or a volume.
+    """Return the appearance term exp(−|pᵢ − pⱼ|²/2σ_α² − |Iᵢ − Iⱼ|²/2σ_β²) of an image or a volume.
 
     Parameters
     ----------
@@ -193,58 +193,41 @@ def bilateral_pairwise(
     return Pairwise(features, compatibility, normalization)
 
 
-def check_pairwise(owner, kernels, points, labels, dtype):
+def check_pairwise(owner, pairwise, points, labels, dtype):
     """Return a list of Pairwise with arrays of one dtype, shapes that fit, and compatibilities as arrays."""
     try:
-        kernels = [kernels] if isinstance(kernels, Pairwise) else list(kernels)
+        pairwise = [pairwise] if isinstance(pairwise, Pairwise) else list(pairwise)
     except TypeError:
-        raise DTypeError(f"{owner}: kernels must be a Pairwise or a list of them, got {kernels!r}.") from None
+        raise DTypeError(f"{owner}: pairwise must be a Pairwise or a list of them, got {pairwise!r}.") from None
     checked = []
-    for i, k in enumerate(kernels):
-        if not isinstance(k, Pairwise):
-            raise DTypeError(f"{owner}: kernels[{i}] must be a Pairwise, got {type(k).__name__}.")
-        features = _check.float_array(owner, f"kernels[{i}].features", k.features)
+    for i, term in enumerate(pairwise):
+        if not isinstance(term, Pairwise):
+            raise DTypeError(f"{owner}: pairwise[{i}] must be a Pairwise, got {type(term).__name__}.")
+        features = _check.float_array(owner, f"pairwise[{i}].features", term.features)
         if features.dtype != dtype:
             raise DTypeError(
-                f"{owner}: kernels[{i}].features are {features.dtype}, the unary is {dtype}. Make the kernel with "
+                f"{owner}: pairwise[{i}].features are {features.dtype}, the unary is {dtype}. Make the term with "
                 f"dtype=np.{dtype}, or convert the unary: unary.astype(np.{features.dtype})."
             )
         if features.ndim != 2 or len(features) != points:
             raise ShapeError(
-                f"{owner}: kernels[{i}].features must be (points, axes) with {points} points, got {features.shape}."
+                f"{owner}: pairwise[{i}].features must be (points, axes) with {points} points, got {features.shape}."
             )
         if not np.isfinite(features).all():
-            raise ParameterError(f"{owner}: kernels[{i}].features holds NaN or inf.")
-        _check.one_of(owner, f"kernels[{i}].normalization", k.normalization, NORMALIZATIONS)
+            raise ParameterError(f"{owner}: pairwise[{i}].features holds NaN or inf.")
+        _check.one_of(owner, f"pairwise[{i}].normalization", term.normalization, NORMALIZATIONS)
         try:
-            compatibility = np.asarray(k.compatibility)
+            compatibility = np.asarray(term.compatibility)
         except ValueError:
-            raise ShapeError(f"{owner}: kernels[{i}].compatibility is a ragged sequence, no array.") from None
+            raise ShapeError(f"{owner}: pairwise[{i}].compatibility is a ragged sequence, no array.") from None
         if compatibility.dtype.kind not in "buif" or compatibility.shape not in ((), (labels,), (labels, labels)):
             raise ShapeError(
-                f"{owner}: kernels[{i}].compatibility must be a number, a vector ({labels},) or a matrix "
+                f"{owner}: pairwise[{i}].compatibility must be a number, a vector ({labels},) or a matrix "
                 f"({labels}, {labels}), got {compatibility.dtype} of shape {compatibility.shape}."
             )
         with np.errstate(over="ignore"):
             compatibility = compatibility.astype(dtype)
         if not np.isfinite(compatibility).all():
-            raise ParameterError(f"{owner}: kernels[{i}].compatibility holds NaN or inf, or numbers beyond {dtype}.")
-        checked.append(Pairwise(np.ascontiguousarray(features), compatibility, k.normalization))
+            raise ParameterError(f"{owner}: pairwise[{i}].compatibility holds NaN or inf, or numbers beyond {dtype}.")
+        checked.append(Pairwise(np.ascontiguousarray(features), compatibility, term.normalization))
     return checked
-
-
-def row_sums(sums, itself):
-    """Return what to divide by: sums of kernel rows; inf, so that nothing is heard, where only rounding is left.
-
-    `itself` is what was taken off the sums, None where the self-message is kept.
-    """
-    if itself is None:
-        return sums + sums.dtype.type(TINY)
-    return np.where(sums > 64 * np.finfo(sums.dtype).eps * itself, sums, np.inf).astype(sums.dtype)
-
-
-def agreement(compatibility, filtered):
-    """Return what a kernel adds to the logits: w·KQ, v⊙KQ, or −½(M + Mᵀ)·KQ, from KQ of shape (L, P)."""
-    if compatibility.ndim < 2:
-        return compatibility.reshape(-1, 1) * filtered
-    return (compatibility + compatibility.T) / -2 @ filtered

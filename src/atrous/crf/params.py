@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class CRFParams(NamedTuple):
-    """Weights, standard deviations, iterations and normalisation of the two-kernel CRF.
+    """Weights, standard deviations, iterations and normalisation of a CRF with two pairwise terms.
 
     E(x) = Σᵢ −log P(xᵢ) + Σ_{i<j} [xᵢ ≠ xⱼ] (w₁ exp(−|pᵢ−pⱼ|²/2σ_α² − |Iᵢ−Iⱼ|²/2σ_β²) + w₂ exp(−|pᵢ−pⱼ|²/2σ_γ²)),
     DeepLab v2, Sec. 3.3, Eq. (3). The default are the values of the reference code's example program with DeepLab's ten
@@ -18,13 +18,13 @@ class CRFParams(NamedTuple):
     """
 
     bilateral_weight: float = 10.0
-    """w₁, of the kernel over position and colour."""
+    """w₁, of the Gaussian over position and colour."""
     sigma_alpha: float = 80.0
     """Pixels."""
     sigma_beta: float = 13.0
     """Colour levels, 0 to 255."""
     spatial_weight: float = 3.0
-    """w₂, of the kernel over position alone."""
+    """w₂, of the Gaussian over position alone."""
     sigma_gamma: float = 3.0
     """Pixels."""
     iterations: int = 10
@@ -37,7 +37,7 @@ def _deeplab(bilateral_weight, sigma_alpha, sigma_beta, sigma_gamma=3.0):
 
 
 CRF_PRESETS = MappingProxyType({
-    # DeepLab's released code divides by the sum of the kernel after filtering and runs ten steps.
+    # DeepLab's released code divides by the sum of the Gaussian after filtering and runs ten steps.
     "deeplab-v1": _deeplab(5, 50, 10),
     "deeplab-v1-msc": _deeplab(3, 95, 3),
     "deeplab-v1-coco": _deeplab(5, 67, 3),

@@ -11,7 +11,8 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.pairwise import Pairwise, agreement, check_pairwise
+from atrous.crf.compatibility import agreement, reward_matrix
+from atrous.crf.pairwise import Pairwise, check_pairwise
 from atrous.errors import ParameterError
 from atrous.lattice.exact import gaussian_matrix
 
@@ -31,28 +32,28 @@ def softmax(logits: FloatArray) -> FloatArray:
     return e / e.sum(0)
 
 
-def pairwise_matrix(kernel: Pairwise, *, self_message: bool = True) -> FloatArray:
-    """Return the (P, P) matrix that carries values to messages: the Gaussian, normalised as the kernel asks.
+def pairwise_matrix(term: Pairwise, *, self_message: bool = True) -> FloatArray:
+    """Return the (P, P) matrix that carries values to messages: the Gaussian, normalised as the term asks.
 
     With n the row sums: "before" K·diag(1/n), "after" diag(1/n)·K, "symmetric" diag(1/√n)·K·diag(1/√n).
     """
-    matrix = gaussian_matrix(kernel.features)
+    matrix = gaussian_matrix(term.features)
     if not self_message:
         np.fill_diagonal(matrix, 0)
     norm = matrix.sum(1) + matrix.dtype.type(1e-20)
-    if kernel.normalization == "before":
+    if term.normalization == "before":
         return matrix / norm
-    if kernel.normalization == "after":
+    if term.normalization == "after":
         return matrix / norm[:, None]
-    if kernel.normalization == "symmetric":
+    if term.normalization == "symmetric":
         return matrix / np.sqrt(norm * norm[:, None])
     return matrix
 
 
 def reference_mean_field(
-    unary: FloatArray, kernels: list[Pairwise], iterations: int, *, self_message: bool = True
+    unary: FloatArray, pairwise: list[Pairwise], iterations: int, *, self_message: bool = True
 ) -> FloatArray:
-    """Return marginals (L, P): Q ← softmax(−U), then Q ← softmax(−U + Σₖ what kernel k rewards given KₖQ).
+    """Return marginals (L, P): Q ← softmax(−U), then Q ← softmax(−U + Σₖ what term k rewards given KₖQ).
 
     Examples
     --------
@@ -61,18 +62,18 @@ def reference_mean_field(
     >>> reference_mean_field(unary, [both], 1).round(3).tolist()
     [[0.796, 0.541], [0.204, 0.459]]
     """
-    matrices = [pairwise_matrix(k, self_message=self_message) for k in kernels]
+    matrices = [pairwise_matrix(term, self_message=self_message) for term in pairwise]
     marginals = softmax(-unary)
     for _ in range(iterations):
         logits = -unary
-        for k, matrix in zip(kernels, matrices, strict=True):
-            logits = logits + agreement(np.asarray(k.compatibility), marginals @ matrix.T)
+        for term, matrix in zip(pairwise, matrices, strict=True):
+            logits = logits + agreement(np.asarray(term.compatibility), marginals @ matrix.T)
         marginals = softmax(logits)
     return marginals
 
 
 def labelling_energy(
-    labels: Array, unary: FloatArray, kernels: Pairwise | list[Pairwise], *, self_message: bool = False
+    labels: Array, unary: FloatArray, pairwise: Pairwise | list[Pairwise], *, self_message: bool = False
 ) -> float:
     """Return E(x) = Σᵢ U(xᵢ) + ½ Σ_{i≠j} Kᵢⱼ μ(xᵢ, xⱼ) of one labelling, exactly.
 
@@ -82,7 +83,7 @@ def labelling_energy(
         One label in 0…L − 1 for each point.
     unary : ndarray of shape (L, ...), float32 or float64
         Energies of the labels.
-    kernels : Pairwise or list of Pairwise
+    pairwise : Pairwise or list of Pairwise
         As for `mean_field`: a number or vector rewards equal labels (μ = −w), a matrix holds costs.
     self_message : bool
         Count i = j as well, as implementations that keep the self-message do.
@@ -106,12 +107,12 @@ def labelling_energy(
 
     Examples
     --------
-    >>> kernel = Pairwise(np.zeros((2, 1)), 3.0, "none")
+    >>> term = Pairwise(np.zeros((2, 1)), 3.0, "none")
     >>> unary = np.array([[0.0, 1.0], [2.0, 0.5]])
-    >>> labelling_energy([0, 1], unary, kernel), labelling_energy([0, 0], unary, kernel)
+    >>> labelling_energy([0, 1], unary, term), labelling_energy([0, 0], unary, term)
     (0.5, -2.0)
     """
-    unary, kernels = _problem("labelling_energy", unary, kernels)
+    unary, pairwise = _problem("labelling_energy", unary, pairwise)
     labels = np.asarray(labels).reshape(-1)
     if (
         labels.shape != unary.shape[1:]
@@ -124,17 +125,20 @@ def labelling_energy(
         )
     chosen = np.zeros_like(unary)
     chosen[labels, np.arange(labels.size)] = 1
-    matrices = [pairwise_matrix(k, self_message=self_message) for k in kernels]
-    return float(unary[labels, np.arange(labels.size)].sum() + _pairwise(chosen, kernels, matrices))
+    matrices = [pairwise_matrix(term, self_message=self_message) for term in pairwise]
+    return float(unary[labels, np.arange(labels.size)].sum() + _pairwise_energy(chosen, pairwise, matrices))
 
 
-def _pairwise(marginals, kernels, matrices):
-    """Return −½ Σ Q ⊙ what the kernels reward."""
-    pairs = zip(kernels, matrices, strict=True)
-    return -sum((marginals * agreement(k.compatibility, marginals @ m.T)).sum(dtype=np.float64) for k, m in pairs) / 2
+def _pairwise_energy(marginals, pairwise, matrices):
+    """Return −½ Σ Q ⊙ what the pairwise terms reward."""
+    pairs = zip(pairwise, matrices, strict=True)
+    return (
+        -sum((marginals * agreement(term.compatibility, marginals @ m.T)).sum(dtype=np.float64) for term, m in pairs)
+        / 2
+    )
 
 
-def _problem(owner, unary, kernels):
+def _problem(owner, unary, pairwise):
     unary = _check.float_array(owner, "unary", unary)
     unary = unary.reshape(len(unary), -1)
     if unary.shape[1] > POINTS:
@@ -142,17 +146,17 @@ def _problem(owner, unary, kernels):
             f"{owner}: all pairs of {unary.shape[1]} points are too many; at most {POINTS} are taken. "
             'Use method="lattice", or a smaller image.'
         )
-    return unary, check_pairwise(owner, kernels, unary.shape[1], len(unary), unary.dtype)
+    return unary, check_pairwise(owner, pairwise, unary.shape[1], len(unary), unary.dtype)
 
 
-def exact_marginals(unary: FloatArray, kernels: Pairwise | list[Pairwise]) -> tuple[FloatArray, float]:
+def exact_marginals(unary: FloatArray, pairwise: Pairwise | list[Pairwise]) -> tuple[FloatArray, float]:
     """Return the true marginals of the CRF by enumerating all labellings, and log Z.
 
     Parameters
     ----------
     unary : ndarray of shape (L, ...), float32 or float64
         Energies; Lᴾ may be at most two million.
-    kernels : Pairwise or list of Pairwise
+    pairwise : Pairwise or list of Pairwise
         As for `mean_field`. The self-message is not part of the model.
 
     Returns
@@ -177,20 +181,18 @@ def exact_marginals(unary: FloatArray, kernels: Pairwise | list[Pairwise]) -> tu
     ([0.731, 0.269], 0.313)
     """
     shape = np.shape(unary)
-    unary, kernels = _problem("exact_marginals", unary, kernels)
+    unary, pairwise = _problem("exact_marginals", unary, pairwise)
     labels, points = unary.shape
     if labels**points > LABELLINGS:
         raise ParameterError(
             f"exact_marginals: {labels} labels at {points} points make {float(labels) ** points:.3g} labellings; "
             f"at most {LABELLINGS} are enumerated."
         )
-    matrices = [pairwise_matrix(k, self_message=False) for k in kernels]
-    # What an ordered pair of labels costs a pair of points, both orders averaged.
-    costs = []
-    for k, m in zip(kernels, matrices, strict=True):
-        both = (m + m.T) / 2
-        c = k.compatibility
-        costs.append((both, (c + c.T) / 2 if c.ndim == 2 else -np.diag(np.broadcast_to(c, (labels,)))))
+    matrices = [pairwise_matrix(term, self_message=False) for term in pairwise]
+    # The energy takes a pair of points in both orders.
+    costs = [
+        ((m + m.T) / 2, -reward_matrix(term.compatibility, labels)) for term, m in zip(pairwise, matrices, strict=True)
+    ]
     total, marginals, top = 0.0, np.zeros((labels, points)), None
     for chunk in _labellings(labels, points):
         energy = unary[chunk, np.arange(points)].sum(1, dtype=np.float64)

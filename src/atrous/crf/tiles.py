@@ -17,10 +17,9 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.dense import check_image_shape, checked_image, resolved_params, unit_range_error
+from atrous.crf.dense import check_image_shape, checked_image, pairwise_terms, resolved_params, unit_range_error
 from atrous.crf.mean_field import METHODS, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
-from atrous.crf.pairwise import bilateral_pairwise, spatial_pairwise
 from atrous.crf.params import CRFParams
 from atrous.crf.unary import unary_from_probabilities
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
@@ -41,25 +40,6 @@ def _windows(length, tile, overlap):
         (slice(begin, end), slice(max(0, begin - overlap), min(length, end + overlap)))
         for begin, end in pairwise(_cuts(length, tile))
     ]
-
-
-def _kernels(image, params, rows, columns, dtype):
-    """Return the kernels of `dense_crf` for a window of the image, with positions in the whole."""
-    shape = image.shape[:2]
-    options = {"normalization": params.normalization, "dtype": dtype}
-    found = []
-    if params.spatial_weight:
-        found.append(
-            (spatial_pairwise(shape, params.sigma_gamma, params.spatial_weight, **options), params.sigma_gamma)
-        )
-    if params.bilateral_weight:
-        weights = params.sigma_alpha, params.sigma_beta, params.bilateral_weight
-        found.append((bilateral_pairwise(image, *weights, **options), params.sigma_alpha))
-    for kernel, sigma in found:
-        grid = kernel.features.reshape(*shape, -1)
-        grid[..., 0] = np.arange(columns.start, columns.stop, dtype=dtype) / dtype.type(sigma)
-        grid[..., 1] = (np.arange(rows.start, rows.stop, dtype=dtype) / dtype.type(sigma))[:, None]
-    return [kernel for kernel, _ in found]
 
 
 def _scale(owner, image, wanted, intensity_scale):
@@ -143,9 +123,9 @@ def dense_crf_tiled(
 
     Notes
     -----
-    An approximation: in the fully connected model every pixel hears every other, here only those of its window. Within
-    an iteration the kernel fades with sigma_alpha; over the iterations news travels farther, so that an overlap of one
-    sigma_alpha is not enough.
+    An approximation: in the fully connected model every pixel is coupled to every other, here only to those of its
+    window. Within an iteration the Gaussian fades with sigma_alpha; over the iterations a change travels farther, so
+    that an overlap of one sigma_alpha is not enough.
 
     Measured against the whole on Matplotlib's grace_hopper.jpg (600 × 512), five labels with random scores on a 10 × 9
     grid enlarged to the image, softmax(3·scores), which the CRF changes at 31 % and 19 % of the pixels; tile=256:
@@ -229,7 +209,7 @@ def dense_crf_tiled(
                     window = checked_image(owner, image[within], unary.shape, intensity_scale)
                     found = mean_field(
                         unary,
-                        _kernels(window, params, rows, columns, dtype),
+                        pairwise_terms(window, params, dtype, (rows.start, columns.start)),
                         iterations=params.iterations,
                         method=method,
                         ignore=None if ignore is None else ignore[within],

@@ -31,7 +31,7 @@ def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner:
     clip : float
         Probabilities below are raised to this, so that no label is excluded for ever; 0 leaves them, −log 0 = inf.
     owner : str, optional
-        Name of the function that errors speak for.
+        Name that error messages begin with.
 
     Returns
     -------

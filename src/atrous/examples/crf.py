@@ -34,17 +34,17 @@ class Refinement(NamedTuple):
     """(H, W) labels that it began with."""
     unary: FloatArray
     """(L, H, W) energies."""
-    kernels: list[Pairwise]
+    pairwise: list[Pairwise]
     film: FloatArray
     """(T + 1, L, H, W): the marginals after 0, 1, …, T steps."""
     energies: FloatArray
     """(T + 1,): the free energy of each."""
 
 
-def film_of(unary, kernels, iterations, **options):
+def film_of(unary, pairwise, iterations, **options):
     """Return the marginals (T + 1, L, …) after 0…T steps of `mean_field`."""
-    film = [mean_field(unary, kernels, iterations=0)]
-    mean_field(unary, kernels, iterations=iterations, callback=lambda _, q: film.append(q), **options)
+    film = [mean_field(unary, pairwise, iterations=0)]
+    mean_field(unary, pairwise, iterations=iterations, callback=lambda _, q: film.append(q), **options)
     return np.array(film)
 
 
@@ -54,13 +54,13 @@ def refine_rough(image=None, rough=None, params=PORTRAIT_PARAMS):
         image, rough, params = portrait()
     unary = unary_from_labels(rough, int(rough.max()) + 1, confidence=0.7)
     how = {"normalization": params.normalization}
-    kernels = [
+    pairwise = [
         spatial_pairwise(rough.shape, params.sigma_gamma, params.spatial_weight, **how),
         bilateral_pairwise(image, params.sigma_alpha, params.sigma_beta, params.bilateral_weight, **how),
     ]
-    film = film_of(unary, kernels, params.iterations)
-    energies = np.array([free_energy(q, unary, kernels) for q in film])
-    return Refinement(image, rough, unary, kernels, film, energies)
+    film = film_of(unary, pairwise, params.iterations)
+    energies = np.array([free_energy(q, unary, pairwise) for q in film])
+    return Refinement(image, rough, unary, pairwise, film, energies)
 
 
 def few_colours(found, colours=16):
@@ -79,15 +79,15 @@ def scores(marginals, label):
 
 
 def rising_problem():
-    """Return (unary, kernel) of points on a line on which the sum without the ½ rises during inference, float64."""
+    """Return (unary, term) of points on a line on which the sum without the ½ rises during inference, float64."""
     rng = np.random.default_rng(2096)
     features = np.sort(2 * rng.standard_normal(18))[:, None]
     return 3 * rng.standard_normal((2, 18)), Pairwise(features, 3.0, "none")
 
 
-def energy_by_step(unary, kernels, film, method="lattice"):
+def energy_by_step(unary, pairwise, film, method="lattice"):
     """Return the free energy of each step, and the same sum without the ½ before the pairwise part."""
-    energies = np.array([free_energy(q, unary, kernels, method=method) for q in film])
+    energies = np.array([free_energy(q, unary, pairwise, method=method) for q in film])
     alone = np.array([free_energy(q, unary, []) for q in film])
     return energies, 2 * energies - alone
 
@@ -161,13 +161,13 @@ def refined_labels(image, rough, params=PORTRAIT_PARAMS):
 
 
 def tiny_problem(weight=0.8, size=(3, 3), seed=0):
-    """Return (unary, kernel) of a tiny grid that can be enumerated, float64."""
+    """Return (unary, term) of a tiny grid that can be enumerated, float64."""
     unary = 1.2 * np.random.default_rng(seed).standard_normal((2, *size))
     return unary, spatial_pairwise(size, 1.0, weight, normalization="none", dtype=np.float64)
 
 
 def tiny_marginals(weight, seed=0, **options):
     """Return the marginals (L, H, W) of a `tiny_problem`: the true ones, and mean field's."""
-    unary, kernel = tiny_problem(weight, seed=seed, **options)
-    found = mean_field(unary, kernel, iterations=100, method="exact", self_message=False, update="sequential")
-    return exact_marginals(unary, kernel)[0], found
+    unary, term = tiny_problem(weight, seed=seed, **options)
+    found = mean_field(unary, term, iterations=100, method="exact", self_message=False, update="sequential")
+    return exact_marginals(unary, term)[0], found

@@ -112,8 +112,8 @@ def photo_errors(sigmas=(4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 45.0), width=128):
     """Return {σ_β: LatticeError} for the position and colour of a photograph's pixels; its grey levels are filtered."""
     image = colour_photograph(width=width)
     grey = image.mean(2, dtype=np.float64).reshape(-1, 1)
-    kernels = {s: bilateral_pairwise(image, 40.0, s, 1.0, dtype=np.float64) for s in sigmas}
-    return {s: lattice_error(k.features, grey) for s, k in kernels.items()}
+    terms = {s: bilateral_pairwise(image, 40.0, s, 1.0, dtype=np.float64) for s in sigmas}
+    return {s: lattice_error(term.features, grey) for s, term in terms.items()}
 
 
 OCCUPANCY = {"DeepLab v1": (50.0, 10.0), "examples": (80.0, 13.0), "wide": (60.0, 20.0), "CRF-RNN": (160.0, 3.0)}

@@ -93,13 +93,13 @@ def figure_free_energy(portrait=None):
         From `refine_rough`.
     """
     portrait = portrait or refine_rough()
-    unary, kernel = rising_problem()
-    film = film_of(unary, kernel, 12, method="exact")
+    unary, term = rising_problem()
+    film = film_of(unary, term, 12, method="exact")
     fig = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     pixels = portrait.rough.size
     panels = (
         ("(a) the portrait, per pixel", *(e / pixels for e in energy_by_step(*portrait[2:5]))),
-        ("(b) 18 points on a line", *energy_by_step(unary, kernel, film, "exact")),
+        ("(b) 18 points on a line", *energy_by_step(unary, term, film, "exact")),
     )
     for panel, (ax, (title, energies, doubled)) in enumerate(zip(fig.subplots(1, 2), panels, strict=True)):
         _energy_line(ax, energies, f"free energy {panel}", OUTPUT)

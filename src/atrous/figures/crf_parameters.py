@@ -19,7 +19,7 @@ from atrous.figures.style import (
 
 @styled
 def figure_parameters(image=None, rough=None, alphas=(5.0, 20.0, 80.0), betas=(3.0, 10.0, 30.0, 100.0)):
-    """Draw what the two widths of the appearance kernel do: results over σ_α (rows) and σ_β (columns).
+    """Draw what the two widths of the appearance term do: results over σ_α (rows) and σ_β (columns).
 
     Parameters
     ----------

@@ -183,10 +183,12 @@ def _stage(ax, stage, largest):
     names = np.array(list(stage))
     values = np.array(list(stage.values()))
     places = project(names)
-    heard = values > 1e-9
-    size = 0.34 * np.sqrt(values[heard] / largest)
-    shown = ax.scatter(*places[heard].T, s=(72 * size) ** 2, color=TAPS, linewidths=0.6, edgecolors=ink(TAPS), zorder=4)
-    shown.set_gid("heard")
+    reached = values > 1e-9
+    size = 0.34 * np.sqrt(values[reached] / largest)
+    shown = ax.scatter(
+        *places[reached].T, s=(72 * size) ** 2, color=TAPS, linewidths=0.6, edgecolors=ink(TAPS), zorder=4
+    )
+    shown.set_gid("reached")
 
 
 @styled
@@ -276,7 +278,7 @@ def figure_impulse_response():
 def figure_lattice_error(over_dimension=None, over_sigma=None):
     """Draw how far the lattice is from the exact sum: over the number of axes, and over a photograph's colour sigma.
 
-    Above, raw sums as a share of the exact ones, and the weight with which a point hears itself; below, averages
+    Above, raw sums as a share of the exact ones, and the weight of a point's own value; below, averages
     (sums divided by the sum of the weights) against exact ones, as a share of the values' range.
 
     Parameters

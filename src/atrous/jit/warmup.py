@@ -42,7 +42,8 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
 
 
 def _warm_crf(name):
-    from atrous.crf.mean_field import lattice_operator, mean_field
+    from atrous.crf.mean_field import mean_field
+    from atrous.crf.messages import lattice_operator
     from atrous.crf.pairwise import spatial_pairwise
 
     unary = np.zeros((2, 2, 2), name)

@@ -1,4 +1,4 @@
-"""What a point tells itself through the lattice: the diagonal of the filter.
+"""The weight of a point's own value in its result: the diagonal of the lattice filter.
 
 An impulse at a point reaches the corners of its simplex, and from each, along paths of the blur, the other corners.
 Two vertices of one simplex whose remainders differ by m are joined by two paths: m steps along some axes, or D + 1 − m
@@ -70,7 +70,7 @@ def _diagonal(head, tail, vertices, weights, neighbours, keys, out):
 
 
 def lattice_diagonal(lattice: Lattice) -> FloatArray:
-    """Return the weight (P,) with which each point hears itself through `lattice_filter`.
+    """Return the weight (P,) of each point's own value in the result of `lattice_filter`.
 
     Parameters
     ----------

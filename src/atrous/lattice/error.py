@@ -26,9 +26,9 @@ class LatticeError(NamedTuple):
     largest: float
     """Largest difference, as a share of the values' range."""
     row_sum_ratio: float
-    """Mean of (what the lattice makes of ones)/(what the Gaussian makes of ones)."""
+    """Mean of (ones filtered by the lattice)/(ones filtered by the Gaussian)."""
     self_weight: float
-    """Mean weight with which a point hears itself; 1 for the Gaussian."""
+    """Mean weight of a point's own value in its result; 1 for the Gaussian."""
     samples: int
     """Points compared."""
 

@@ -1,4 +1,4 @@
-"""The sum that the lattice approximates: every point hears every other through a Gaussian, O(P²).
+"""The sum that the lattice approximates: a Gaussian over all pairs of points, O(P²).
 
 Role: definition.
 """
@@ -37,11 +37,11 @@ def gaussian_sum(features: FloatArray, values: FloatArray, queries: FloatArray |
     Parameters
     ----------
     features : ndarray of shape (P, D), float32 or float64
-        Where the values sit, in units of standard deviations.
+        Where the values are, in units of standard deviations.
     values : ndarray of shape (P, V)
         What is filtered.
     queries : ndarray of shape (Q, D), optional
-        Where to answer; by default at the points themselves.
+        Where the result is wanted; by default at the points themselves.
 
     Returns
     -------

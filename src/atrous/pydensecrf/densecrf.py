@@ -15,13 +15,16 @@ import numpy as np
 
 from atrous._types import Array
 from atrous.crf import fused
-from atrous.crf.pairwise import Pairwise
+from atrous.crf.joined import join
+from atrous.crf.layout import strip_order, to_planes, to_rows
+from atrous.crf.pairwise import NORMALIZATIONS, Pairwise
+from atrous.crf.vertices import padded_rewards
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.pydensecrf import eigen
 
 
 class NormalizationType(enum.IntEnum):
-    """Where the sum of a kernel's row goes."""
+    """What is divided by the row sums of the Gaussian."""
 
     NO_NORMALIZATION = 0
     NORMALIZE_BEFORE = 1
@@ -167,7 +170,7 @@ class DenseCRF:
         self._variables, self._labels = int(nvar), int(nlabels)
         self._grid = (self._variables,)
         self._unary = None
-        self._kernels = []
+        self._pairwise = []
         self._built = None
 
     def addPairwiseEnergy(
@@ -187,12 +190,12 @@ class DenseCRF:
         compatibility = _compatibility(compat, self._labels)
         try:
             KernelType(kernel)
-            mode = fused.NORMALIZATIONS[NormalizationType(normalization)]
+            mode = NORMALIZATIONS[NormalizationType(normalization)]
         except ValueError as error:
             raise ParameterError(f"{error}; use the constants of this module.") from None
         if not np.isfinite(features).all():
             raise ParameterError("features hold NaN or inf. Standard deviations must be positive, images finite.")
-        self._kernels.append(Pairwise(features, compatibility, mode))
+        self._pairwise.append(Pairwise(features, compatibility, mode))
         self._built = None
 
     def setUnary(self, u: Unary) -> None:
@@ -212,40 +215,40 @@ class DenseCRF:
     def _prepare(self):
         """Return (order of the points, Joined, parts), built once for all that was added."""
         if self._built is None:
-            order = fused.strip_order(self._grid)
-            silent = -self._variables % 4
+            order = strip_order(self._grid)
+            mute = -self._variables % 4
             features = []
-            for k in self._kernels:
-                rows = np.zeros((self._variables + silent, k.features.shape[1]), np.float32)
-                rows[: self._variables] = k.features[order]
+            for term in self._pairwise:
+                rows = np.zeros((self._variables + mute, term.features.shape[1]), np.float32)
+                rows[: self._variables] = term.features[order]
                 features.append(rows)
-            modes = [k.normalization for k in self._kernels]
-            self._built = order, *fused.join(type(self).__name__, features, modes, silent=silent)
+            modes = [term.normalization for term in self._pairwise]
+            self._built = order, *join(type(self).__name__, features, modes, mute=mute)
         return self._built
 
-    def _rows(self, planes, order, silent, sign=1, padding=0):
-        rows = fused.to_rows(planes, order, sign=sign, padding=padding)
-        return np.concatenate([rows, np.zeros((silent, rows.shape[1]), np.float32)]) if silent else rows
+    def _rows(self, planes, order, mute, sign=1, padding=0):
+        rows = to_rows(planes, order, sign=sign, padding=padding)
+        return np.concatenate([rows, np.zeros((mute, rows.shape[1]), np.float32)]) if mute else rows
 
     def _energies(self):
         return np.zeros((self._labels, self._variables), np.float32) if self._unary is None else self._unary
 
     def _run(self, iterations, start=None):
         """Return marginals (nlabels, nvar) in column-major order."""
-        silent = -self._variables % 4
-        if self._kernels and (iterations or start is not None):
-            order, joined, parts = self._prepare()
+        mute = -self._variables % 4
+        if self._pairwise and (iterations or start is not None):
+            order, joined, lattices = self._prepare()
         else:
-            order, joined, iterations = fused.strip_order(self._grid), None, 0
-        logits = self._rows(self._energies(), order, silent, sign=-1, padding=-np.inf)
+            order, joined, iterations = strip_order(self._grid), None, 0
+        logits = self._rows(self._energies(), order, mute, sign=-1, padding=-np.inf)
         if joined is None:
             fused.softmax(logits)
         else:
-            start = None if start is None else self._rows(start, order, silent)
-            compatibilities = fused.widened(self._kernels, self._labels, np.float32)
-            fused.iterate(joined, parts, compatibilities, logits, iterations, start=start)
+            start = None if start is None else self._rows(start, order, mute)
+            rewards = padded_rewards(self._pairwise, self._labels, np.float32)
+            fused.iterate(joined, lattices, rewards, logits, iterations, start=start)
         out = np.empty((self._variables, self._labels), np.float32)
-        fused.to_planes(logits[: self._variables], order, out.T)
+        to_planes(logits[: self._variables], order, out.T)
         return out.T
 
     def inference(self, niter: int) -> eigen.MatrixXf:
@@ -262,7 +265,7 @@ class DenseCRF:
         """Replace Q by the marginals one step later."""
         for name, value in (("Q", Q), ("tmp1", tmp1), ("tmp2", tmp2)):
             _matrix(name, value)
-        np.asarray(Q)[...] = self._run(1, self._marginals(Q)) if self._kernels else self._run(0)
+        np.asarray(Q)[...] = self._run(1, self._marginals(Q)) if self._pairwise else self._run(0)
 
     def klDivergence(self, Q: eigen.MatrixXf) -> float:
         """Return Σ Q log Q + Σ U·Q + Σₖ Σ Q ⊙ μₖKₖQ: pydensecrf's sum, twice the model's pairwise part, no log Z."""
@@ -271,11 +274,11 @@ class DenseCRF:
         total = (q * np.log(np.maximum(q, np.float32(1e-20)))).sum(dtype=np.float64)
         if self._unary is not None:
             total += (self._unary[q > 0] * q[q > 0]).sum(dtype=np.float64)
-        if self._kernels:
-            order, joined, parts = self._prepare()
+        if self._pairwise:
+            order, joined, lattices = self._prepare()
             rows = self._rows(q, order, -self._variables % 4)
-            compatibilities = fused.widened(self._kernels, self._labels, np.float32)
-            messages = fused.messages(joined, parts, compatibilities, rows)
+            rewards = padded_rewards(self._pairwise, self._labels, np.float32)
+            messages = fused.messages(joined, lattices, rewards, rows)
             total -= (messages * rows).sum(dtype=np.float64)
         return float(total)
 

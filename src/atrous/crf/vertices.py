@@ -1,0 +1,111 @@
+"""What happens at the vertices of the lattices between splat and slice: gather, blur, and the compatibility of labels.
+
+All lattices of a model share one table of rows, one above the other. Compatibility is linear and there are far fewer
+vertices than points, so labels are mixed here: a weight for each label is part of the last blur, a matrix of costs is
+one more pass.
+
+Role: loops.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous._types import Array
+from atrous.crf.compatibility import reward
+from atrous.jit import lanes
+from atrous.jit.barrier import wait
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch_team
+from atrous.lattice import splat_blur_slice
+from atrous.lattice.rows import NONE, ONE, padded
+from atrous.lattice.simplex import slice_scale
+
+
+class Vertices(NamedTuple):
+    """The vertices of one lattice among several: their rows of the common table and who their neighbours are."""
+
+    begin: int
+    """The first row."""
+    end: int
+    """One past the last row, which holds zeros for missing neighbours."""
+    first: Array
+    """(M + 1,) int64: where the slots of each vertex begin in `members`."""
+    members: Array
+    """(S,) int32: slots, ordered by vertex."""
+    neighbours: Array
+    """(D + 1, M, 2) int32, as in `Lattice`."""
+
+
+@compiled()
+def _mix(head, tail, source, matrix, target):
+    """Multiply each row with a matrix (width, width)."""
+    width = np.uintp(source.shape[1])
+    for v in range(head, tail):
+        o = np.uintp(v) * width
+        for j in range(NONE, width, ONE):
+            total = lanes.repeat(source.dtype.type(0))
+            for i in range(width):
+                total = lanes.add_scaled(total, source[v, i], lanes.load(matrix, i * width + j))
+            lanes.store(target, o + j, total)
+
+
+@compiled()
+def blur_vertices(me, size, barrier, lattices, factors, matrices, slot_values, space):
+    """Gather, blur, scale and mix the vertices of all lattices, each thread its share of each stage.
+
+    `factors` (lattices + 1, width), the last row ones, are applied on the last axis; then `matrices` (lattices, width,
+    width), or (lattices, 0, 0) where none is needed. The result is space[0], of space (2, rows, width).
+    """
+    mixes = matrices.shape[1] > 0
+    for k in range(len(lattices)):
+        vertices = lattices[k]
+        rows, axes = vertices.first.size, vertices.neighbours.shape[0]
+        head, tail = rows * me // size, rows * (me + 1) // size
+        here, there = space[0][vertices.begin : vertices.end], space[1][vertices.begin : vertices.end]
+        if (axes + mixes) % 2 == 1:
+            here, there = there, here
+        splat_blur_slice.gather_rows(head, tail, slot_values, vertices.first, vertices.members, here)
+        wait(barrier, size)
+        for axis in range(axes):
+            scale = factors[k if axis == axes - 1 else -1]
+            splat_blur_slice.blur_rows(head, tail, here, vertices.neighbours[axis], scale, there)
+            here, there = there, here
+            wait(barrier, size)
+        if mixes:
+            _mix(head, tail, here, matrices[k], there)
+            wait(barrier, size)
+
+
+def factors_and_matrices(lattices, rewards):
+    """Return the factors and matrices of `blur_vertices` from each lattice's rewards, (width,) or (width, width)."""
+    width, dtype = len(rewards[0]), rewards[0].dtype
+    factors = np.ones((len(lattices) + 1, width), dtype)
+    for k, vertices in enumerate(lattices):
+        factors[k] *= dtype.type(slice_scale(len(vertices.neighbours) - 1))
+    if any(r.ndim == 2 for r in rewards):
+        return factors, np.stack([r if r.ndim == 2 else np.diag(r) for r in rewards])
+    for k, r in enumerate(rewards):
+        factors[k] *= r
+    return factors, np.empty((len(lattices), 0, 0), dtype)
+
+
+def vertex_table(lattices, slot_values, rewards):
+    """Return the table (rows, width) that points slice, from what they splatted onto the slots (S, width)."""
+    space = np.empty((2, lattices[-1].end, slot_values.shape[1]), slot_values.dtype)
+    launch_team(blur_vertices, tuple(lattices), *factors_and_matrices(lattices, rewards), slot_values, space)
+    return space[0]
+
+
+def padded_rewards(pairwise, labels, dtype):
+    """Return the reward of each pairwise term, padded with zeros to (width,) or (width, width)."""
+    found = []
+    for term in pairwise:
+        r = reward(np.asarray(term.compatibility))
+        axes = max(1, r.ndim)
+        wide = np.zeros((padded(labels),) * axes, dtype)
+        wide[(slice(labels),) * axes] = r
+        found.append(wide)
+    return found
