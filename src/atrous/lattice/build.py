@@ -134,123 +134,157 @@ def _same(keys, row, key, r, p):
     return True
 
 
+# The stages of embedding. An array holds one number for each of `lane` points side by side, so that every loop is short
+# and simple. `lane` is an argument because as a constant it would have the loops unrolled instead of vectorised.
+
+
+@njit(nogil=True, error_model="numpy")
+def _elevate(features, scales, start, lanes, elevated, total):
+    """Carry features into the plane Σx = 0; `elevated` (D + 1, lane)."""
+    size, lane = elevated.shape
+    for p in range(lane):
+        total[p] = 0
+    for j in range(size - 1, 0, -1):
+        for p in range(lanes):
+            elevated[j, p] = features[start + p, j - 1]
+        scale, weight = scales[j - 1], features.dtype.type(j)
+        for p in range(lane):
+            scaled = elevated[j, p] * scale
+            elevated[j, p] = elevated_coordinate(total[p], weight, scaled)
+            total[p] += scaled
+    for p in range(lane):
+        elevated[0, p] = total[p]
+
+
+@njit(nogil=True, error_model="numpy")
+def _find_simplex(elevated, base, rank, residual, off_plane):
+    """Find the vertex of remainder 0 (`base`) and the ranks of what is left; divide that by D + 1 in `elevated`."""
+    size, lane = elevated.shape
+    span = elevated.dtype.type(size)
+    inverse = elevated.dtype.type(1) / span
+    for p in range(lane):
+        off_plane[p] = 0
+    for i in range(size):
+        for p in range(lane):
+            multiple = nearest_multiple(elevated[i, p], inverse)
+            base[i, p] = elevated.dtype.type(multiple) * span
+            off_plane[p] += np.int32(multiple)
+            residual[i, p] = elevated[i, p] - base[i, p]
+    # A rank counts the coordinates that come before; a point rounded off the plane begins beyond 0 and is moved back.
+    for i in range(size):
+        for p in range(lane):
+            rank[i, p] = off_plane[p]
+    for i in range(size):
+        for j in range(i + 1, size):
+            for p in range(lane):
+                after = np.int32(ranks_after(residual[i, p], residual[j, p]))
+                rank[i, p] += after
+                rank[j, p] += np.int32(1) - after
+    for i in range(size):
+        for p in range(lane):
+            step = np.int32(back_to_plane(rank[i, p], size))
+            rank[i, p] += step * np.int32(size)
+            base[i, p] += elevated.dtype.type(step) * span
+            elevated[i, p] = (elevated[i, p] - base[i, p]) * inverse
+
+
+@njit(nogil=True, error_model="numpy")
+def _weigh_corners(fractions, rank, ordered, weights, start, lanes, column):
+    """Write the barycentric weights: differences of the fractions in the order of their ranks."""
+    size, lane = fractions.shape
+    zero, one = fractions.dtype.type(0), fractions.dtype.type(1)
+    for r in range(size):
+        for p in range(lane):
+            ordered[r, p] = zero
+    for i in range(size):
+        for r in range(size):
+            for p in range(lane):
+                ordered[r, p] += fractions[i, p] if rank[i, p] == r else zero
+    for p in range(lanes):
+        weights[start + p, column] = ordered[size - 1, p] + (one - ordered[0, p])
+    for r in range(1, size):
+        for p in range(lanes):
+            weights[start + p, column + r] = ordered[size - 1 - r, p] - ordered[size - r, p]
+
+
+@njit(nogil=True, error_model="numpy")
+def _pack_vertices(base, rank, packed, all_up, key):
+    """Pack the coordinates of the vertices of remainder 0…D; `key` (D + 1, words, lane).
+
+    From one remainder to the next all coordinates rise by one (`all_up`), and one drops by D + 1.
+    """
+    size, words, lane = key.shape
+    for w in range(words):
+        for p in range(lane):
+            key[0, w, p] = 0
+    for i in range(size - 1):
+        w, shift, low = packed.word[i], packed.shift[i], packed.low[i]
+        for p in range(lane):
+            key[0, w, p] += (np.int64(base[i, p]) - low) << shift
+    for r in range(1, size):
+        for w in range(words):
+            for p in range(lane):
+                key[r, w, p] = key[r - 1, w, p] + all_up[w]
+        for i in range(size - 1):
+            w, drop = packed.word[i], np.int64(size) << packed.shift[i]
+            for p in range(lane):
+                key[r, w, p] -= drop if drops_at(rank[i, p], r, size) else np.int64(0)
+
+
+@njit(nogil=True, error_model="numpy")
+def _number_corners(key, lanes, found, keys, table, seen, slot_of, corners, start, column, taken):
+    """Look each vertex up in the block's hash table, adding new ones; write its slot; return how many there are now.
+
+    A point mostly has its predecessor's vertices: `seen` and `slot_of` (D + 1) remember those.
+    """
+    size, words = key.shape[:2]
+    last = table.size - 1
+    for p in range(lanes):
+        for r in range(size):
+            mixed = key[r, 0, p]
+            for w in range(1, words):
+                mixed = (mixed << 5) ^ (mixed >> 59) ^ key[r, w, p]
+            if found == 0 or mixed != seen[r] or (words > 1 and not _same(keys, slot_of[r], key, r, p)):
+                h = hash_slot(mixed, last)
+                while table[h] != EMPTY and not _same(keys, table[h], key, r, p):
+                    h = (h + np.uint64(1)) & np.uint64(last)
+                if table[h] == EMPTY:
+                    for w in range(words):
+                        keys[found, w] = key[r, w, p]
+                    table[h] = found
+                    found += 1
+                seen[r] = mixed
+                slot_of[r] = table[h]
+            corners[start + p, column + r] = taken + slot_of[r]
+    return found
+
+
 @njit(nogil=True, error_model="numpy")
 def _embed_block(features, scales, packed, lane, begin, end, corners, weights, column, taken, keys, table):
-    """Embed the points begin…end of one block; return how many distinct vertices they touch.
-
-    Each of the arrays made here holds one number for each of `lane` points side by side, so that every step is a short
-    simple loop. As a constant `lane` would have these loops unrolled instead of vectorised.
-    """
+    """Embed the points begin…end of one block; return how many distinct vertices they touch."""
     dimension = features.shape[1]
     size = dimension + 1
-    zero, one = features.dtype.type(0), features.dtype.type(1)
-    span = features.dtype.type(size)
-    inverse = one / span
-    all_up = np.empty(packed.words, np.int64)
-    for w in range(packed.words):
-        all_up[w] = 0
+    all_up = np.zeros(packed.words, np.int64)
     for i in range(dimension):
         all_up[packed.word[i]] += np.int64(1) << packed.shift[i]
-    elevated = np.empty((size, lane), features.dtype)
+    elevated = np.zeros((size, lane), features.dtype)
     base = np.empty((size, lane), features.dtype)
     ordered = np.empty((size, lane), features.dtype)
     rank = np.empty((size, lane), np.int32)
     total = np.empty(lane, features.dtype)
     off_plane = np.empty(lane, np.int32)
     key = np.empty((size, packed.words, lane), np.int64)
-    seen = np.empty(size, np.int64)
-    slot_of = np.empty(size, np.uint16)
-    for r in range(size):
-        seen[r], slot_of[r] = -1, 0  # no packed key is negative
-        for p in range(lane):
-            elevated[r, p] = zero
-    for h in range(table.size):
-        table[h] = EMPTY
+    seen = np.full(size, -1, np.int64)  # no packed key is negative
+    slot_of = np.zeros(size, np.uint16)
+    table[:] = EMPTY
     found = 0
     for start in range(begin, end, lane):
         lanes = min(lane, end - start)
-        for p in range(lane):
-            total[p], off_plane[p] = zero, 0
-        for j in range(dimension, 0, -1):
-            for p in range(lanes):
-                elevated[j, p] = features[start + p, j - 1]
-            scale, weight = scales[j - 1], features.dtype.type(j)
-            for p in range(lane):
-                scaled = elevated[j, p] * scale
-                elevated[j, p] = elevated_coordinate(total[p], weight, scaled)
-                total[p] += scaled
-        for p in range(lane):
-            elevated[0, p] = total[p]
-
-        # `ordered` holds the residuals until the ranks are known.
-        for i in range(size):
-            for p in range(lane):
-                multiple = nearest_multiple(elevated[i, p], inverse)
-                base[i, p] = features.dtype.type(multiple) * span
-                off_plane[p] += np.int32(multiple)
-                ordered[i, p] = elevated[i, p] - base[i, p]
-        for i in range(size):
-            for p in range(lane):
-                rank[i, p] = off_plane[p]
-        for i in range(size):
-            for j in range(i + 1, size):
-                for p in range(lane):
-                    after = np.int32(ranks_after(ordered[i, p], ordered[j, p]))
-                    rank[i, p] += after
-                    rank[j, p] += np.int32(1) - after
-        for i in range(size):
-            for p in range(lane):
-                step = np.int32(back_to_plane(rank[i, p], size))
-                rank[i, p] += step * np.int32(size)
-                base[i, p] += features.dtype.type(step) * span
-                elevated[i, p] = (elevated[i, p] - base[i, p]) * inverse
-
-        for r in range(size):
-            for p in range(lane):
-                ordered[r, p] = zero
-        for i in range(size):
-            for r in range(size):
-                for p in range(lane):
-                    ordered[r, p] += elevated[i, p] if rank[i, p] == r else zero
-        for p in range(lanes):
-            weights[start + p, column] = ordered[dimension, p] + (one - ordered[0, p])
-        for r in range(1, size):
-            for p in range(lanes):
-                weights[start + p, column + r] = ordered[dimension - r, p] - ordered[size - r, p]
-
-        for w in range(packed.words):
-            for p in range(lane):
-                key[0, w, p] = 0
-        for i in range(dimension):
-            w, shift, low = packed.word[i], packed.shift[i], packed.low[i]
-            for p in range(lane):
-                key[0, w, p] += (np.int64(base[i, p]) - low) << shift
-        for r in range(1, size):
-            for w in range(packed.words):
-                for p in range(lane):
-                    key[r, w, p] = key[r - 1, w, p] + all_up[w]
-            for i in range(dimension):
-                w, drop = packed.word[i], np.int64(size) << packed.shift[i]
-                for p in range(lane):
-                    key[r, w, p] -= drop if drops_at(rank[i, p], r, size) else np.int64(0)
-
-        for p in range(lanes):
-            for r in range(size):
-                mixed = key[r, 0, p]
-                for w in range(1, packed.words):
-                    mixed = (mixed << 5) ^ (mixed >> 59) ^ key[r, w, p]
-                if found == 0 or mixed != seen[r] or (packed.words > 1 and not _same(keys, slot_of[r], key, r, p)):
-                    h = hash_slot(mixed, table.size - 1)
-                    while table[h] != EMPTY and not _same(keys, table[h], key, r, p):
-                        h = (h + np.uint64(1)) & np.uint64(table.size - 1)
-                    if table[h] == EMPTY:
-                        for w in range(packed.words):
-                            keys[found, w] = key[r, w, p]
-                        table[h] = found
-                        found += 1
-                    seen[r] = mixed
-                    slot_of[r] = table[h]
-                corners[start + p, column + r] = taken + slot_of[r]
+        _elevate(features, scales, start, lanes, elevated, total)
+        _find_simplex(elevated, base, rank, ordered, off_plane)
+        _weigh_corners(elevated, rank, ordered, weights, start, lanes, column)
+        _pack_vertices(base, rank, packed, all_up, key)
+        found = _number_corners(key, lanes, found, keys, table, seen, slot_of, corners, start, column, taken)
     return found
 
 
