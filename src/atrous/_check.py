@@ -21,12 +21,12 @@ def float_array(owner, name, value, *, like=None):
     except ValueError:
         raise ShapeError(f"{owner}: {name} must be one rectangular array of numbers, got a ragged sequence.") from None
     if array.dtype.newbyteorder("=") not in FLOATS:
-        mend = f"Convert it with {name}.astype(np.{'float32' if like is None else like.dtype})."
+        fix = f"Convert it with {name}.astype(np.{'float32' if like is None else like.dtype})."
         if array.ndim == 0 and name == "b":
-            mend = "The third argument is the bias; name the others, as in rate=2."
+            fix = "The third argument is the bias; name the others, as in rate=2."
         if array.dtype == object:
-            mend = "Pass one rectangular array of numbers."
-        raise DTypeError(f"{owner}: {name} must be float32 or float64, got {array.dtype}. {mend}")
+            fix = "Pass one rectangular array of numbers."
+        raise DTypeError(f"{owner}: {name} must be float32 or float64, got {array.dtype}. {fix}")
     if like is not None and array.dtype.newbyteorder("=") != like.dtype:
         raise DTypeError(
             f"{owner}: {name} must have the dtype of the other arrays, {like.dtype}, got {array.dtype}. "
@@ -65,17 +65,21 @@ def integer(owner, name, value, *, least):
     return number
 
 
-def number(owner, name, value, *, least=None):
-    """Return `value` as a finite float of at least `least`; booleans and text are refused."""
+def number(owner, name, value, *, least=None, above=None, below=None):
+    """Return `value` as a finite float within bounds; booleans and text are refused."""
     try:
         if isinstance(value, (bool, np.bool_, str, bytes)):
             raise TypeError
         found = float(value)
     except (TypeError, ValueError):
         found = math.nan
-    if not math.isfinite(found) or (least is not None and found < least):
-        bound = "" if least is None else f" of at least {least}"
-        raise ParameterError(f"{owner}: {name} must be a finite number{bound}, got {value!r}.")
+    bounds = (
+        (least, found.__ge__, "of at least"), (above, found.__gt__, "above"), (below, found.__lt__, "below")
+    )  # fmt: skip
+    bounds = [bound for bound in bounds if bound[0] is not None]
+    if not (math.isfinite(found) and all(fits(limit) for limit, fits, _ in bounds)):
+        wanted = " and ".join(f"{words} {limit}" for limit, _, words in bounds)
+        raise ParameterError(f"{owner}: {name} must be a finite number {wanted}".rstrip() + f", got {value!r}.")
     return found
 
 

@@ -439,7 +439,7 @@ BAD = {
     "image inf": (crf(P, at(np.inf, FLOATS)), ParameterError, "image holds NaN or inf"),
     "image only NaN": (crf(P, FLOATS * np.nan), ParameterError, "image holds NaN or inf"),
     "image in [0, 1]": (crf(P, FLOATS / 255), ParameterError, "maximum of 0.784.*intensity_scale=255"),
-    "scale 0": (crf(P, FLOATS, intensity_scale=0), ParameterError, "intensity_scale must be a positive number, got 0"),
+    "scale 0": (crf(P, FLOATS, intensity_scale=0), ParameterError, "intensity_scale must be .* above 0, got 0"),
     "scale negative": (crf(P, FLOATS, intensity_scale=-2), ParameterError, "intensity_scale .* got -2"),
     "scale NaN": (crf(P, FLOATS, intensity_scale=np.nan), ParameterError, "intensity_scale .* got nan"),
     "scale list": (crf(P, FLOATS, intensity_scale=[1, 2]), ParameterError, r"intensity_scale .* got \[1, 2\]"),

@@ -810,7 +810,7 @@ BAD = {
     "sequential damped": (
         field(update="sequential", method="exact", damping=0.1), ParameterError, 'needs method="exact" and damping=0'
     ),
-    "damping 1": (field(damping=1), ParameterError, r"damping must be in \[0, 1\), got 1"),
+    "damping 1": (field(damping=1), ParameterError, "damping must be a finite number of at least 0 and below 1, got 1"),
     "damping -0.1": (field(damping=-0.1), ParameterError, "damping.*got -0.1"),
     "damping NaN": (field(damping=np.nan), ParameterError, "damping.*got nan"),
     "damping text": (field(damping="x"), ParameterError, "damping.*got 'x'"),

@@ -219,7 +219,7 @@ def test_options_are_checked(affine):
         gradcheck(affine_forward, affine_backward, affine, wrt=["z"])
     with pytest.raises(ParameterError, match="mode must be one of 'full'"):
         gradcheck(affine_forward, affine_backward, affine, mode="fast")
-    with pytest.raises(ParameterError, match="eps must be a positive number"):
+    with pytest.raises(ParameterError, match="eps must be a finite number above 0"):
         gradcheck(affine_forward, affine_backward, affine, eps=0)
     assert [r.name for r in gradcheck(affine_forward, affine_backward, affine, wrt="w").inputs] == ["w"]
     assert [r.name for r in gradcheck(affine_forward, affine_backward, affine, wrt=[0, "b"]).inputs] == ["x", "b"]
@@ -402,8 +402,8 @@ def test_complex_step_through_abs_is_noticed(rng):
     [
         ({"n_samples": 0, "mode": "sample"}, "n_samples must be at least 1"),
         ({"directions": 2.5}, "directions must be an integer"),
-        ({"eps": "1"}, "eps must be a positive number"),
-        ({"rtol": float("nan")}, "rtol must be a positive number"),
+        ({"eps": "1"}, "eps must be a finite number above 0"),
+        ({"rtol": float("nan")}, "rtol must be a finite number of at least 0"),
         ({"wrt": True}, "wrt names True"),
     ],
 )

@@ -71,9 +71,7 @@ def checked_image(owner, image, wanted, intensity_scale):
     if image.ndim == 2:
         image = image[..., None]
     if intensity_scale is not None:
-        intensity_scale = _check.number(owner, "intensity_scale", intensity_scale, least=0)
-        if not intensity_scale:
-            raise ParameterError(f"{owner}: intensity_scale must be a positive number, got 0.")
+        intensity_scale = _check.number(owner, "intensity_scale", intensity_scale, above=0)
         return image * (np.float32(intensity_scale) if image.dtype != np.float64 else float(intensity_scale))
     if image.dtype.kind == "f" and image.max() <= 1:
         raise unit_range_error(owner, image.dtype, image.max())

@@ -231,9 +231,7 @@ def mean_field(
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     _check.one_of(owner, "method", method, METHODS)
     _check.one_of(owner, "update", update, UPDATES)
-    damping = _check.number(owner, "damping", damping, least=0)
-    if damping >= 1:
-        raise ParameterError(f"{owner}: damping must be in [0, 1), got {damping!r}.")
+    damping = _check.number(owner, "damping", damping, least=0, below=1)
     if tolerance is not None:
         tolerance = _check.number(owner, "tolerance", tolerance, least=0)
     if progress and not callable(progress):

@@ -10,7 +10,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array
-from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.errors import DTypeError, ShapeError
 from atrous.gradients.differences import carries_complex, is_kink, slope
 from atrous.gradients.hints import diagnose
 from atrous.gradients.pair import Pair, generator, is_float
@@ -110,12 +110,7 @@ def gradcheck(
     if eps is None:
         eps = {"central": 1e-2 if single else 1e-5, "complex": 1e-20, "ridders": 1e-2}[method]
     for name, number in (("eps", eps), ("rtol", rtol), ("atol", atol), ("nondet_tol", nondet_tol)):
-        if (
-            not isinstance(number, (int, float, np.number))
-            or not 0 <= number < np.inf
-            or (name == "eps" and not number)
-        ):
-            raise ParameterError(f"gradcheck: {name} must be a positive number, got {number!r}.")
+        _check.number("gradcheck", name, number, **{"above" if name == "eps" else "least": 0})
     n_samples = _check.integer("gradcheck", "n_samples", n_samples, least=1)
     directions = _check.integer("gradcheck", "directions", directions, least=1)
     if single:

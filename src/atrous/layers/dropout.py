@@ -87,9 +87,7 @@ def dropout_forward(
     """
     owner = "dropout_forward"
     x = _check.float_array(owner, "x", x)
-    p = _check.number(owner, "probability", probability, least=0)
-    if p >= 1:
-        raise ParameterError(f"{owner}: probability must lie in 0 to 1, below 1, got {p}: something must be kept.")
+    p = _check.number(owner, "probability", probability, least=0, below=1)
     if not isinstance(train, (bool, np.bool_)):
         raise ParameterError(f"{owner}: train must be True or False, got {train!r}.")
     if not train or p == 0:

@@ -104,8 +104,8 @@ def predict(
     dtype = np.asarray(next(iter(params.values()))).dtype.type
     x = prepare(image, network.preprocessing, dtype)
     size = x.shape[2:]
-    scales = [_check.number(owner, f"scales[{i}]", s) for i, s in enumerate(np.atleast_1d(scales).tolist())]
-    if not scales or min(scales) <= 0:
+    scales = [_check.number(owner, f"scales[{i}]", s, above=0) for i, s in enumerate(np.atleast_1d(scales).tolist())]
+    if not scales:
         raise ParameterError(f"{owner}: scales must be positive numbers, at least one, got {scales}.")
     fused, seen = None, 0
     for scale in scales:
