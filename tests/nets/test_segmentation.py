@@ -115,6 +115,7 @@ def test_what_predict_refuses():
         predict(PHOTO, network, "weights.pth")
     with pytest.raises(ShapeError, match="params do not fit tiny_torchvision_deeplabv3_resnet50"):
         predict(PHOTO, network, params)
-    for scales in ((), (0.5, -1)):
-        with pytest.raises(ParameterError, match=r"scales must be positive numbers, at least one|scales\[.\] must be a finite number above 0"):
-            predict(PHOTO, network, (params, state), scales=scales)
+    with pytest.raises(ParameterError, match="scales must be positive numbers, at least one"):
+        predict(PHOTO, network, (params, state), scales=())
+    with pytest.raises(ParameterError, match=r"scales\[1\] must be a finite number above 0, got -1"):
+        predict(PHOTO, network, (params, state), scales=(0.5, -1))
