@@ -6,7 +6,7 @@ from pathlib import Path
 
 from atrous import figures
 from atrous.bench import crf, table
-from atrous.bench.conv import Contestant
+from atrous.bench.contestants import Contestant, started
 from atrous.progress import ProgressLine
 
 RESULTS = Path(__file__).parent / "results"
@@ -15,11 +15,8 @@ GROWTH = [(352, 288), (800, 600), (1600, 1200), (3264, 2448)]
 
 
 def ask(program, threads, job):
-    contestant = Contestant(program, threads, crf.MODULE)
-    try:
-        return contestant.ask(job)
-    finally:
-        contestant.close()
+    with started({program: (program, threads)}, crf.MODULE) as found:
+        return found[program].ask(job)
 
 
 def throughput(peers):

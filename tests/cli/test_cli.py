@@ -147,9 +147,9 @@ def test_bench_never_times_a_wrong_method(monkeypatch):
     case = cases.ConvCase(2, 2, 9, 2)
     right = im2col.forward
     job = {"case": case._asdict(), "pass": "forward", "seconds": 0.0, "least": 1}
-    assert worker.Worker("im2col").answer(job)["seconds"] > 0
+    assert worker.Worker().answer("im2col", job)["seconds"] > 0
     monkeypatch.setattr(im2col, "forward", lambda x, w, g: right(x, w[..., ::-1, :].copy(), g))
-    assert "is wrong by" in worker.Worker("im2col").answer(job)["error"]
+    assert "is wrong by" in worker.Worker().answer("im2col", job)["error"]
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from atrous import Spatial, atrous_conv, examples, figures
 from atrous.errors import ParameterError
-from atrous.examples.convolution import columns, tap_tree
+from atrous.examples.convolution import tap_tree
 from atrous.examples.gradients import QUOTIENTS
 from atrous.figures import draw, style
 
@@ -302,9 +302,9 @@ def test_gridding(drawn):
 
 
 def test_im2col_shows_the_true_numbers(drawn):
-    image, w = examples.small_example()
-    y = atrous_conv(image[None, None], w[None, None], rate=2, padding="valid")[0, 0]
-    np.testing.assert_array_equal(w.ravel() @ columns(image, 2, 2), y.ravel())
+    image, w, columns, y = examples.im2col_example()
+    np.testing.assert_array_equal(y, atrous_conv(image[None, None], w[None, None], rate=2, padding="valid")[0, 0])
+    np.testing.assert_array_equal(w.ravel() @ columns, y.ravel())
     numbers = [text for text in words(drawn["figure_im2col"]) if text.isdigit()]
     assert len(numbers) == 25 + 4 + 9 + 4 + 4 * 9 + 9
     assert [str(int(v)) for v in y.ravel()] == numbers[-9:]

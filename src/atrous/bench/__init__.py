@@ -1,1 +1,1 @@
-"""Benchmarks that check before they time: `machine`, `cases`, `worker` (one process a contestant), `conv`, `table`."""
+"""Benchmarks that check before they time: `machine`, `contestants` (processes), `conv`, `crf`, `aspp`, `network`."""

@@ -1,11 +1,8 @@
 """ASPP: the branches in one pass against the branches one by one, whole blocks against PyTorch's."""
 
-import importlib.util
-
 from atrous.bench import machine
-from atrous.bench.conv import Contestant
+from atrous.bench.contestants import best, memory, require, started, take_turns
 from atrous.bench.network import AGREEMENT, agree
-from atrous.errors import AtrousError
 
 SCHEMA = 1
 MODULE = "atrous.bench.network_worker"
@@ -40,40 +37,27 @@ def run(chosen=CASES, *, peers=False, threads=None, rounds=3, seconds=0.5, progr
     dict
         "schema", "environment", "limits" and "rows".
     """
-    if peers and importlib.util.find_spec("torch") is None:
-        raise AtrousError(
-            "bench aspp: --peers needs PyTorch, which is not installed; install PyTorch's CPU build first."
-        )
+    if peers:
+        require("bench aspp", "torch")
     tasks = [
         (case, what, which) for case in chosen for what in ("branches", "block") for which in ("forward", "backward")
     ]
     programs = [*PROGRAMS, *["torch"] * peers]
-    contestants = {p: Contestant(p, threads, MODULE) for p in programs}
     rows = []
-    try:
+    with started({p: (p, threads) for p in programs}, MODULE) as contestants:
         found_limits = contestants["one pass"].ask({"limits": True})
         for done, (case, what, which) in enumerate(tasks):
             if progress:
                 progress(done, len(tasks), f"{case[0]}, {what} {which}")
             job = {"aspp": case, "what": what, "pass": which, "seconds": seconds / rounds}
             taking = programs if what == "branches" else ["one pass", *["torch"] * peers]
-            replies = {p: [] for p in taking}
-            for _ in range(rounds):
-                for p in taking:
-                    replies[p].append(contestants[p].ask(job))
+            replies = take_turns({p: contestants[p] for p in taking}, job, rounds)
             # Backward through ReLUs, an entry at the kink may be let through by one program and not by the other.
             agree(f"ASPP {case[0]}, {what} {which}", replies, 1e-2 if what == "block" else AGREEMENT)
-            for p in taking:
-                fresh = Contestant(p, threads, MODULE)
-                extra = fresh.ask({**job, "memory": True})["extra_bytes"]
-                fresh.close()
-                rows.append({
-                    "form": case[0], "c": case[1], "f": case[2], "size": case[3], "rates": list(case[4]), "what": what,
-                    "pass": which, "program": p, "seconds": min(r["seconds"] for r in replies[p]), "extra_bytes": extra,
-                })  # fmt: skip
-    finally:
-        for contestant in contestants.values():
-            contestant.close()
+            rows += [{
+                "form": case[0], "c": case[1], "f": case[2], "size": case[3], "rates": list(case[4]), "what": what,
+                "pass": which, "program": p, "seconds": best(replies[p]), **memory(p, threads, MODULE, job),
+            } for p in taking]  # fmt: skip
     return {"schema": SCHEMA, "environment": machine.environment(threads), "limits": found_limits, "rows": rows}
 
 

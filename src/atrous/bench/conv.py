@@ -1,55 +1,17 @@
 """im2col against interlace, and whoever else is named: over rate, size, channels and batch, each pass apart."""
 
-import json
-import subprocess
-import sys
-from collections import defaultdict
 from statistics import geometric_mean
 
 from atrous.bench import cases, machine
+from atrous.bench.contestants import best, started, take_turns
 from atrous.conv.interlace import padded_work
-from atrous.errors import AtrousError
 
 SCHEMA = 1
+MODULE = "atrous.bench.worker"
 LEAD = 1.1  # what is quicker by less than a tenth counts as equal on a machine with other users
 
 
-class Contestant:
-    """A worker process that times one method."""
-
-    def __init__(self, method, threads, module="atrous.bench.worker"):
-        self.method = method
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module, method],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=machine.limited_environment(threads), text=True,
-        )  # fmt: skip
-
-    def time(self, case, which, seconds, least):
-        """Return the worker's reply to one job."""
-        return self.ask({"case": case._asdict(), "pass": which, "seconds": seconds, "least": least})
-
-    def ask(self, job):
-        """Send one job and wait for its reply."""
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise AtrousError(f"bench: the process timing {self.method} ended with code {self.process.wait()}.")
-        reply = json.loads(line)
-        if "error" in reply:
-            raise AtrousError(f"bench: {reply['error']}")
-        return reply
-
-    def close(self):
-        """End the process."""
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-def run(
-    chosen, methods=("im2col", "interlace"), *, passes=cases.PASSES, threads=None, rounds=2, seconds=0.06, progress=None
-):
+def run(chosen, methods=("im2col", "interlace"), *, threads=None, rounds=2, seconds=0.06, progress=None):
     """Time every method on every case, alternating between them; return the results as plain values.
 
     Parameters
@@ -57,7 +19,6 @@ def run(
     chosen : sequence of ConvCase
     methods : sequence of str
         Methods of atrous, or "torch".
-    passes : sequence of "forward", "dx", "dw"
     threads : int, optional
         Threads of every pool; all cores by default.
     rounds : int
@@ -72,31 +33,22 @@ def run(
     dict
         "schema", "environment", "limits", "rows" and "verdict".
     """
-    contestants = [Contestant(m, threads) for m in (*methods, "gemm")]
-    limits = contestants[-1].ask({"limits": True})
-    rows, done, total = [], 0, len(chosen) * len(passes)
-    try:
+    rows, done, total = [], 0, len(chosen) * len(cases.PASSES)
+    with started({m: (m, threads) for m in (*methods, "gemm")}, MODULE) as contestants:
+        limits = contestants["gemm"].ask({"limits": True})
         for case in chosen:
-            for which in passes:
+            for which in cases.PASSES:
                 if progress:
                     progress(done, total, f"{case.name}, {which}")
-                replies = defaultdict(list)
-                for _ in range(rounds):
-                    for c in contestants:
-                        replies[c.method].append(c.time(case, which, seconds / rounds, 2))
-                best = {m: min(r["seconds"] for r in found) for m, found in replies.items()}
-                rows += [_row(case, which, m, best[m], best["gemm"], replies[m][0]) for m in methods]
+                job = {"case": case._asdict(), "pass": which, "seconds": seconds / rounds, "least": 2}
+                replies = take_turns(contestants, job, rounds)
+                gemm = best(replies["gemm"])
+                rows += [_row(case, which, m, best(replies[m]), gemm, replies[m][0]) for m in methods]
                 done += 1
-    finally:
-        for c in contestants:
-            c.close()
-    found = {
-        "schema": SCHEMA,
-        "environment": machine.environment(threads),
-        "limits": limits,
-        "rows": rows,
-    }
-    return {**found, "verdict": verdict(rows)}
+    return {
+        "schema": SCHEMA, "environment": machine.environment(threads), "limits": limits, "rows": rows,
+        "verdict": verdict(rows),
+    }  # fmt: skip
 
 
 def _row(case, which, method, seconds, gemm_seconds, first):

@@ -1,11 +1,9 @@
 """The dense CRF: every stage beside the machine's copy rate, whole runs beside pydensecrf, error beside time."""
 
-import importlib.util
-
 import numpy as np
 
 from atrous.bench import machine
-from atrous.bench.conv import Contestant
+from atrous.bench.contestants import best, memory, require, started, take_turns
 from atrous.errors import AtrousError
 
 SCHEMA = 1
@@ -40,44 +38,29 @@ def run(chosen=SHORT, *, peers=False, threads=None, rounds=3, seconds=0.3, stage
     dict
         "schema", "environment", "limits", "rows", "stages" and "errors".
     """
-    if peers and not importlib.util.find_spec("pydensecrf"):
-        raise AtrousError(
-            "bench crf: --peers needs pydensecrf, which is not installed. Try: pip install pydensecrf2 (it needs a C++ "
-            "compiler)."
-        )
-    names = [("atrous", threads, "atrous"), ("atrous, 1 thread", 1, "atrous")]
+    programs = {"atrous": ("atrous", threads), "atrous, 1 thread": ("atrous", 1)}
     if peers:
-        names.append(("pydensecrf", 1, "pydensecrf"))
-    contestants = {label: Contestant(program, count, MODULE) for label, count, program in names}
+        require("bench crf", "pydensecrf")
+        programs["pydensecrf"] = "pydensecrf", 1
     rows, total = [], len(chosen) + 2
-    try:
+    with started(programs, MODULE) as contestants:
         found_limits = contestants["atrous"].ask({"limits": True})
         for done, (width, height, labels) in enumerate(chosen):
             if progress:
                 progress(done, total, f"{width} x {height}, {labels} labels")
             job = {"size": [width, height], "labels": labels, "iterations": ITERATIONS, "seconds": seconds / rounds}
-            replies = {label: [] for label in contestants}
-            for _ in range(rounds):
-                for label, contestant in contestants.items():
-                    replies[label].append(contestant.ask(job))
+            replies = take_turns(contestants, job, rounds)
             _agree(f"{width} x {height}, {labels} labels", replies)
-            for label, count, program in names:
-                fresh = Contestant(program, count, MODULE)
-                memory = fresh.ask({**job, "memory": True})
-                fresh.close()
-                rows.append({
-                    "size": [width, height], "labels": labels, "iterations": ITERATIONS, "contestant": label,
-                    "seconds": min(r["seconds"] for r in replies[label]), **memory,
-                })  # fmt: skip
+            rows += [{
+                "size": [width, height], "labels": labels, "iterations": ITERATIONS, "contestant": label,
+                "seconds": best(replies[label]), **memory(*program, MODULE, job),
+            } for label, program in programs.items()]  # fmt: skip
         stages = None
         if stage_case:
             if progress:
                 progress(len(chosen), total, "stages")
             stages = contestants["atrous"].ask({"stages": list(stage_case)})
             stages["case"] = list(stage_case)
-    finally:
-        for contestant in contestants.values():
-            contestant.close()
     if progress:
         progress(len(chosen) + 1, total, "error of the lattice")
     environment = {**machine.environment(threads), "pydensecrf": _peer_version()}

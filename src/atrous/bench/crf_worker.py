@@ -1,18 +1,16 @@
-"""One dense CRF in a process of its own: jobs come in as lines of JSON, as in `worker`.
+"""One program for the dense CRF as a contestant.
 
 Marginals at sampled pixels are handed back with every time, so that the parent can refuse to compare programs that
 disagree.
 """
 
 import functools
-import gc
-import json
-import sys
 import time
 
 import numpy as np
 
-from atrous.bench.machine import best_of, forget_peak, limits, memory_peak
+from atrous.bench.contestants import serve
+from atrous.bench.machine import best_of, memory_of
 
 SAMPLES = 200
 SETTING = {"sxy_gaussian": 3, "w_gaussian": 3, "sxy": 80, "srgb": 13, "w": 10}
@@ -103,8 +101,6 @@ def stages(width, height, labels):
 
 def answer(name, job):
     """Return what one job asks for."""
-    if job.get("limits"):
-        return limits()
     if job.get("stages"):
         return stages(*job["stages"])
     if "volume" in job:
@@ -115,11 +111,7 @@ def answer(name, job):
         run = make(image, p, job["iterations"])
     if job.get("memory"):
         make(image[:32, :32].copy(), p[:, :32, :32].copy(), job["iterations"])()
-        gc.collect()
-        forget_peak()
-        level = memory_peak()
-        run()
-        return {"extra_bytes": memory_peak() - level}
+        return memory_of(run)
     if job.get("many"):
         run()
         started = time.perf_counter()
@@ -134,15 +126,5 @@ def answer(name, job):
     }
 
 
-def main():
-    """Answer jobs from standard input until it closes."""
-    for line in sys.stdin:
-        try:
-            reply = answer(sys.argv[1], json.loads(line))
-        except Exception as error:  # told to the parent, which reports it
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(reply), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(answer)

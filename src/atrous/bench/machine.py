@@ -1,6 +1,7 @@
 """The machine behind a number: what it is, and how fast it can be at best."""
 
 import contextlib
+import gc
 import os
 import platform
 import sys
@@ -55,6 +56,16 @@ def forget_peak():
     """Start counting the peak again, where the system can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def memory_of(run):
+    """Return what one run adds to the memory of this process at most, and the peak of the process, in bytes."""
+    gc.collect()
+    forget_peak()
+    level = memory_peak()
+    run()
+    peak = memory_peak()
+    return {"extra_bytes": peak - level, "peak_bytes": peak}
 
 
 def cpu_name():

@@ -1,11 +1,9 @@
 """Whole networks: one image forward, beside PyTorch running the same description; where the time goes."""
 
-import importlib.util
-
 import numpy as np
 
 from atrous.bench import machine
-from atrous.bench.conv import Contestant
+from atrous.bench.contestants import best, memory, require, started, take_turns
 from atrous.errors import AtrousError
 
 SCHEMA = 1
@@ -55,34 +53,20 @@ def run(
     """
     from atrous.nets.catalogue import build
 
-    if peers and importlib.util.find_spec("torch") is None:
-        raise AtrousError(
-            "bench network: --peers needs PyTorch, which is not installed; install PyTorch's CPU build first."
-        )
+    if peers:
+        require("bench network", "torch")
     options = options or {}
     summary = build(name, **options).summary(size)
     programs = ["atrous", *["torch", "torch, channels last"] * peers]
     job = {"network": [name, options, list(size)], "seconds": seconds / rounds, "least": 1}
-    total = 2 * len(programs) + bool(profile)
-    contestants = {p: Contestant(p, threads, MODULE) for p in programs}
-    replies, rows = {p: [] for p in programs}, []
-    try:
+    total = rounds + 2 * len(programs) + bool(profile)
+    tell = progress and (lambda done, p: progress(done, total, f"{name}: {p}"))
+    with started({p: (p, threads) for p in programs}, MODULE) as contestants:
         found_limits = contestants["atrous"].ask({"limits": True})
-        for done in range(rounds):
-            for p in programs:
-                if progress:
-                    progress(done, rounds + total, f"{name}: {p}")
-                replies[p].append(contestants[p].ask(job))
+        replies = take_turns(contestants, job, rounds, tell)
         agree(name, replies)
-        for p in programs:
-            fresh = Contestant(p, threads, MODULE)
-            memory = fresh.ask({**job, "memory": True})
-            fresh.close()
-            rows.append({"program": p, "seconds": min(r["seconds"] for r in replies[p]), **memory})
+        rows = [{"program": p, "seconds": best(replies[p]), **memory(p, threads, MODULE, job)} for p in programs]
         profiled = contestants["atrous"].ask({"profile": job["network"]}) if profile else None
-    finally:
-        for contestant in contestants.values():
-            contestant.close()
     return {
         "schema": SCHEMA, "environment": machine.environment(threads), "limits": found_limits, "network": name,
         "options": options, "size": list(size), "macs": summary.macs, "rows": rows, "profile": profiled,

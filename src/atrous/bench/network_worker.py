@@ -1,18 +1,16 @@
-"""A network, or an ASPP block, in a process of its own: jobs come in as lines of JSON, as in `worker`.
+"""One program for a network or an ASPP block as a contestant.
 
 Sampled results are handed back with every time, so that the parent can refuse to compare programs that disagree.
 """
 
-import gc
-import json
-import sys
 import time
 from collections import defaultdict
 from functools import partial
 
 import numpy as np
 
-from atrous.bench.machine import best_of, forget_peak, limits, memory_peak
+from atrous.bench.contestants import serve
+from atrous.bench.machine import best_of, memory_of
 
 SAMPLES = 64
 
@@ -201,8 +199,6 @@ def block_runs(program, form, c, f, size, rates):
 
 def answer(program, job):
     """Return what one job asks for."""
-    if job.get("limits"):
-        return limits()
     if "profile" in job:
         return profile(*job["profile"])
     if "network" in job:
@@ -211,23 +207,9 @@ def answer(program, job):
         runs = (branch_runs if job["what"] == "branches" else block_runs)(program, *job["aspp"])
         run = runs[("forward", "backward").index(job["pass"])]
     if job.get("memory"):
-        gc.collect()
-        forget_peak()
-        level = memory_peak()
-        run()
-        return {"extra_bytes": memory_peak() - level, "peak_bytes": memory_peak()}
+        return memory_of(run)
     return {**sampled(run()), "seconds": best_of(run, seconds=job.get("seconds", 0.2), least=job.get("least", 2))}
 
 
-def main():
-    """Answer jobs from standard input until it closes."""
-    for line in sys.stdin:
-        try:
-            reply = answer(sys.argv[1], json.loads(line))
-        except Exception as error:  # told to the parent, which reports it
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(reply), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(answer)

@@ -1,17 +1,16 @@
-"""One contestant in a process of its own, so that thread pools never meet: jobs come in as lines of JSON.
+"""One method of convolution as a contestant.
 
 Each job names a case and a pass. The contestant's result is compared with the definition at sampled entries before the
 first timing; a wrong result is reported and never timed.
 """
 
-import json
-import sys
 import tracemalloc
 
 import numpy as np
 
 from atrous.bench.cases import ConvCase
-from atrous.bench.machine import best_of, limits
+from atrous.bench.contestants import serve
+from atrous.bench.machine import best_of
 
 SAMPLES = 48
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
@@ -114,41 +113,28 @@ def extra_bytes(run, result_bytes):
 class Worker:
     """Keeps the arrays of the current case between jobs."""
 
-    def __init__(self, method):
-        self.method, self.case, self.checked = method, None, set()
+    def __init__(self):
+        self.case, self.checked = None, set()
 
-    def answer(self, job):
+    def answer(self, method, job):
         """Return what one job asks for, or {"error": …}."""
-        if job.get("limits"):
-            return limits()
         case, which = ConvCase(**job["case"]), job["pass"]
         if case != self.case:
             self.case, self.arrays, self.checked = case, case.arrays(), set()
-            self.runs = contestant(self.method, case, *self.arrays)
+            self.runs = contestant(method, case, *self.arrays)
         run = self.runs[which]
         reply = {}
-        if which not in self.checked and self.method != "gemm":
+        if which not in self.checked and method != "gemm":
             result = run()
             error = sampled_error(case, which, result, *self.arrays)
             if not error <= TOLERANCE[case.dtype]:
-                return {"error": f"{self.method} {which} of {case.name} is wrong by {error:.1e}; not timed."}
+                return {"error": f"{method} {which} of {case.name} is wrong by {error:.1e}; not timed."}
             self.checked.add(which)
-            if self.method != "torch":
+            if method != "torch":
                 reply["extra_bytes"] = extra_bytes(run, result.nbytes)
             reply["checked"] = error
         return {**reply, "seconds": best_of(run, seconds=job["seconds"], least=job["least"])}
 
 
-def main():
-    """Answer jobs from standard input until it closes."""
-    worker = Worker(sys.argv[1])
-    for line in sys.stdin:
-        try:
-            reply = worker.answer(json.loads(line))
-        except Exception as error:  # told to the parent, which reports it
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(reply), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Worker().answer)

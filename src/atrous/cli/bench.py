@@ -1,7 +1,5 @@
 """`atrous bench`: measure on this machine."""
 
-import importlib.util
-
 from atrous.cli.common import (
     UsageError,
     add_command,
@@ -61,12 +59,12 @@ def add(commands):
 def run_conv(arguments):
     """Run `atrous bench conv`."""
     from atrous.bench import cases, conv, table
+    from atrous.bench.contestants import require
     from atrous.conv.methods import method_named
 
     methods = [m.strip() for m in arguments.methods.split(",")]
     if arguments.peers or "torch" in methods:
-        if importlib.util.find_spec("torch") is None:
-            raise UsageError("--peers needs PyTorch, which is not installed; install PyTorch's CPU build first.")
+        require("bench conv", "torch")
         methods += ["torch"] * ("torch" not in methods)
     rates = integers("--rates", arguments.rates) if arguments.rates else None
     chosen = cases.SHORT if arguments.cases == "short" else cases.ALL

@@ -14,11 +14,12 @@ _MODULES = {
     "convolution": (
         "example_signal convolve convolution_matrix run_chain wavelet_planes noisy_signal vertical_derivative "
         "sparse_dense_responses implanted tap_offsets path_counts branch_answers branch_names impulse_answers "
-        "valid_taps small_example columns tap_tree"
+        "valid_taps im2col_example tap_tree"
     ),
     "crf": (
-        "Refinement film_of refine_rough few_colours scores rising_problem energy_by_step ThinScene "
-        "thin_scene thin_results iou_of refined_labels tiny_problem tiny_marginals"
+        "Refinement film_of refine_rough few_colours scores rising_problem energy_by_step rising_energies "
+        "short_range_labels ThinScene thin_scene thin_results iou_of refined_labels labels_by_width tiny_problem "
+        "tiny_marginals"
     ),
     "gradients": "conv_loss conv_loss_gradient step_errors planted_fault",
     "lattice": (

@@ -176,17 +176,16 @@ def valid_taps(size, rate):
     return {number: float(counts[number]) for number in numbers}
 
 
-def small_example():
-    """Return an image and a filter of small integers, as float64."""
+def im2col_example(rate=2):
+    """Return (image, filter, columns, output) of a "valid" convolution of small integers, as float64.
+
+    A column of `columns` holds the samples under the taps of one output, (K², outputs).
+    """
     rng = np.random.default_rng(2)
-    return rng.integers(0, 10, (5, 5)).astype(float), np.arange(1.0, 2**2 + 1).reshape(2, 2)
-
-
-def columns(image, kernel, rate):
-    """Return the samples (K², outputs) under the taps of every output of a "valid" convolution."""
-    height, width = (n - rate * (kernel - 1) for n in image.shape)
-    taps = [image[rate * i :, rate * j :][:height, :width] for i, j in np.ndindex(kernel, kernel)]
-    return np.reshape(taps, (kernel**2, -1))
+    image, w = rng.integers(0, 10, (5, 5)).astype(float), np.arange(1.0, 5.0).reshape(2, 2)
+    height, width = (n - rate for n in image.shape)
+    columns = np.reshape([image[rate * i :, rate * j :][:height, :width] for i, j in np.ndindex(w.shape)], (w.size, -1))
+    return image, w, columns, (w.reshape(1, -1) @ columns).reshape(height, width)
 
 
 def tap_tree(layers, output=0):

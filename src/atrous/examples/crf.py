@@ -92,6 +92,17 @@ def energy_by_step(unary, pairwise, film, method="lattice"):
     return energies, 2 * energies - alone
 
 
+def rising_energies():
+    """Return `energy_by_step` of the `rising_problem`."""
+    unary, term = rising_problem()
+    return energy_by_step(unary, term, film_of(unary, term, 12, method="exact"), "exact")
+
+
+def short_range_labels(found):
+    """Return the labels (H, W) of a Refinement's picture by the short-range CRF."""
+    return grid_crf(found.unary, found.image, weight=3.0, sigma=20.0, neighbours=8).argmax(0)
+
+
 class ThinScene(NamedTuple):
     """A picture of something thin, what is true, and the smooth probabilities that a network might give."""
 
@@ -158,6 +169,14 @@ def refined_labels(image, rough, params=PORTRAIT_PARAMS):
 
     unary = unary_from_labels(rough, int(rough.max()) + 1, confidence=0.7)
     return dense_crf(np.exp(-unary), image, params).argmax(0)
+
+
+def labels_by_width(alphas, betas, image=None, rough=None):
+    """Return {(σ_α, σ_β): labels (H, W)} of `dense_crf` on rough labels, and these; a small portrait by default."""
+    if image is None:
+        image, rough, _ = portrait(128)
+    pairs = [(alpha, beta) for alpha in alphas for beta in betas]
+    return {(a, b): refined_labels(image, rough, CRFParams(sigma_alpha=a, sigma_beta=b)) for a, b in pairs}, rough
 
 
 def tiny_problem(weight=0.8, size=(3, 3), seed=0):

@@ -17,10 +17,8 @@ _MODULES = {
     "fields": "figure_taps figure_stacked figure_gridding animation_taps",
     "gradients": "figure_step_sizes figure_planted_fault",
     "images": "figure_sparse_dense_2d",
-    "lattice": (
-        "figure_lattice_1d figure_lattice_2d figure_splat_blur_slice figure_impulse_response "
-        "figure_lattice_error figure_occupancy"
-    ),
+    "lattice_accuracy": "figure_impulse_response figure_lattice_error figure_occupancy",
+    "lattice_steps": "figure_lattice_1d figure_lattice_2d figure_splat_blur_slice",
     "methods": "figure_im2col figure_interlace",
     "networks": "figure_field_table figure_output_strides figure_context_ways figure_alignment",
     "signals": "figure_sparse_dense figure_holes figure_toeplitz figure_stride_removal",

@@ -3,8 +3,14 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from atrous import grid_crf
-from atrous.examples.crf import SCORE_LIMIT, energy_by_step, film_of, refine_rough, rising_problem, scores
+from atrous.examples.crf import (
+    SCORE_LIMIT,
+    energy_by_step,
+    refine_rough,
+    rising_energies,
+    scores,
+    short_range_labels,
+)
 from atrous.figures.pictures import picture, row_of_pictures, tinted
 from atrous.figures.style import (
     INPUT,
@@ -43,7 +49,7 @@ def figure_belief_maps(found=None, label=1, *, coarse=False):
     line = height + 0.33
     fig, ax = canvas(3 * line + 1.75)
     top = fig.get_figheight() - 0.27
-    grid = grid_crf(found.unary, image, weight=3.0, sigma=20.0, neighbours=8).argmax(0)
+    grid = short_range_labels(found)
     first = (
         (image, "photograph", INPUT, "photograph"),
         (tinted(image, found.rough, INPUT), "rough labels", INPUT, "rough"),
@@ -93,13 +99,11 @@ def figure_free_energy(portrait=None):
         From `refine_rough`.
     """
     portrait = portrait or refine_rough()
-    unary, term = rising_problem()
-    film = film_of(unary, term, 12, method="exact")
     fig = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     pixels = portrait.rough.size
     panels = (
         ("(a) the portrait, per pixel", *(e / pixels for e in energy_by_step(*portrait[2:5]))),
-        ("(b) 18 points on a line", *energy_by_step(unary, term, film, "exact")),
+        ("(b) 18 points on a line", *rising_energies()),
     )
     for panel, (ax, (title, energies, doubled)) in enumerate(zip(fig.subplots(1, 2), panels, strict=True)):
         _energy_line(ax, energies, f"free energy {panel}", OUTPUT)

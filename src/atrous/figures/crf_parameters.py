@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from atrous import CRFParams
-from atrous.examples.crf import refined_labels
-from atrous.examples.photographs import portrait
+from atrous.examples.crf import labels_by_width
 from atrous.figures import draw
 from atrous.figures.pictures import picture, tinted
 from atrous.figures.style import (
@@ -28,19 +26,17 @@ def figure_parameters(image=None, rough=None, alphas=(5.0, 20.0, 80.0), betas=(3
     alphas, betas : tuple of float
         Pixels, colour levels.
     """
-    if image is None:
-        image, rough, _ = portrait(128)
+    labels, rough = labels_by_width(alphas, betas, image, rough)
     room = (WIDTH - 0.75) / len(betas)
-    width = min(room - 0.1, 1.8 * image.shape[1] / image.shape[0])
-    height = width * image.shape[0] / image.shape[1]
+    width = min(room - 0.1, 1.8 * rough.shape[1] / rough.shape[0])
+    height = width * rough.shape[0] / rough.shape[1]
     fig, ax = canvas((height + 0.3) * len(alphas) + 0.32)
     for row, alpha in enumerate(alphas):
         top = fig.get_figheight() - 0.57 - row * (height + 0.3)
         draw.write(ax, 0.1, top - height / 2, f"$σ_α$ = {alpha:g}", color=TAPS, size=10, rotation=90, ha="left")
         for column, beta in enumerate(betas):
             left = 0.45 + column * room
-            params = CRFParams(sigma_alpha=alpha, sigma_beta=beta)
-            found = refined_labels(image, rough, params)
+            found = labels[alpha, beta]
             changed = float((found != rough).mean())
             flat = tinted(np.full(found.shape, 235.0), found, OUTPUT)
             picture(fig, left, top, width, flat, f"{changed:.0%} changed", role="result", color=GREY)

@@ -25,12 +25,10 @@ def rings(ax, x, y, color, *, role, size=0.17, width=1.3, zorder=6):
     return points
 
 
-def links(ax, starts, ends, color, *, role, width=1.2, zorder=2, style="solid"):
+def links(ax, starts, ends, color, *, role, width=1.2, zorder=2):
     """Draw a line from each of `starts` (x, y) to its partner in `ends`."""
     starts, ends = np.broadcast_arrays(np.asarray(starts, float), np.asarray(ends, float))
-    lines = LineCollection(
-        np.stack([starts, ends], axis=1), colors=color, linewidths=width, zorder=zorder, linestyles=style
-    )
+    lines = LineCollection(np.stack([starts, ends], axis=1), colors=color, linewidths=width, zorder=zorder)
     lines.set_gid(role)
     return ax.add_collection(lines, autolim=False)
 
@@ -79,9 +77,9 @@ def write(ax, x, y, text, *, color=INK, ha="left", va="center", size=9.5, **opti
     return ax.text(x, y, text, color=ink(color), ha=ha, va=va, fontsize=size, **options)
 
 
-def arrow(ax, start, end, *, color=GREY, width=1.2, role="arrow"):
+def arrow(ax, start, end, *, color=GREY):
     """Draw an arrow from `start` to `end`."""
-    style = {"arrowstyle": "-|>,head_width=0.22,head_length=0.4", "color": color, "lw": width}
+    style = {"arrowstyle": "-|>,head_width=0.22,head_length=0.4", "color": color, "lw": 1.2}
     mark = ax.annotate("", end, start, arrowprops={**style, "shrinkA": 0, "shrinkB": 0}, annotation_clip=False)
-    mark.set_gid(role)
+    mark.set_gid("arrow")
     return mark

@@ -2,28 +2,22 @@
 
 import numpy as np
 
-from atrous import atrous_conv
-from atrous.examples.convolution import columns, small_example
+from atrous.examples.convolution import im2col_example
 from atrous.figures import draw
 from atrous.figures.style import GREY, INK, INPUT, OUTPUT, PAPER, TAPS, WIDTH, canvas, styled, tint
 
 
 @styled
-def figure_im2col(image=None, w=None, rate=2, column=4):
+def figure_im2col(column=4):
     """Draw a "valid" atrous convolution as a matrix product, with the numbers of a small example.
 
     Parameters
     ----------
-    image, w : arrays of shape (H, W) and (K, K), optional
-        Small integers, so that they can be read; `small_example` if none are given.
-    rate : int
-        Distance between taps.
     column : int
         The output whose samples are marked in the image and in the matrix.
     """
-    image, w = small_example() if image is None else (np.asarray(image, float), np.asarray(w, float))
-    y = atrous_conv(image[None, None], w[None, None], rate=rate, padding="valid")[0, 0]
-    col = columns(image, w.shape[0], rate)
+    rate = 2
+    image, w, col, y = im2col_example(rate)
     side = min(0.37, (WIDTH - 1.0) / (col.shape[1] + w.size))
     tall = max(image.shape[0], y.shape[0])
     fig, ax = canvas((tall + col.shape[0] + 1) * side + 1.6)
