@@ -70,7 +70,7 @@ BAD = [
     ("scores", lambda: confusion_matrix(P * 0.5, T, 3), DTypeError, "argmax"),
     ("NaN", lambda: confusion_matrix(P, T * np.nan, 3), DTypeError, "target.*float64"),
     ("strings", lambda: confusion_matrix(P.astype(str), T, 3), DTypeError, "Pass integers"),
-    ("too few classes", lambda: confusion_matrix(P, T, 2), ParameterError, "prediction must lie in 0 to 1.*got 2"),
+    ("too few classes", lambda: confusion_matrix(P, T, 2), ParameterError, "prediction must be 0 to 1.*got 2"),
     ("negative", lambda: confusion_matrix(P - 1, T, 3), ParameterError, "got -1"),
     ("void counted", lambda: confusion_matrix(P, T, 3, ignore=None), ParameterError, "target.*got 255"),
     ("huge", lambda: confusion_matrix(P, T.astype(np.uint64) + np.uint64(2**63), 3), ParameterError, "target"),

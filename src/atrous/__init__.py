@@ -28,9 +28,9 @@ part, endpoint, step       a piece of a network; a named intermediate result; on
 logits, probabilities      scores of the classes at a pixel, before and after softmax
 label, class               an integer at a pixel, and what it means
 unary, pairwise            energies of the labels at one pixel; terms that couple pixels by a Gaussian of their features
-compatibility              what two labels cost each other in a pairwise term (Potts: all pairs the same)
+compatibility              what a pair of labels costs in a pairwise term (Potts: all pairs cost the same)
 vertex, corner, slot       a lattice point; a vertex of the simplex around a pixel; a vertex within one block of pixels
-splat, blur, slice         pixels to vertices, between vertices, vertices to pixels
+splat, blur, slice         sums from pixels to vertices, between vertices, and from vertices to pixels
 """
 
 from importlib import import_module
@@ -39,7 +39,7 @@ from atrous._lazy import attach
 
 __version__ = "0.1.0"
 
-# Loaded when first used, so that `import atrous` costs next to nothing and gradient checks need only NumPy.
+# Loaded when first used, so that `import atrous` is fast and gradient checks need only NumPy.
 _MODULES = {
     "errors": "AtrousError BackendUnavailable DTypeError ParameterError ShapeError",
     "conv.operators": "ConvCache ConvGrads atrous_conv conv_backward conv_forward",

@@ -1,7 +1,6 @@
 """Files written whole or not at all: first under another name, then renamed.
 
-Each file is whole at all times. Several files are renamed one after the other, so if renaming itself fails, those
-renamed before stay.
+Each file is complete at all times. Several files are renamed one after another; if one fails, those before it stay.
 """
 
 import contextlib

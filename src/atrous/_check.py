@@ -8,7 +8,7 @@ import numpy as np
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-# Axis sizes and element counts stay below this, so that kernels may index with 32 bits.
+# Axis sizes and element counts stay below this, so that compiled functions can use 32-bit indices.
 LIMIT = 2**31 - 1
 
 
@@ -23,7 +23,7 @@ def float_array(owner, name, value, *, like=None):
     if array.dtype.newbyteorder("=") not in FLOATS:
         fix = f"Convert it with {name}.astype(np.{'float32' if like is None else like.dtype})."
         if array.ndim == 0 and name == "b":
-            fix = "The third argument is the bias; name the others, as in rate=2."
+            fix = "The third argument is the bias; pass the others by name, as in rate=2."
         if array.dtype == object:
             fix = "Pass one rectangular array of numbers."
         raise DTypeError(f"{owner}: {name} must be float32 or float64, got {array.dtype}. {fix}")
@@ -44,7 +44,7 @@ def small_enough(owner, name, shape):
     if count > LIMIT:
         raise ShapeError(
             f"{owner}: {name} of shape {tuple(map(int, shape))} has {count:.3g} elements; at most 2^31 - 1 are "
-            "handled. Split the batch, or cut the image into tiles."
+            "supported. Split the batch, or cut the image into tiles."
         )
 
 
@@ -84,7 +84,7 @@ def number(owner, name, value, *, least=None, above=None, below=None):
 
 
 def real_array(owner, name, value):
-    """Return any array of real numbers, masked and ragged ones refused."""
+    """Return any array of real numbers; masked and ragged arrays are refused."""
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0.0).")
     try:

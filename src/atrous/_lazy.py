@@ -11,7 +11,7 @@ def attach(package, modules):
     package : str
         Its ``__name__``.
     modules : dict
-        Names separated by blanks, by the module in the package that defines them.
+        For each module of the package, the names that it defines, separated by spaces.
     """
     homes = {name: module for module, names in modules.items() for name in names.split()}
 

@@ -1,4 +1,4 @@
-"""Names for the kinds of argument that public functions take; shapes stand in the docstrings."""
+"""Names for the kinds of argument that public functions take; shapes are in the docstrings."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias

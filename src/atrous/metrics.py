@@ -1,12 +1,12 @@
-"""How well a segmentation fits: the confusion matrix, and what is read off it.
+"""How good a segmentation is: the confusion matrix and the measures computed from it.
 
     accuracy  Σ_c m[c, c] / Σ m
     IoU of c  m[c, c] / (Σ_j m[c, j] + Σ_i m[i, c] − m[c, c])
 
-Confusion matrices of several images are added, then read: the PASCAL VOC measure is the mean IoU over the classes of
-the whole set, not the mean over images.
+For a set of images, add their confusion matrices first: the PASCAL VOC measure is the mean over the classes of the IoU
+on the whole set, not a mean over images.
 
-Role: public edge, NumPy only.
+Role: public functions, NumPy only.
 
 References
 ----------
@@ -28,26 +28,26 @@ def _labels(owner, name, value):
     if array.size == 0:
         raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}. Every axis needs at least one element.")
     if array.dtype.kind not in "iub":
-        mend = "Take the best class first: scores.argmax(axis=0)." if array.dtype.kind == "f" else "Pass integers."
-        raise DTypeError(f"{owner}: {name} must hold integer labels, got {array.dtype}. {mend}")
+        fix = "Take the best class first: scores.argmax(axis=0)." if array.dtype.kind == "f" else "Pass integers."
+        raise DTypeError(f"{owner}: {name} must hold integer labels, got {array.dtype}. {fix}")
     if array.dtype == np.uint64:
         array = np.minimum(array, np.uint64(np.iinfo(np.int64).max))
     return array.astype(np.int64, copy=False)
 
 
 def confusion_matrix(prediction: Array, target: Array, classes: int, *, ignore: int | None = 255) -> Array:
-    """Count for each pair of classes the pixels of the one that were taken for the other.
+    """Count, for each pair of classes, the pixels of the first that are labelled as the second.
 
     Parameters
     ----------
     prediction : ndarray of any shape
-        Integer labels 0 to classes - 1; where the target is ignored, anything.
+        Integer labels 0 to classes - 1; any value where the target is ignored.
     target : ndarray of the shape of `prediction`
         The truth: integer labels 0 to classes - 1, or `ignore`.
     classes : int
         Number of classes.
     ignore : int or None, default 255
-        Label of pixels that count nowhere, PASCAL VOC's void; None: every pixel counts.
+        Target label of pixels that are not counted (255 is PASCAL VOC's void); None counts every pixel.
 
     Returns
     -------
@@ -61,11 +61,11 @@ def confusion_matrix(prediction: Array, target: Array, classes: int, *, ignore: 
     DTypeError
         Labels are not integers.
     ParameterError
-        A label outside its range where it counts, or `classes` below 1.
+        The label of a counted pixel is outside 0 to classes - 1, or `classes` is below 1.
 
     Notes
     -----
-    Cost: a few passes over the pixels, 8 bytes a pixel and pass; 8·classes² bytes for the result.
+    Cost: a few passes over the pixels, each with 8 bytes per pixel; 8·classes² bytes for the result.
 
     Examples
     --------
@@ -88,8 +88,8 @@ def confusion_matrix(prediction: Array, target: Array, classes: int, *, ignore: 
         outside = (array < 0) | (array >= classes)
         if outside.any():
             raise ParameterError(
-                f"{owner}: {name} must lie in 0 to {classes - 1} wherever it counts, got {array[outside][0]}. "
-                f"Raise classes, or name the label to leave out; now ignore={ignore}."
+                f"{owner}: {name} must be 0 to {classes - 1} at every counted pixel, got {array[outside][0]}. "
+                f"Increase classes, or pass the label to leave out as ignore (now {ignore})."
             )
     pairs = np.bincount((target * classes + prediction).ravel(), minlength=classes * classes)
     return pairs.reshape(classes, classes)
@@ -103,7 +103,7 @@ def _matrix(owner, matrix):
     if array.dtype.kind not in "iuf":
         raise DTypeError(f"{owner}: matrix must hold counts, got {array.dtype}. Take it from confusion_matrix.")
     if not (np.isfinite(array).all() and array.min() >= 0):
-        raise ParameterError(f"{owner}: matrix must hold counts, finite and not negative, got {array.min()}.")
+        raise ParameterError(f"{owner}: matrix must hold counts, finite and nonnegative, got {array.min()}.")
     return array.astype(np.float64)
 
 
@@ -142,7 +142,7 @@ def _iou(matrix):
 
 
 def class_iou(matrix: Array) -> Array:
-    """Return for each class its intersection over union: pixels labelled so rightly, over pixels of or labelled so.
+    """Return each class's intersection over union: pixels of it and labelled as it, over pixels that are either.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def class_iou(matrix: Array) -> Array:
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `pixel_accuracy`.
+        As for `pixel_accuracy`.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def class_iou(matrix: Array) -> Array:
 
 
 def mean_iou(matrix: Array) -> float:
-    """Return the mean of `class_iou` over the classes in prediction or target.
+    """Return the mean of `class_iou` over the classes that occur in prediction or target.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def mean_iou(matrix: Array) -> float:
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `pixel_accuracy`.
+        As for `pixel_accuracy`.
 
     Examples
     --------

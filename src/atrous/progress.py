@@ -1,4 +1,4 @@
-"""One line of progress on standard error: rewritten in place on a terminal, said now and then elsewhere."""
+"""One line of progress on standard error: rewritten in place on a terminal, printed every few seconds elsewhere."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ PAUSE = 5.0  # seconds between lines where the output is not a terminal
 
 
 class ProgressLine:
-    """Call it with (done, total, label); close it to leave the line clean."""
+    """Call it with (done, total, label); close it to clear the line."""
 
     def __init__(self, name, stream=None):
         self.name, self.stream = name, stream or sys.stderr

@@ -264,7 +264,7 @@ def test_damaged_bytes_raise_nothing_else(tmp_path, rng):
 def test_what_is_no_image_is_told_with_its_name(tmp_path, read):
     text = tmp_path / "text.png"
     text.write_text("no image", encoding="utf-8")
-    with pytest.raises(AtrousError, match=rf"{read.__name__}: cannot read .*text\.png: it is no image"):
+    with pytest.raises(AtrousError, match=rf"{read.__name__}: cannot read .*text\.png: it is not an image"):
         read(text)
     with pytest.raises(AtrousError, match=r"gone\.png: No such file"):
         read(str(tmp_path / "gone.png"))

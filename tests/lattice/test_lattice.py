@@ -460,7 +460,7 @@ def bad_features(function):
         "1e18": (at(-1e18), ParameterError, r"reach 1e\+18 .* on axis 1; float64 .* larger sigma\.$"),
         "1e300": (at(1e300), ParameterError, r"reach 1e\+300"),
         "1e38 float32": (at(1e38).astype("f4"), ParameterError, r"reach 1e\+38"),
-        "256 axes": (np.zeros((3, 256)), ShapeError, "features has 256 axes; .* at most 255"),
+        "256 axes": (np.zeros((3, 256)), ShapeError, "features must have at most 255 axes, got 256"),
         "too many": (np.broadcast_to(1.0, (2**30, 2)), ShapeError, r"features of shape \(1073741824, 2\)"),
     }
     return [
@@ -483,7 +483,7 @@ BAD_VALUES = {
     "ints": (filtered(V.astype(int)), DTypeError, "values must be float32 or float64, got int64"),
     "masked": (filtered(np.ma.array(V)), DTypeError, "values must be a plain array"),
     "None": (filtered(None), DTypeError, "got object"),
-    "sum: fewer": (lambda: gaussian_sum(F, V[:5]), ShapeError, r"one row of values for each point"),
+    "sum: fewer": (lambda: gaussian_sum(F, V[:5]), ShapeError, r"as many rows as values"),
     "sum: axes": (lambda: gaussian_sum(F, V, V), ShapeError, r"features \(6, 2\), .* queries \(6, 3\)"),
     "sum: flat": (lambda: gaussian_sum(F, V[:, 0]), ShapeError, r"\(6, 2\), \(6,\) and \(6, 2\)"),
     "sum: dtype": (lambda: gaussian_sum(F, V, F.astype("f4")), DTypeError, "queries must have .* float64, got float32"),

@@ -86,7 +86,7 @@ BAD = [
     ("one array", lambda: max_forward(X), ParameterError, r"one array of shape \(2, 3, 4\). Pass \[x\]"),
     ("shapes", lambda: sum_forward([X, X[..., 1:]]), ShapeError, r"got \(2, 3, 4\), \(2, 3, 3\)"),
     ("channels", lambda: max_forward([X, X[:, 1:]]), ShapeError, r"got \(2, 3, 4\), \(2, 2, 4\)"),
-    ("sizes", lambda: concat_forward([X, X[:, 1:, 1:]]), ShapeError, r"but for the channels C, got .*\(2, 2, 3\)"),
+    ("sizes", lambda: concat_forward([X, X[:, 1:, 1:]]), ShapeError, r"except for the channels C, got .*\(2, 2, 3\)"),
     ("one axis", lambda: concat_forward([X[0, 0]]), ShapeError, r"got \(4,\)"),
     ("dtypes", lambda: sum_forward([X, X.astype("f4")]), DTypeError, r"arrays\[1\] must have the dtype"),
     ("integers", lambda: max_forward([X.astype(int)]), DTypeError, r"arrays\[0\] must be float32 or float64"),

@@ -410,7 +410,7 @@ def test_output_stride_changes_no_number(name, options, rng):
 
 
 def test_output_strides_that_cannot_be():
-    with pytest.raises(ParameterError, match="multiply to 32 only, output_stride=64"):
+    with pytest.raises(ParameterError, match="multiply to only 32, so output_stride=64"):
         build("deeplabv3_resnet50", output_stride=64, aspp=False, convention="torchvision")
     with pytest.raises(ParameterError, match="must be a power of two and at least 4"):
         build("deeplabv3_resnet50", output_stride=12)
@@ -485,7 +485,7 @@ def test_decimated_kernels_span_what_they_did(rng):
     np.testing.assert_array_equal(found, w[np.ix_(kept, [4, 0])][..., ::3, ::3])
     with pytest.raises(ParameterError, match="5 of 7 taps cannot be spaced evenly"):
         atrous.decimate_kernel(w, 5)
-    with pytest.raises(ParameterError, match="filters must be at most the 8 of w, and rng"):
+    with pytest.raises(ParameterError, match="filters must be at most 8, the filters of w, and rng"):
         atrous.decimate_kernel(w, 3, filters=3)
     with pytest.raises(ShapeError, match="convolutionalize first"):
         atrous.decimate_kernel(w.reshape(8, -1), 3)
@@ -728,7 +728,7 @@ def test_wrong_names_and_options():
     with pytest.raises(ParameterError, match="has no option 'num_classes'; it takes classes, "):
         build("deeplabv3_resnet50", num_classes=3)
     for options, message in (
-        ({"rates": ()}, "rates must be different, at least one"),
+        ({"rates": ()}, "rates must be different integers, at least one"),
         ({"output_stride": 16.0}, "output_stride must be an integer"),
         ({"units": (1, 1)}, "units must be 4 numbers"),
         ({"multi_grid": (0, 1, 2)}, r"multi_grid\[0\] must be at least 1"),

@@ -68,9 +68,9 @@ NO_WEIGHTS = [
     ("HDF5", b"\x89HDF\r\n", "HDF5"),
     ("gzip", gzip.compress(b"weights"), "Unpack"),
     ("noise", bytes(range(200, 256)), "format is unknown"),
-    ("zip of texts", zipped({"readme.txt": b"hello"}), r"'readme\.txt' in it is no array"),
-    ("zip of nothing", zipped({}), "holds no arrays"),
-    ("safetensors of nothing", safetensors_bytes({}), "holds no arrays"),
+    ("zip of texts", zipped({"readme.txt": b"hello"}), r"'readme\.txt' in it is not an array"),
+    ("zip of nothing", zipped({}), "has no arrays"),
+    ("safetensors of nothing", safetensors_bytes({}), "has no arrays"),
     ("a nameless array", safetensors_of({"": np.ones(2)}), "without a name"),
 ]
 
@@ -137,8 +137,8 @@ def test_arguments_are_not_modified(tmp_path):
 
 ONE = np.ones(2)
 BAD = [
-    ("a torch file", lambda p: save_weights({"a": ONE}, p / "w.pth"), ParameterError, r"only read.*'w\.npz'"),
-    ("a Caffe file", lambda p: save_weights({"a": ONE}, p / "w.caffemodel"), ParameterError, "only read"),
+    ("a torch file", lambda p: save_weights({"a": ONE}, p / "w.pth"), ParameterError, r"only be read.*'w\.npz'"),
+    ("a Caffe file", lambda p: save_weights({"a": ONE}, p / "w.caffemodel"), ParameterError, "only be read"),
     (
         "no ending",
         lambda p: save_weights({"a": ONE}, p / "w"),
@@ -147,9 +147,9 @@ BAD = [
     ),
     ("no path to write", lambda p: save_weights({"a": ONE}, None), ParameterError, "got NoneType"),
     ("no path to read", lambda p: load_weights(3), ParameterError, "got int"),
-    ("no weights", lambda p: save_weights({}, p / "w.npz"), ParameterError, "dict of 0"),
-    ("a list", lambda p: save_weights([ONE], p / "w.npz"), ParameterError, "list of 1"),
-    ("None", lambda p: save_weights(None, p / "w.npz"), ParameterError, "NoneType of no"),
+    ("no weights", lambda p: save_weights({}, p / "w.npz"), ParameterError, "dict with 0"),
+    ("a list", lambda p: save_weights([ONE], p / "w.npz"), ParameterError, "list with 1"),
+    ("None", lambda p: save_weights(None, p / "w.npz"), ParameterError, "NoneType with no"),
     ("empty name", lambda p: save_weights({"": ONE}, p / "w.npz"), ParameterError, "got ''"),
     ("name with NUL", lambda p: save_weights({"a\0b": ONE}, p / "w.npz"), ParameterError, "NUL"),
     ("number for a name", lambda p: save_weights({3: ONE}, p / "w.npz"), ParameterError, "got 3"),

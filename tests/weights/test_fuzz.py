@@ -82,7 +82,7 @@ def test_damaged_files_raise_nothing_else(attempt, rng, name):
 
 @pytest.mark.parametrize(("name", "wanted"), [("w.npz", ".npy"), ("w.pth", "data.pkl")])
 def test_damage_that_the_archive_does_not_see(attempt, rng, name, wanted):
-    # Packed anew, so that the sums of the archive are right again.
+    # Packed again, so that the checksums of the archive are right.
     with zipfile.ZipFile(BytesIO(FILES[name])) as archive:
         members = {key: archive.read(key) for key in archive.namelist()}
     told = 0

@@ -1,4 +1,4 @@
-"""Programs made of the package's functions: files in, files out, nothing printed. The command line prints.
+"""Programs built from the package's functions: they read and write files. The command line prints what they return.
 
 1. `jobs`           a photograph and the files to write for it
 2. `segment`        label photographs with a network

@@ -15,7 +15,7 @@ LAYER = {"c": 2048, "f": 21, "size": 41, "rate": 6}
 def method_table(progress=None):
     """Return a row for each method on one DeepLab layer: seconds, extra memory, difference from the reference.
 
-    Each method runs for its result, for its memory and for its time; `atrous bench` measures with more care.
+    Each method runs three times, for its result, memory and time; `atrous bench` measures more carefully.
     """
     from atrous.conv.methods import available_methods
     from atrous.conv.operators import conv_forward
@@ -117,14 +117,14 @@ def run(image=None, folder="demo", *, say=print, progress=None):
     from atrous import examples
 
     grey = examples.photograph(image)
-    say("DeepLab v2, Fig. 2 and 3: dense features without more weights; v3, Fig. 5: what the branches of ASPP see.")
+    say("DeepLab v2, Figs. 2 and 3: dense features with no more weights; v3, Fig. 5: what the branches of ASPP see.")
     paths = pictures(grey, folder, progress)
 
     say("")
     size = f"{LAYER['size']} x {LAYER['size']}"
     say(f"One layer, {LAYER['c']} to {LAYER['f']} channels on {size}, rate {LAYER['rate']}, float32:")
     rows = method_table(progress)
-    say(f"  {'method':<11}{'time':>11}{'extra memory':>15}{'from the reference':>21}")
+    say(f"  {'method':<11}{'time':>11}{'extra memory':>15}{'relative difference':>21}")
     for r in rows:
         numbers = f"{r['seconds'] * 1e3:>8.1f} ms{r['extra_bytes'] / 1e6:>12.1f} MB{r['difference']:>21.1e}"
         say(f"  {r['method']:<11}{numbers}")
@@ -140,7 +140,7 @@ def run(image=None, folder="demo", *, say=print, progress=None):
     paths += more
     height, width = crf["size"]
     before, after = (energy / (width * height) for energy in crf["free_energy"])
-    say(f"Rough labels made sharp by the fully connected CRF, {width} x {height} pixels, {crf['labels']} labels:")
+    say(f"Rough labels sharpened by the fully connected CRF, {width} x {height} pixels, {crf['labels']} labels:")
     say(f"  {crf['seconds'] * 1e3:.0f} ms for {crf['iterations']} steps, {crf['changed']:.1%} of the pixels changed")
     say(f"  free energy per pixel from {before:.3f} to {after:.3f}")
     say("")

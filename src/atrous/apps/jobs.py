@@ -14,7 +14,7 @@ from atrous.jit.compiler import compile_seconds
 
 
 class Job(NamedTuple):
-    """One photograph, the labels to read for it, if any, and the files to write; None is not written."""
+    """One photograph, the labels to read for it, if any, and the files to write, unless None."""
 
     image: Path
     output: Path
@@ -52,7 +52,7 @@ def refuse_overwriting(read, written) -> None:
 
 
 def write_results(owner: str, files) -> None:
-    """Write files, path → function of an open file. If one cannot be written, none is replaced."""
+    """Write files, given as path → function that writes an open file. If one cannot be written, none is replaced."""
     try:
         for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def write_results(owner: str, files) -> None:
 
 
 def stopwatch():
-    """Return a function that returns the seconds since now, without those spent compiling."""
+    """Start a stopwatch: return a function for the seconds since then, without those spent compiling."""
     started, compiling = time.perf_counter(), compile_seconds()
     return lambda: time.perf_counter() - started - (compile_seconds() - compiling)
 

@@ -38,7 +38,7 @@ def _stem(path):
 
 
 def jobs_for(images, labels, output, *, overlay=None, probabilities=None):
-    """Return (jobs, failures), with (photograph, reason) for each photograph that has no labels.
+    """Return (jobs, failures), with (photograph, reason) for each photograph without exactly one file of labels.
 
     One photograph and one file of labels give one PNG. For several photographs `labels`, `output`, `overlay` and
     `probabilities` are folders with files named after the photographs.
@@ -75,7 +75,7 @@ def jobs_for(images, labels, output, *, overlay=None, probabilities=None):
                 failures.append((image, f"{labels} has several files of labels for it: {names}. Keep one."))
             else:
                 kinds = ", ".join((*COLOURS, *ARRAYS))
-                failures.append((image, f"{labels} has no labels for it: {image.stem} with one of {kinds}."))
+                failures.append((image, f"{labels} has no labels for it: {image.stem} with ending {kinds}."))
     refuse_overwriting(
         (path for job in jobs for path in (job.image, job.labels)),
         ((path, job.image) for job in jobs for path in job.results()),

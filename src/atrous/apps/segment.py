@@ -63,7 +63,7 @@ def segment_file(job: Job, model: Model, settings: Settings) -> dict[str, Any]:
     """Label one photograph and write its files, both or none; return what was found as plain values."""
     seconds = stopwatch()
     photo = read_photo(OWNER, job.image)
-    # 16 bits stay 16 bits: a nearly black photograph in levels from 0 to 255 looks like one in fractions of 1.
+    # A 16-bit photograph stays 16-bit: as floats, the levels of a nearly black one would look like fractions of 1.
     exact = np.rint(257 * photo).astype(np.uint16) if photo.dtype.kind == "f" else photo
     labels = segment(exact, model.network, model.params, **settings._asdict()).labels
     names, palette = model.classes

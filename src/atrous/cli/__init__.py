@@ -1,8 +1,8 @@
 """The command line, one file for each command: `demo`, `segment`, `refine`, `networks`, `summary`, `weights`, `bench`,
-`gradcheck`, `info`. Here are the parser and the exit codes.
+`gradcheck`, `info`. This file has the parser and the exit codes.
 
-A command's file adds its arguments to the parser and has the function that runs it. It parses and prints; the work is
-done elsewhere in the package, which is imported only when the command runs.
+A command's file adds its arguments to the parser and defines the function that runs it, which parses and prints. The
+work is done elsewhere in the package, which is imported only when the command runs.
 """  # noqa: D205
 
 import argparse

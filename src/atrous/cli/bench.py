@@ -24,26 +24,26 @@ def add(commands):
     )
     conv.add_argument("--shape", metavar="C,F,SIZE[,N]", help="one layer instead of the built-in cases")
     conv.add_argument("--groups", type=int, default=1, metavar="G", help="channel groups of --shape")
-    conv.add_argument("--rates", metavar="R,R,...", help="rates for --shape, or for the sweep over rates alone")
+    conv.add_argument("--rates", metavar="R,R,...", help="rates for --shape; without it, rates of the sweep")
     conv.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     conv.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
-    conv.add_argument("--peers", action="store_true", help="also PyTorch; install its CPU build first")
+    conv.add_argument("--peers", action="store_true", help="also measure PyTorch; install its CPU build first")
     conv.add_argument("--plot", metavar="FILE", help="draw the times (PNG or SVG)")
     crf = add_command(
         subjects, "crf", run_crf, "the dense CRF: stages, whole runs, memory, and the error of the lattice"
     )
     crf.add_argument("--cases", choices=("short", "all"), default="short", help="all adds 1024 x 512 (default: short)")
-    crf.add_argument("--size", metavar="W,H,LABELS", help="one image size and number of labels instead")
+    crf.add_argument("--size", metavar="W,H,LABELS", help="one size and number of labels instead of the cases")
     crf.add_argument("--threads", type=int, metavar="T", help="threads of the first contestant (default: all cores)")
     crf.add_argument(
         "--peers",
         action="store_true",
-        help="also pydensecrf; install pydensecrf2 first (it needs a compiler)",
+        help="also measure pydensecrf; install pydensecrf2 first (it needs a compiler)",
     )
     crf.add_argument("--plot", metavar="FILE", help="draw the times (PNG or SVG)")
     aspp = add_command(subjects, "aspp", run_aspp, "ASPP: branches in one pass or one by one, and whole blocks")
     aspp.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
-    aspp.add_argument("--peers", action="store_true", help="also PyTorch; install its CPU build first")
+    aspp.add_argument("--peers", action="store_true", help="also measure PyTorch; install its CPU build first")
     network = add_command(subjects, "network", run_network, "one image through a network, and where the time goes")
     network.add_argument(
         "name", nargs="?", metavar="NAME", help="one of `atrous networks` (default: torchvision_deeplabv3_resnet101)"
@@ -52,7 +52,7 @@ def add(commands):
     network.add_argument("--output-stride", type=int, metavar="N", help="instead of the network's own")
     network.add_argument("--profile", action="store_true", help="time every kind of layer")
     network.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
-    network.add_argument("--peers", action="store_true", help="also PyTorch; install its CPU build first")
+    network.add_argument("--peers", action="store_true", help="also measure PyTorch; install its CPU build first")
     add_command(subjects, "compile", run_compile, "the cost of compiling every function for the first time")
 
 
@@ -78,7 +78,7 @@ def run_conv(arguments):
         chosen = [case._replace(rate=rate) for case in cases.SWEEP[:1] for rate in rates]
     chosen = [case._replace(dtype=arguments.dtype) for case in chosen]
     if arguments.groups > 1 and not arguments.shape:
-        raise UsageError("--groups belongs to --shape.")
+        raise UsageError("--groups needs --shape.")
     _threads(arguments)
     try:
         for method in methods:

@@ -15,7 +15,7 @@ class UsageError(AtrousError):
 
 
 def add_command(commands, name, run, text, *, json_option=True):
-    """Add a command with its help text and, if it can, an option to write its results as JSON."""
+    """Add a command with its help text and, by default, an option to write its results as JSON."""
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     if run:
         parser.set_defaults(run=run)
@@ -93,7 +93,7 @@ def progress_line(name):
 
 
 def table(rows):
-    """Return lines of text for rows, dictionaries with the same keys: text to the left, numbers to the right."""
+    """Return lines of text for rows, dictionaries with the same keys: text aligned left, numbers right."""
     texts = [{key: f"{v:,}" if isinstance(v, int) else str(v) for key, v in row.items()} for row in rows]
     width = {key: max(len(key), *(len(row[key]) for row in texts)) for key in rows[0]}
     sign = {key: ">" if isinstance(value, int) else "<" for key, value in rows[0].items()}
@@ -108,7 +108,7 @@ def integers(option, text):
     except ValueError:
         numbers = [0]
     if min(numbers) < 1:
-        raise UsageError(f"{option} needs positive integers with commas between them, got {text!r}.")
+        raise UsageError(f"{option} needs positive integers separated by commas, got {text!r}.")
     return numbers
 
 

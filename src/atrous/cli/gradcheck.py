@@ -25,7 +25,7 @@ def add(commands):
 def run(arguments):
     """Run the command."""
     if arguments.shapes and not arguments.file:
-        raise UsageError("--shapes belongs to a file: atrous gradcheck FILE.py --shapes 4,6 6,3.")
+        raise UsageError("--shapes needs a file: atrous gradcheck FILE.py --shapes 4,6 6,3.")
     if arguments.file:
         reports = [(arguments.file, _check_file(arguments))]
     else:
@@ -52,18 +52,18 @@ def _check_file(arguments):
         raise UsageError("gradcheck of a file needs --shapes, one for each input, for example --shapes 4,6 6,3 3.")
     path = Path(arguments.file)
     if not path.is_file():
-        raise AtrousError(f"no file {arguments.file!r}.")
+        raise AtrousError(f"there is no file {arguments.file!r}.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None:
         raise AtrousError(f"{arguments.file!r} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
-    # As when Python runs a script: it can import its neighbours, and dataclasses can look up their module.
+    # As when Python runs a script, the file can import its neighbours, and dataclasses find their module.
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.parent.absolute()))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise AtrousError(f"{arguments.file} does not load: {type(error).__name__}: {error}") from error
+        raise AtrousError(f"{arguments.file} cannot be loaded: {type(error).__name__}: {error}") from error
     pair = []
     for name in (arguments.forward, arguments.backward):
         if not callable(getattr(module, name, None)):

@@ -1,4 +1,4 @@
-"""Photographs one by one: a bad one does not stop the others."""
+"""Photographs are processed one by one; one that fails does not stop the others."""
 
 import sys
 
@@ -36,5 +36,5 @@ def one_by_one(name, jobs, work, line, say, failures=()):
             say(line(row, job.image.name.ljust(width)))
     if failures and several:
         total = len(jobs) + sum(f["image"] not in {str(job.image) for job in jobs} for f in failures)
-        print(f"atrous: {len(failures)} of {total} photographs failed, the others are done.", file=sys.stderr)
+        print(f"atrous: {len(failures)} of {total} photographs failed; the others are done.", file=sys.stderr)
     return found, failures

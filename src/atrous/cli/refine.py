@@ -38,8 +38,8 @@ def add(commands):
         help="probability that the label of a coloured pixel is right (default: 0.7)",
     )  # fmt: skip
     refine.add_argument("--tile", type=int, metavar="N", help="compute a large photograph in tiles of N pixels")
-    refine.add_argument("--overlay", metavar="PNG", help="also write the photograph with the labels on it; or a folder")
-    refine.add_argument("--probabilities", metavar="NPY", help="also write the probabilities (L, H, W); or a folder")
+    refine.add_argument("--overlay", metavar="PNG", help="photograph with the labels on it to write; or a folder")
+    refine.add_argument("--probabilities", metavar="NPY", help="probabilities (L, H, W) to write; or a folder")
 
 
 def run(arguments):

@@ -28,7 +28,7 @@ def add(commands):
         help="refine with the fully connected CRF and this preset; --crf list shows the presets",
     )  # fmt: skip
     segment.add_argument(
-        "--scales", default="1", metavar="S,S,...", help="sizes at which to see each photograph, such as 0.5,1,1.5"
+        "--scales", default="1", metavar="S,S,...", help="scales at which to use each photograph, such as 0.5,1,1.5"
     )
     segment.add_argument("--flip", action="store_true", help="use mirror images too")
     segment.add_argument(
@@ -49,7 +49,7 @@ def run(arguments):
     except ValueError:
         scales = (0.0,)
     if not all(0 < scale < math.inf for scale in scales):
-        raise UsageError(f"--scales needs positive numbers with commas between them, got {arguments.scales!r}.")
+        raise UsageError(f"--scales needs positive numbers separated by commas, got {arguments.scales!r}.")
     options = stride_option(arguments) | ({"align_corners": False} if arguments.half_pixel else {})
     try:
         jobs = segment.jobs_for(arguments.images, arguments.output, arguments.weights)

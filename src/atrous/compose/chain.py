@@ -1,4 +1,4 @@
-"""A chain: parts one after the other. Backward runs their backward passes in reverse.
+"""A chain: parts one after the other.
 
 Role: composition.
 """
@@ -12,7 +12,7 @@ from atrous.compose.part import Part
 
 @dataclass(frozen=True)
 class Chain(Part):
-    """Parts one after the other; `name` is its label in a drawing."""
+    """Parts one after the other; `name` is shown in drawings."""
 
     members: tuple[Part, ...]
     name: str = ""

@@ -33,7 +33,7 @@ from atrous.layers.pool import (
 class Conv(Part):
     """An atrous convolution; `w` and `b` are the names of its arrays, b is None without a bias.
 
-    Filters start as normal numbers of standard deviation `sigma`, √(2 / (k²·F)) if that is None (He et al. 2015).
+    Filters start as normal numbers of standard deviation `sigma`, by default √(2·groups / (k²·F)) (He et al. 2015).
     """
 
     w: str

@@ -15,7 +15,7 @@ def _listed(names):
 
 
 def mismatch(wanted, given):
-    """Return what is missing, unexpected or of another shape in `given`, as one text, or None.
+    """Return a text that lists what is missing, unexpected or of another shape in `given`, or None.
 
     `wanted` maps names to Variables (or anything with a shape), `given` names to arrays.
     """

@@ -1,6 +1,6 @@
 """Branches side by side, such as those of ASPP: one input, several branches, one join.
 
-The branches' first convolutions share one pass over the input (`conv.branches`) if they can.
+If possible, the branches' first convolutions share one pass over the input (`conv.branches`).
 
 Role: composition.
 """

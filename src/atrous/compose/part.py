@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Variable(NamedTuple):
-    """One array of a network: its shape, its first values, and whether it is trained or is running state."""
+    """One array of a network: its shape, its initial values, and whether it is trained or running state."""
 
     shape: tuple[int, ...]
     mean: float = 0.0
@@ -32,7 +32,7 @@ class Variable(NamedTuple):
     trained: bool = True
 
     def draw(self, rng: np.random.Generator, dtype) -> FloatArray:
-        """Return first values: normal numbers, or a constant if sigma is 0."""
+        """Return initial values: normal numbers, or a constant if sigma is 0."""
         if self.sigma == 0:
             return np.full(self.shape, self.mean, dtype)
         return (self.mean + self.sigma * rng.standard_normal(self.shape)).astype(dtype)
@@ -77,7 +77,7 @@ def walk(part: Part, visit: Callable[[Part], None]) -> None:
 
 
 def mapped(part: Part, change: Callable[[Part], Part]) -> Part:
-    """Return a part in which every leaf is replaced by `change` of it."""
+    """Return a part in which every leaf is replaced by ``change(leaf)``."""
     if not part.parts:
         return change(part)
 

@@ -1,14 +1,14 @@
 """Lowering: a network's description as a flat list of steps, for one size of input.
 
-A description is a tree, good to write and to train. To run it, count its work or draw it, only the order of its
+A description is a tree, which suits writing and training. To run it, count its work or draw it, only the order of its
 operations matters. `lower` walks the tree once. Each operation becomes a `Step`, which reads slots and writes one or
 more; a slot holds one feature map. The list also says when a slot is read for the last time, so that its memory can be
 freed.
 
 Inference on the CPU (`cpu`), on a GPU (`cuda`) and by PyTorch (in the benchmarks) are tables from the name of an
-operation to a function. `run` does the rest. Training does not use the list: it needs what lies between the steps.
+operation to a function. `run` does the rest. Training does not use the list: it needs the results in between.
 
-The operations, with what their step carries:
+The operations, and what the step of each carries:
 
     conv        ((Conv, Pass), …): convolutions of one input, each with what follows it
     norm        BatchNorm
@@ -46,7 +46,7 @@ class Pass(NamedTuple):
     norm: Any = None
     """The batch norm."""
     add: int | None = None
-    """Which of the slots that the step reads is added."""
+    """The index, among the slots that the step reads, of the one to add."""
     relu: bool = False
 
 
@@ -139,7 +139,7 @@ class Lowering:
         return x if tuple(before) == tuple(size) else self.add("crop", [x], Value((c, *size), field), tuple(size))
 
     def join(self, kind: str, slots: Sequence[int]) -> int:
-        """Join slots by "sum", "max" or "concat"; the largest receptive field counts. Return the slot."""
+        """Join slots by "sum", "max" or "concat"; the result has their largest receptive field. Return the slot."""
         values = [self.values[slot] for slot in slots]
         c = sum(v.shape[0] for v in values) if kind == "concat" else values[0].shape[0]
         field = max((v.field for v in values), key=lambda f: f.size)

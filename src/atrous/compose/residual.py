@@ -1,4 +1,4 @@
-"""A residual unit: the sum of a body and a shortcut around it. Backward adds what comes back through both.
+"""A residual unit: the sum of a body and a shortcut around it.
 
 Role: composition.
 
@@ -43,7 +43,7 @@ class Residual(Part):
         return y, (body, shortcut, y if self.relu else None), state
 
     def backward(self, dy, cache, *, endpoints=None):
-        """Send dy both ways and add what comes back."""
+        """Run dy back through both and add their gradients."""
         body, shortcut, y = cache
         if self.relu:
             dy = dy * (y > 0)

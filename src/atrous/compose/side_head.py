@@ -13,7 +13,7 @@ from atrous.compose.part import Part
 
 @dataclass(frozen=True)
 class SideHead(Part):
-    """Passes x on unchanged; its body also runs on x, if the endpoint `name` is asked for."""
+    """Passes x on unchanged. Its body also runs on x if the endpoint `name` is asked for."""
 
     name: str
     body: Chain

@@ -1,4 +1,4 @@
-"""Skip connections: side branches that start inside a trunk and meet its output at the end.
+"""Skip connections: side branches that start inside a trunk and are joined to its output.
 
 The decoder of v3+ is one, and so are the multi-scale features of v1.
 

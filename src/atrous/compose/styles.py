@@ -12,7 +12,7 @@ from atrous.compose.leaves import BatchNorm, Conv, ReLU
 
 
 class Style(NamedTuple):
-    """How the names of arrays end, after the name of their layer."""
+    """The endings that follow a layer's name in the names of its arrays."""
 
     w: str = "weight"
     b: str = "bias"
@@ -35,6 +35,6 @@ class Style(NamedTuple):
         return chain(self.conv(conv, c, f, kernel, **options), norm, ReLU() if relu else None)
 
 
-# PyTorch's, for every network; and that of `aspp_forward`.
+# PyTorch's style, for every network, and the style of `aspp_forward`.
 TORCH = Style()
 SHORT = Style("w", "b", "gamma", "beta", "mean", "var")

@@ -1,10 +1,10 @@
-"""Compatibility: what the labels of two points add to the energy, Potts or otherwise.
+"""Compatibility: the energy of the labels of two points, Potts or otherwise.
 
     a number w     the Potts model: equal labels are rewarded, μ(a, b) = −w·[a = b]
-    a vector v     each label has a reward of its own, μ(a, b) = −v_a·[a = b]
-    a matrix M     costs, μ(a, b) = ½(M + Mᵀ)_ab: the energy takes a pair of points in both orders
+    a vector v     each label has its own reward, μ(a, b) = −v_a·[a = b]
+    a matrix M     costs, μ(a, b) = ½(M + Mᵀ)_ab, because the energy counts a pair of points in both orders
 
-So w, w·(1, …, 1) and −w·I mean the same. Everything below uses the reward −μ, which is what mean field adds to logits.
+So w, w·(1, …, 1) and −w·I mean the same. The functions below use the reward −μ, which mean field adds to the logits.
 
 Role: definition.
 """  # fmt: skip
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def reward(compatibility):
-    """Return −μ from a compatibility: a number or a vector as it is, −½(M + Mᵀ) from a matrix."""
+    """Return −μ from a compatibility: a number or a vector unchanged, −½(M + Mᵀ) from a matrix."""
     return (compatibility + compatibility.T) / -2 if compatibility.ndim == 2 else compatibility
 
 

@@ -1,9 +1,9 @@
-"""Mean field on a GPU, written plainly: filter by each Gaussian, mix labels, add to the logits, take the softmax.
+"""Mean field on a GPU in a simple form: filter by each Gaussian, mix labels, add to the logits, take the softmax.
 
-One thread for each number of a message, one for each point of a softmax. Faster kernels are tested against this form.
-Agreement with the CPU is to rounding, see `atrous.lattice.cuda`.
+There is one thread per number of a message, and one per point of a softmax. Faster kernels are tested against this
+form. Results agree with those of the CPU up to rounding; see `atrous.lattice.cuda`.
 
-Role: CUDA. Arrays of the host are copied there and back.
+Role: CUDA. Host arrays are copied to the GPU and back.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _remove_self(filtered, values, itself):
 
 @cuda.jit
 def _add_message(filtered, factors, compatibility, logits):
-    """Add to each logit the row of the compatibility times the filtered marginals of the point."""
+    """Add to each logit its row of the compatibility times the filtered marginals of the point."""
     i = cuda.grid(1)
     labels = logits.shape[1]
     if i >= logits.size:
@@ -53,7 +53,7 @@ def _add_message(filtered, factors, compatibility, logits):
 
 @cuda.jit
 def _softmax(logits, damping, marginals):
-    """One thread for each point; `damping` is the share of the marginals that were there."""
+    """One thread per point; `damping` is the weight of the old marginals."""
     p = cuda.grid(1)
     if p >= logits.shape[0]:
         return
@@ -70,7 +70,7 @@ def _softmax(logits, damping, marginals):
 
 
 def _on_device(term, labels, self_message):
-    """Return (lattice, factors on the way in, factors on the way out, own weights or None, compatibility (L, L))."""
+    """Return (lattice, factors before and after the filter, self-weights or None, rewards (L, L))."""
     dtype = term.features.dtype
     lattice = build(term.features)
     itself = None if self_message else lattice_diagonal(build_lattice(term.features))

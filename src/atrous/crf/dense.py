@@ -1,4 +1,4 @@
-"""`dense_crf`: probabilities and a photograph in, sharper probabilities out; the everyday call.
+"""`dense_crf`: refine label probabilities with a photograph; the usual way to run the CRF.
 
 Role: public function.
 """
@@ -24,7 +24,7 @@ DEFAULT = CRFParams()
 
 
 def resolved_params(owner, params, iterations, normalization):
-    """Return the CRFParams that are meant, checked: a preset by name, some fields changed by arguments."""
+    """Return checked CRFParams: from a preset's name or as given, with the fields that other arguments replace."""
     if isinstance(params, str):
         _check.one_of(owner, "params", params, tuple(CRF_PRESETS))
         params = CRF_PRESETS[params]
@@ -57,10 +57,10 @@ def check_image_shape(owner, shape, wanted):
 
 
 def unit_range_error(owner, dtype, highest):
-    """Return the error for a floating-point image whose values never exceed 1: no levels from 0 to 255."""
+    """Return the error for a floating-point image without values above 1, which cannot be in levels from 0 to 255."""
     return ParameterError(
-        f"{owner}: image is {dtype} with a maximum of {highest:.3g}, and sigma_beta counts levels from 0 to 255. "
-        "Pass intensity_scale=255 for an image in [0, 1], or 1 if these are its levels."
+        f"{owner}: image is {dtype} with a maximum of {highest:.3g}, but sigma_beta is in levels from 0 to 255. "
+        "Pass intensity_scale=255 for an image in [0, 1], or 1 if it is in levels already."
     )
 
 
@@ -79,9 +79,9 @@ def checked_image(owner, image, wanted, intensity_scale):
 
 
 def pairwise_terms(image, params, dtype, corner=(0, 0)):
-    """Return the terms of `params` for an image (H, W, C) whose first pixel is pixel `corner` of the whole.
+    """Return the terms of `params` for an image (H, W, C) whose first pixel is pixel `corner` of the whole image.
 
-    Positions are those in the whole, so that tiles see the same lattice.
+    Positions are those in the whole image, so that all tiles use the same lattice.
     """
     shape, options = image.shape[:2], {"normalization": params.normalization, "dtype": dtype}
     found = []
@@ -118,17 +118,17 @@ def dense_crf(
     Parameters
     ----------
     probabilities : ndarray of shape (L, H, W), any real dtype
-        Of each label at each pixel, summing to 1; values below 1e-5 are raised to that.
+        Probability of each label at each pixel, summing to 1; values below 1e-5 are raised to 1e-5.
     image : ndarray of shape (H, W, 3), any real dtype
-        In levels 0–255; grey (H, W) and any number of channels are taken too.
+        In levels 0–255; grey (H, W) and any number of channels are accepted too.
     params : CRFParams or str
         Weights, standard deviations, iterations and normalisation, or a key of `CRF_PRESETS`.
     iterations, normalization : optional
-        Instead of those in `params`.
+        Replace those in `params`.
     method : {"auto", "lattice", "exact", "cuda"}
         As in `mean_field`.
     intensity_scale : float, optional
-        What the image is multiplied with to count in levels: 255 for one in [0, 1].
+        Factor that converts the image to levels: 255 for an image in [0, 1].
     ignore, fixed, callback
         As in `mean_field`.
     progress : bool
@@ -142,12 +142,12 @@ def dense_crf(
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        An argument does not fit, or the run would need more memory than there is; see `dense_crf_tiled`.
+        An argument does not fit, or the run would need more memory than is free; see `dense_crf_tiled`.
 
     Notes
     -----
-    Cost: 500 × 375 pixels, 21 labels, 10 iterations take about a tenth of a second on two cores. Memory: see
-    `mean_field_bytes`. The result is what pydensecrf's DenseCRF2D gives, within 1e-5; equal bits for any number of
+    Cost: 500 × 375 pixels with 21 labels and 10 iterations take about 0.1 s on two cores. Memory: see
+    `mean_field_bytes`. The result agrees with pydensecrf's DenseCRF2D within 1e-5 and has equal bits for any number of
     threads.
 
     References
@@ -169,7 +169,7 @@ def dense_crf(
     if len(shape) != 3:
         raise ShapeError(
             f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
-            + ("One foreground map p: np.stack([1 - p, p])." if len(shape) < 3 else "A batch goes image by image.")
+            + ("For a foreground map p, pass np.stack([1 - p, p])." if len(shape) < 3 else "Pass one image at a time.")
         )
     params = resolved_params(owner, params, iterations, normalization)
     itemsize = 8 if probabilities.dtype.kind == "f" and probabilities.dtype.itemsize >= 8 else 4

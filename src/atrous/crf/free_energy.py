@@ -23,7 +23,7 @@ def free_energy(
     method: str = "lattice",
     self_message: bool = True,
 ) -> float:
-    """Return F(Q) = Σ Q log Q + Σ Q·U + ½ Σₖ Σ Q ⊙ μₖKₖQ.
+    """Return F(Q) = Σ Q log Q + Σ Q·U + ½ Σₖ Σ Q ⊙ μₖKₖQ, where term k has the Gaussian matrix Kₖ.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def free_energy(
     Returns
     -------
     float
-        KL(Q‖P) − log Z if the self-message is removed; it is at least −log Z then. pydensecrf's klDivergence is the
-        same sum without the ½.
+        Without the self-message, F is KL(Q‖P) − log Z, so at least −log Z. pydensecrf's klDivergence is the same sum
+        without the ½.
 
     Raises
     ------
@@ -51,12 +51,12 @@ def free_energy(
 
     Notes
     -----
-    Cost of one mean-field step. With method="exact", no self-message, a symmetric Gaussian (normalisation "none" or
-    "symmetric") it falls at every sequential update; on the lattice it is reported, not promised.
+    Cost: one mean-field step. With method="exact", no self-message and a symmetric Gaussian (normalisation "none" or
+    "symmetric"), no sequential update raises F. The lattice does not guarantee this.
 
     References
     ----------
-    .. [1] Krähenbühl, Koltun, arXiv:1210.5644, Sec. 3; the ½ because the model's sum takes each pair once.
+    .. [1] Krähenbühl, Koltun, arXiv:1210.5644, Sec. 3; the ½ because the model's sum counts each pair once.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Mean field in one pass over the points a step: slice the messages, take the softmax, splat the new marginals.
+"""Mean field in one pass over the points per step: slice the messages, take the softmax, splat the new marginals.
 
-Messages are never written: between two blurs a block of points reads the rows of its slots, and what leaves it is the
-next values of the same slots. Every loop owns what it writes and blocks are cut by position, so any number of threads
-gives the same bits.
+Messages are never stored: between two blurs, a block of points reads the rows of its slots and writes the next values
+of the same slots. Each number is written by one thread, and blocks are cut by position, so any number of threads gives
+equal bits.
 
 Role: loops.
 """
@@ -18,12 +18,12 @@ from atrous.jit.compiler import compiled
 from atrous.jit.threads import launch, launch_team
 from atrous.lattice.rows import clear, collect, copy, copy_rows, spread
 
-GROUP = 64  # points that are done together, so that their rows stay in the innermost cache
+GROUP = 64  # points processed together, so that their rows stay in the innermost cache
 
 
 @compiled()
 def step_of_points(head, tail, logits, table, joined, slot_values, marginals, slices, splats, keeps):
-    """One step of all points: logits, plus what they slice → softmax → splat, and the marginals where `keeps`."""
+    """Do one step for all points: logits + sliced messages → softmax → splat; store the marginals if `keeps`."""
     width = logits.shape[1]
     for b in range(head, tail):
         begin, end = joined.starts[b], joined.starts[b + 1]
@@ -62,7 +62,7 @@ def _splat(head, tail, marginals, joined, slot_values):
 
 @compiled()
 def _slice(head, tail, table, joined, messages):
-    """Write the messages themselves (P, width), which a pass never does."""
+    """Write the messages themselves (P, width), which a step of mean field never does."""
     width = messages.shape[1]
     for b in range(head, tail):
         begin, end = joined.starts[b], joined.starts[b + 1]
@@ -88,7 +88,7 @@ def softmax(logits):
 
 
 def messages(joined, lattices, rewards, marginals):
-    """Return what all pairwise terms together add to the logits, (P, width), given marginals (P, width)."""
+    """Return the sum of what all pairwise terms add to the logits, (P, width), given marginals (P, width)."""
     slot_values = np.empty((len(joined.slots), marginals.shape[1]), marginals.dtype)
     launch(_splat, len(joined.starts) - 1, marginals, joined, slot_values)
     out = np.empty_like(marginals)
@@ -100,10 +100,10 @@ def messages(joined, lattices, rewards, marginals):
 def _steps(
     me, size, barrier, steps, slices_first, joined, lattices, factors, matrices, space, logits, slot_values, out, ends
 ):
-    """Run some steps, each thread its share of each stage.
+    """Run `steps` steps; each thread does its share of each stage.
 
-    If `slices_first`, the first step slices what is in the slots; else it is softmax(logits). If `ends`, the last step
-    writes marginals to `out` and splats nothing. Other steps write no marginals, and none does if `out` is empty.
+    The first step slices the values in the slots if `slices_first`, else it takes softmax(logits). The last step writes
+    marginals to `out`, unless that is empty, and does not splat if `ends`.
     """
     blocks = joined.starts.size - 1
     head, tail = blocks * me // size, blocks * (me + 1) // size
@@ -119,8 +119,8 @@ def _steps(
 def iterate(joined, lattices, rewards, logits, iterations, *, start=None, tick=None, watch=None):
     """Run mean field; `logits` (P, width) receives the marginals.
 
-    `start` (P, width) are marginals to begin with, by default softmax(logits). After every step `tick(step)` is called,
-    and `watch(step, marginals)` with a copy; where the latter returns True, the run ends.
+    It starts from the marginals `start` (P, width), by default softmax(logits). After every step it calls `tick(step)`
+    and `watch(step, marginals)` with a copy; if `watch` returns True, the run ends.
     """
     if iterations == 0:
         if start is not None:

@@ -1,4 +1,4 @@
-"""`grid_crf`: label energies in, smoother labels out, by the short-range CRF of `grid_model`.
+"""`grid_crf`: smooth label energies with the short-range CRF of `grid_model`.
 
 Role: public function.
 """
@@ -40,11 +40,11 @@ def grid_crf(
     unary : ndarray of shape (L, H, W)
         Energy −log P of each label at each pixel, in nats, float32 or float64; +inf forbids a label.
     image, weight, neighbours, sigma
-        As for `grid_weights`: diagonal neighbours weigh 1/√2.
+        As for `grid_weights`; diagonal neighbours have weight 1/√2.
     method : {"mean_field", "icm", "cut"}
         `grid_mean_field`, `grid_icm`, or `grid_cut` (two labels, exact).
     iterations : int, optional
-        By default that of the method; not for "cut".
+        By default the method's own; not for "cut".
     damping : float in [0, 1), optional
         For "mean_field" only.
 
@@ -56,7 +56,7 @@ def grid_crf(
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As the functions named above, and an option that the method does not have.
+        As for the functions above; also an option that the method does not have.
 
     References
     ----------

@@ -16,36 +16,36 @@ from atrous.errors import ParameterError, ShapeError
 def grid_cut(unary: FloatArray, weights: FloatArray) -> Array:
     """Return the labelling of least energy, for two labels, by a minimum cut.
 
-    A pixel is joined to the source by U_0 − U_1 if that is positive, else to the sink by U_1 − U_0, and to its
-    neighbours by w_ij. What the minimum cut leaves on the source's side takes label 1.
+    A pixel is connected to the source by U_0 − U_1 if that is positive, else to the sink by U_1 − U_0, and to its
+    neighbours by w_ij. Pixels on the source's side of the minimum cut get label 1.
 
     Parameters
     ----------
     unary : ndarray of shape (2, H, W)
-        Energy of each label, in nats; +inf forbids a label, and the cut obeys.
+        Energy of each label, in nats; +inf forbids a label.
     weights : ndarray of shape (2 or 4, H, W)
         From `grid_weights`, none negative.
 
     Returns
     -------
     ndarray of int64 of shape (H, W)
-        Labels 0 and 1; of all labellings of least energy the one with the fewest ones.
+        Labels 0 and 1; of all labellings of least energy, the one with the fewest ones.
 
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        Other than two labels, arrays that do not fit together, NaN, negative weights.
+        The number of labels is not two, arrays do not fit together, NaN, negative weights.
 
     Notes
     -----
     Cost: one maximum flow over H·W + 2 nodes and (2·K + 1)·H·W edges (Dinic's method, SciPy): milliseconds for 64²
-    pixels, the longer the wider weights carry a compromise.
+    pixels, longer if weights are so large that pixels far apart affect each other.
 
-    SciPy counts flow in int32, so energies are rounded to multiples of a unit, the smallest for which neither an edge
-    nor the flow can reach 2³¹: min(Σ_source, Σ_sink) / 2³¹ for all but tiny images, with the sums of the capacities on
-    either side. The result exceeds the least energy by at most one unit for each pixel and each pair. A pixel whose
-    |U_0 − U_1| exceeds all its weights together keeps its own label in every optimum; its capacity is cut to their sum
-    and one unit, so that large or infinite energies cost no accuracy.
+    SciPy's flow is int32, so energies are rounded to multiples of a unit, the smallest for which neither an edge nor
+    the flow can reach 2³¹. For all but tiny images it is min(Σ_source, Σ_sink) / 2³¹, from the sums of the capacities
+    at the source and the sink. The result exceeds the least energy by at most one unit per pixel and per pair. A pixel
+    whose |U_0 − U_1| exceeds the sum of its weights keeps its own label in every optimum; its capacity is reduced to
+    this sum plus one unit, so large or infinite energies cost no accuracy.
 
     References
     ----------
@@ -69,7 +69,7 @@ def grid_cut(unary: FloatArray, weights: FloatArray) -> Array:
         )
     if weights.min() < 0:
         raise ParameterError(
-            f"{owner}: weights must not be negative, a cut cannot prefer different labels; got {weights.min()}. "
+            f"{owner}: weights must not be negative (a cut cannot prefer different labels), got {weights.min()}. "
             "Use grid_icm or grid_mean_field."
         )
     size = unary[0].size
@@ -90,7 +90,7 @@ def _integers(gap, weights):
     around = neighbour_sum(np.ones_like(gap), weights)
     held = np.minimum(np.abs(gap), around)
     flow = min(held[gap > 0].sum(), held[gap < 0].sum())
-    # Rounding adds at most 5 units a pixel: 8 halves for its pairs, and the one that decides for a pixel.
+    # Rounding adds at most 5 units per pixel: half a unit for each of 8 neighbours, and the one unit of `enough`.
     scale = (_check.LIMIT - 6 * gap.size) / max(flow, held.max(), 2 * weights.max(), 1e-290)
     weights = np.rint(scale * weights)
     enough = neighbour_sum(np.ones_like(gap), weights) + 1
@@ -99,7 +99,7 @@ def _integers(gap, weights):
 
 
 def _graph(gap, weights):
-    """Return the capacities as a sparse matrix, one node a pixel, then the source, then the sink."""
+    """Return the capacities as a sparse matrix: one node per pixel, then the source, then the sink."""
     from scipy.sparse import csr_array
 
     node = np.arange(gap.size, dtype=np.int32).reshape(gap.shape)

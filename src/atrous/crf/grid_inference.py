@@ -27,8 +27,8 @@ def grid_mean_field(
     iterations : int, default 20
         Number of updates; 0 gives softmax(−U).
     damping : float in [0, 1), default 0.5
-        Share of the old Q that stays. At 0 the two colours of a chessboard never meet: they see only each other's past,
-        and strong weights can make them swap forever.
+        Weight of the old Q. At 0, the two colours of a chessboard depend only on each other's old values, and strong
+        weights can make them swap forever.
 
     Returns
     -------
@@ -42,8 +42,8 @@ def grid_mean_field(
 
     Notes
     -----
-    Cost: about (4·K + 8)·L·H·W operations an iteration. Exact where all weights of a pixel are 0; elsewhere Q is
-    usually too sure of its labels.
+    Cost: about (4·K + 8)·L·H·W operations per iteration. Exact where all weights of a pixel are 0; elsewhere Q is
+    usually overconfident.
 
     References
     ----------
@@ -68,20 +68,20 @@ def grid_mean_field(
 def grid_icm(unary: FloatArray, weights: FloatArray, *, iterations: int = 100) -> Array:
     """Descend from the best label of each pixel to a labelling that no single pixel can improve.
 
-    Iterated conditional modes: each pixel takes the label that is best given its neighbours, one colour after the
-    other. No two pixels of a colour are neighbours (2 colours for 4 neighbours, 4 for 8), so E never rises.
+    Iterated conditional modes: each pixel takes the label that is best given its neighbours, one colour of pixels after
+    the other. No two pixels of a colour are neighbours (2 colours for 4 neighbours, 4 for 8), so E never rises.
 
     Parameters
     ----------
     unary, weights
         As for `grid_energy`; weights may be negative.
     iterations : int, default 100
-        Sweeps over all colours at most; it stops as soon as nothing changes.
+        Maximum number of sweeps over all colours; the search stops when nothing changes.
 
     Returns
     -------
     ndarray of int64 of shape (H, W)
-        Labels; among equally good ones a pixel keeps its own.
+        Labels; a pixel keeps its own if no other is better.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def grid_icm(unary: FloatArray, weights: FloatArray, *, iterations: int = 100) -
 
 
 def _best_labels(labels, unary, weights):
-    """Return each pixel's best label while all others stay, its own among equals."""
+    """Return each pixel's best label given all other pixels; its own if no other is better."""
     chosen = (labels == np.arange(len(unary))[:, None, None]).astype(unary.dtype)
     cost = unary - neighbour_sum(chosen, weights)
     own = np.take_along_axis(cost, labels[None], axis=0)[0]

@@ -1,11 +1,11 @@
-"""The short-range CRF: only neighbouring pixels prefer equal labels, and the fewer edges the better.
+"""The short-range CRF: only neighbouring pixels prefer equal labels, so short boundaries have low energy.
 
 Energy of a labelling x, with label energies U = −log P and each pair of neighbours counted once:
 
     E(x) = Σ_i U[x_i, i] + Σ_{i~j} w_ij·[x_i ≠ x_j]        P(x) ∝ exp(−E(x))
 
-This is the model that DeepLab argues against: it smooths noisy, local classifiers well, yet pays for every pixel of a
-boundary, so that thin parts vanish from score maps which are smooth already. A fully connected CRF recovers them.
+This is the model that DeepLab argues against: it smooths noisy local classifiers well, but every pixel of a boundary
+costs energy, so thin parts vanish from score maps that are already smooth. A fully connected CRF recovers them.
 
 Weights are arrays (K, H, W): K = 2 for four neighbours (right, below), 4 for eight (and below right, below left).
 
@@ -44,33 +44,33 @@ def grid_weights(
     neighbours: int = 4,
     sigma: float | None = None,
 ) -> FloatArray:
-    """Return what each pair of neighbours pays for different labels.
+    """Return the energy w_ij of different labels for each pair of neighbours.
 
-    w_ij = weight / |i − j|, without an image; times exp(−‖I_i − I_j‖² / (2·sigma²)) with one (contrast-sensitive).
+    w_ij = weight / |i − j|; with an image, times exp(−‖I_i − I_j‖² / (2·sigma²)) (contrast-sensitive).
 
     Parameters
     ----------
     unary : ndarray of shape (L, H, W)
         Gives the size and the dtype.
     image : ndarray of shape (H, W) or (H, W, C), optional
-        float32, float64 or uint8; comes together with `sigma`.
+        float32, float64 or uint8; needs `sigma`.
     weight : float, default 1.0
-        Price of one edge, in units of the energy (nats); negative weights prefer different labels.
+        Energy of one edge, in nats; negative weights prefer different labels.
     neighbours : {4, 8}, default 4
-        Diagonal pairs are √2 apart and weigh 1/√2, so that oblique boundaries cost about what straight ones do.
+        Diagonal pairs are √2 apart and have weight 1/√2, so oblique boundaries cost about as much as straight ones.
     sigma : float, optional
         Contrast, in units of the image, at which a pair's weight has fallen to exp(−1/2).
 
     Returns
     -------
     ndarray of shape (neighbours/2, H, W)
-        ``[k, y, x]`` belongs to pixel (y, x) and its neighbour to the right, below, below right, below left; 0 where
-        that lies outside. Dtype of `unary`.
+        ``[k, y, x]`` is for pixel (y, x) and its neighbour to the right, below, below right or below left; 0 where
+        that is outside the image. Dtype of `unary`.
 
     Raises
     ------
     ShapeError
-        The image has another size than the unary, or no such axes.
+        The image does not have the size of the unary, or has the wrong axes.
     DTypeError
         The image is not float32, float64 or uint8.
     ParameterError
@@ -125,7 +125,7 @@ def grid_energy(labels: Array, unary: FloatArray, weights: FloatArray) -> float:
     Returns
     -------
     float
-        E, in nats; inf where a forbidden label is taken.
+        E, in nats; inf if a forbidden label is used.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def grid_energy(labels: Array, unary: FloatArray, weights: FloatArray) -> float:
         raise ShapeError(f"{owner}: labels must have the unary's size {unary.shape[1:]}, got {labels.shape}.")
     if labels.min() < 0 or labels.max() >= len(unary):
         raise ParameterError(
-            f"{owner}: labels must lie in [0, {len(unary)}), got {labels.min()} to {labels.max()}. "
+            f"{owner}: labels must be in [0, {len(unary)}), got {labels.min()} to {labels.max()}. "
             "Replace void labels first."
         )
     energy = np.take_along_axis(unary, labels[None], axis=0).sum(dtype=np.float64)

@@ -1,6 +1,6 @@
-"""Several lattices on the same points joined, so that one pass over the points serves all Gaussians of a model.
+"""Several lattices on the same points, joined so that one pass over the points handles all Gaussians of a model.
 
-A point has the corners of all its lattices. Normalisation is folded into its barycentric weights: it is linear too.
+A point has the corners of all its lattices. Normalisation is linear, so it is folded into the barycentric weights.
 
 Role: loops.
 """
@@ -23,14 +23,14 @@ UNCHANGED, BEFORE, AFTER, SYMMETRIC = range(4)  # the normalisations, in the ord
 
 
 class Joined(NamedTuple):
-    """What P points with C corners in all lattices together need in a pass."""
+    """The data for one pass over P points that have C corners in all lattices together."""
 
     corners: Array
     """(P, C) uint16: slots, counted within the block."""
     splat_weights: Array
     """(P, C): barycentric weights from a point to its vertices, normalisation included."""
     slice_weights: Array
-    """(P, C): the way back; the same array where normalisation is symmetric or none."""
+    """(P, C): weights from the vertices back to a point; the same array if all normalisations are symmetric or none."""
     starts: Array
     """(B + 1,) int64: the first slot of each block."""
     slots: Array
@@ -51,7 +51,7 @@ def _splat_ones(head, tail, corners, weights, starts, block, slot_values):
 
 @compiled()
 def _normalize(head, tail, table, joined, columns, modes, separate):
-    """Divide the weights of each lattice by its row sums, on the way in or out, or by their roots on both."""
+    """Divide the splat or slice weights of each lattice by its row sums, or both weights by their square roots."""
     splat, slicing = joined.splat_weights, joined.slice_weights
     for b in range(head, tail):
         local = np.empty(joined.starts[b + 1] - joined.starts[b], table.dtype)
@@ -75,8 +75,8 @@ def _normalize(head, tail, table, joined, columns, modes, separate):
 def join(owner, features, normalizations, *, mute=0):
     """Build the lattices of several sets of features of the same points; return (Joined, list of Vertices).
 
-    `features` (P, D) arrays in an order with neighbours side by side; `normalizations` one of "none", "before",
-    "after", "symmetric" for each. The last `mute` points own vertices but carry no value.
+    `features` are arrays (P, D) with neighbouring points close together; `normalizations` has one of "none", "before",
+    "after", "symmetric" for each. The last `mute` points create vertices but splat no values.
     """
     dtype, count = features[0].dtype, len(features[0])
     columns = np.cumsum([0, *(f.shape[1] + 1 for f in features)])
@@ -97,7 +97,7 @@ def join(owner, features, normalizations, *, mute=0):
     lattices, row = [], 0
     for keys, packed, before, new in found:
         vertex, distinct = build.number_vertices(keys, packed)
-        # This lattice's slots among those of all, block by block.
+        # The places of this lattice's slots among the slots of all lattices, block by block.
         place = np.arange(len(vertex)) + np.repeat(starts[:-1] + before - (np.cumsum(new) - new), new)
         slots[place] = vertex + row
         first, members = np.zeros(len(distinct) + 1, np.int64), np.empty(len(vertex), np.int32)

@@ -1,7 +1,7 @@
-"""How labels and points lie in memory while mean field runs: the labels of a point side by side, neighbours close.
+"""The memory layout of mean field: the labels of a point are side by side, and neighbouring points are close.
 
-Outside, each label has a plane (L, H, W), as in images and networks. Inside, each point has a row of labels, padded to
-a whole number of lanes, and points are ordered so that a block of them touches few vertices of a lattice.
+Public functions use one plane per label, (L, H, W), as networks do. Mean field uses one row of labels per point, padded
+to a multiple of eight, and orders points so that a block of them touches few vertices of a lattice.
 
 Role: loops.
 """
@@ -14,12 +14,12 @@ from atrous.jit.compiler import compiled
 from atrous.jit.threads import launch
 from atrous.lattice.rows import padded
 
-PATCH = 512  # points that are moved together between planes and rows: lines of the planes are used whole
+PATCH = 512  # points moved together between planes and rows, so that whole cache lines of the planes are used
 
 
 @compiled()
 def _to_rows(head, tail, planes, order, sign, padding, rows):
-    """Row p holds sign·planes[:, order[p]], then `padding`."""
+    """Set row p to sign·planes[:, order[p]], then `padding`."""
     labels, width = planes.shape[0], rows.shape[1]
     for b in range(head, tail):
         for j in range(width):
@@ -29,7 +29,7 @@ def _to_rows(head, tail, planes, order, sign, padding, rows):
 
 @compiled()
 def _to_planes(head, tail, rows, order, planes):
-    """planes[:, order[p]] becomes row p."""
+    """Set planes[:, order[p]] to row p."""
     for b in range(head, tail):
         for j in range(planes.shape[0]):
             for p in range(b * PATCH, min(rows.shape[0], (b + 1) * PATCH)):
@@ -37,22 +37,22 @@ def _to_planes(head, tail, rows, order, planes):
 
 
 def to_rows(planes, order, *, sign=1, padding=0):
-    """Return an array (P, width) of the planes (L, P) in another order of points, labels side by side."""
+    """Return planes (L, P) as rows (P, width) in another order of points, times `sign`, with padded labels."""
     rows = np.empty((len(order), padded(len(planes))), planes.dtype)
     launch(_to_rows, -(-len(order) // PATCH), planes, order, planes.dtype.type(sign), planes.dtype.type(padding), rows)
     return rows
 
 
 def to_planes(rows, order, planes):
-    """Write rows (P, width) into planes (L, ...) at the points `order` and return these: the inverse of `to_rows`."""
+    """Write rows (P, width) into `planes` (L, ...) at the points `order`; return `planes`. Inverse of `to_rows`."""
     launch(_to_planes, -(-len(order) // PATCH), rows, order, planes)
     return planes
 
 
 def strip_order(shape):
-    """Return the order of the points of a grid in which any thousand neighbours in memory form a compact patch.
+    """Return an order of the points of a grid in which any thousand consecutive points form a compact patch.
 
-    All axes but the last are cut into strips; a strip is walked along the last axis, its cross-section at each step.
+    All axes except the last are cut into strips; each strip is listed along the last axis, one cross-section at a time.
     """
     side = 10 if len(shape) == 3 else 32
     index = np.arange(np.prod(shape, dtype=np.int64)).reshape(shape)

@@ -1,7 +1,7 @@
-"""Mean field for any fully connected CRF: which form computes it, and everything that is done between two steps.
+"""Mean field for any fully connected CRF: choose the algorithm, and do what options ask for between two steps.
 
 Role: public function over `reference` (exact), `fused` (lattice) and the step-by-step form in this file, which takes
-any filter and serves the options that one fused pass cannot.
+any filter and handles the options that the fused form does not have.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UPDATES = ("parallel", "sequential")
 
 
 def _steps(unary, pairwise, operators, iterations, start, damping, watch):
-    """Run the definition with any operators; `watch(step, marginals)` may end it by returning True."""
+    """Run mean field with any operators; `watch(step, marginals)` may end it by returning True."""
     marginals = softmax(-unary) if start is None else start.copy()
     keep = unary.dtype.type(damping)
     for step in range(1, iterations + 1):
@@ -41,9 +41,9 @@ def _steps(unary, pairwise, operators, iterations, start, damping, watch):
 
 
 def _sequential(unary, pairwise, iterations, start, self_message, watch):
-    """Update one point after the other, each with all others held fixed: a descent of the free energy."""
+    """Update one point at a time while all others stay fixed: coordinate descent on the free energy."""
     matrices = [pairwise_matrix(term, self_message=self_message) for term in pairwise]
-    # The energy sees a pair of points in both orders.
+    # The energy counts a pair of points in both orders.
     matrices = [(m + m.T) / 2 for m in matrices]
     marginals = softmax(-unary) if start is None else start.copy()
     for step in range(1, iterations + 1):
@@ -71,7 +71,7 @@ def _fused(owner, unary, pairwise, order, out, iterations, start, tick, watch):
 
 
 def _watcher(callback, tolerance):
-    """Return the function that is called with (step, marginals) after each step, or None if there is none."""
+    """Return the function to call with (step, marginals) after each step, or None if there is nothing to do."""
     if callback is None and tolerance is None:
         return None
     before = [None]
@@ -116,11 +116,11 @@ def _constrain(owner, unary, fixed, shape):
 
 
 def few_enough(owner, points):
-    """Refuse more points than there can be matrices of all pairs for."""
+    """Refuse more points than a matrix of all pairs can handle."""
     if points > POINTS:
         raise ParameterError(
             f'{owner}: method="exact" takes at most {POINTS} points, got {points}. Use "lattice", and lattice_error to '
-            "see how far it is from exact."
+            "measure its error."
         )
 
 
@@ -158,22 +158,22 @@ def mean_field(
     unary : ndarray of shape (L, H, W), (L, D, H, W) or (L, P), float32 or float64
         Energy of each label at each point, as −log P; +inf excludes a label.
     pairwise : Pairwise or list of Pairwise
-        From `spatial_pairwise`, `bilateral_pairwise` or any features. A compatibility of w or of a vector v
-        adds w·KQ or v⊙KQ to the logits, so positive numbers reward equal labels; a matrix M holds costs and adds
-        −½(M + Mᵀ)·KQ. So w, w·(1, …, 1) and −w·I mean the same. (In pydensecrf a vector has the opposite sign.)
-        With n the sums of the rows of K, its normalisation makes of it K ("none"), K·diag(1/n) ("before"), diag(1/n)·K
-        ("after": a weighted mean of the neighbours, as in DeepLab's code and CRF-RNN) or diag(1/√n)·K·diag(1/√n)
-        ("symmetric", as in pydensecrf). Without normalisation messages grow with the area of the Gaussian.
+        From `spatial_pairwise`, `bilateral_pairwise` or any features. Let K be the matrix of the Gaussian for all pairs
+        of points, and n its row sums. A number w or a vector v as compatibility adds w·KQ or v⊙KQ to the logits, so
+        positive numbers reward equal labels; a matrix M holds costs and adds −½(M + Mᵀ)·KQ. So w, w·(1, …, 1) and −w·I
+        mean the same. (In pydensecrf a vector has the opposite sign.) Normalisation replaces K by K ("none"),
+        K·diag(1/n) ("before"), diag(1/n)·K ("after": a weighted mean, as in DeepLab's code and CRF-RNN) or
+        diag(1/√n)·K·diag(1/√n) ("symmetric", as in pydensecrf). With "none", messages grow with the Gaussian's area.
     iterations : int
-        Steps at most; 0 returns softmax(−unary).
+        Maximum number of steps; 0 returns `start`, or softmax(−unary) without it.
     method : {"auto", "lattice", "exact", "cuda"}
         "lattice" filters in linear time with a few per cent of error, "exact" sums over all pairs, "cuda" runs the
         lattice on a GPU; "auto" is "lattice".
     self_message : bool
-        Whether a point receives its own message. The model's sum excludes it; every implementation keeps it, and so
-        does the default. Where it is removed, normalisation leaves it out too.
+        Whether a point receives its own message. The model excludes it, but the usual implementations and the default
+        keep it. If it is removed, it does not count in the normalisation either.
     damping : float
-        Share of the old marginals in the new ones, in [0, 1).
+        Weight of the old marginals in the new ones, in [0, 1).
     update : {"parallel", "sequential"}
         "sequential" updates point by point, which never raises the free energy; needs method="exact" and no damping.
     start : ndarray, shape of `unary`, optional
@@ -181,7 +181,7 @@ def mean_field(
     ignore : ndarray of bool, shape of the points, optional
         Points that neither send nor receive messages; their marginals are softmax(−unary).
     fixed : ndarray of int, shape of the points, optional
-        Label of a point where it is known (a scribble), −1 elsewhere.
+        Label of each point where it is known (a scribble), −1 elsewhere.
     tolerance : float, optional
         Stop when no marginal has changed by more than this in a step.
     callback : function of (step, marginals), optional
@@ -203,9 +203,9 @@ def mean_field(
 
     Notes
     -----
-    Lattice: O(iterations·P·Σ(D + 1)·L) time; memory see `mean_field_bytes`. Equal bits for any number of threads.
-    Exact: O(iterations·P²·L) time, P² numbers a term. Options that one pass cannot serve (no self-message, damping)
-    run step by step, several times slower. Points of a cloud (L, P) that are neighbours in space should be neighbours
+    Lattice: O(iterations·P·Σ(D + 1)·L) time; for memory see `mean_field_bytes`. Equal bits for any number of threads.
+    Exact: O(iterations·P²·L) time, P² numbers per term. Options that the fused form does not have (no self-message,
+    damping) run step by step, several times slower. In a point cloud (L, P), neighbours in space should be neighbours
     in the array.
 
     References
@@ -267,7 +267,7 @@ def mean_field(
         return _fused(owner, energies, pairwise, order, out, iterations, start, tick, watch).reshape(shape)
 
     def restored(part):
-        """Put marginals of the points `order` among the ignored ones."""
+        """Return all marginals, with `part` at the points `order` that are not ignored."""
         out[:, order] = part
         return out
 

@@ -1,4 +1,4 @@
-"""How much memory a run will take, told before it starts.
+"""An estimate of the memory that a run needs, made before it starts.
 
 Role: estimate.
 """
@@ -11,7 +11,7 @@ from atrous.errors import ParameterError
 
 
 def available_memory():
-    """Return the bytes that are free for use, or None where the system does not say."""
+    """Return the bytes of memory that are free, or None if the system does not report them."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
             for line in file:
@@ -26,7 +26,7 @@ def available_memory():
 
 
 def mean_field_bytes(points: int, labels: int, axes: tuple[int, ...], itemsize: int = 4) -> int:
-    """Return about how many bytes mean field over a lattice takes beside its input.
+    """Return about how many bytes mean field on a lattice needs in addition to its input.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def mean_field_bytes(points: int, labels: int, axes: tuple[int, ...], itemsize: 
     Returns
     -------
     int
-        Energies and marginals, rows of labels, features twice, corners and weights, and slots and vertices at one for
-        every two points, which natural images stay below; noise may need several times more.
+        Energies, marginals, rows of labels, features twice, corners and weights, and one slot and one vertex for every
+        two points. Natural images have fewer; noise may need several times more.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def mean_field_bytes(points: int, labels: int, axes: tuple[int, ...], itemsize: 
 
 
 def refuse_too_large(owner, needed, advice):
-    """Raise ParameterError if a run needs more memory than there is."""
+    """Raise ParameterError if a run needs more memory than is free."""
     have = available_memory()
     if have is not None and needed > have:
         raise ParameterError(

@@ -1,6 +1,6 @@
-"""Messages: what every point receives from all others through one Gaussian, normalised, on the lattice or exactly.
+"""Messages: the normalised sum that every point receives through one Gaussian, on the lattice or exactly.
 
-Role: loops, over `lattice_filter` or matrices; for options that one fused pass cannot serve, and for the free energy.
+Role: loops, over `lattice_filter` or matrices; for options that `fused` does not have, and for the free energy.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from atrous.lattice.splat_blur_slice import lattice_filter
 
 
 def row_sums(sums, itself):
-    """Return what to divide by: row sums; inf, so that the message is 0, where only rounding is left.
+    """Return the divisors: the row sums, or inf where only rounding is left, so that the message is 0.
 
-    `itself` is what was subtracted from the sums, None where the self-message is kept.
+    `itself` was subtracted from the sums; it is None if the self-message is kept.
     """
     if itself is None:
         return sums + sums.dtype.type(TINY)
@@ -25,7 +25,7 @@ def row_sums(sums, itself):
 
 
 def lattice_operator(term, *, self_message=True):
-    """Return the function that carries values (L, P) to messages (L, P) through the lattice, normalised."""
+    """Return the function from values (L, P) to normalised messages (L, P) that filters on the lattice."""
     lattice = build_lattice(term.features)
     itself = None if self_message else lattice_diagonal(lattice)
 
@@ -45,6 +45,6 @@ def lattice_operator(term, *, self_message=True):
 
 
 def exact_operator(term, *, self_message=True):
-    """Return the same function from all pairs of points."""
+    """Return the function from values to messages that sums over all pairs of points."""
     matrix = pairwise_matrix(term, self_message=self_message)
     return lambda values: values @ matrix.T

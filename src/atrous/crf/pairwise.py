@@ -1,4 +1,4 @@
-"""Pairwise terms: a Gaussian over features, and what labels cost each other where it is large.
+"""Pairwise terms: a Gaussian over features of two points, times the compatibility of their labels.
 
 Role: definition.
 """
@@ -24,11 +24,11 @@ class Pairwise(NamedTuple):
     Attributes
     ----------
     features : ndarray of shape (P, D)
-        In units of standard deviations; points in the order of the raveled grid.
+        In units of standard deviations; points in C order of the grid.
     compatibility : float or ndarray
         A number w (Potts) or a vector (L,) rewards equal labels, a matrix (L, L) holds costs; see `mean_field`.
     normalization : {"symmetric", "none", "before", "after"}
-        What is divided by the row sums of the Gaussian; see `mean_field`.
+        How the Gaussian is divided by its row sums; see `mean_field`.
     """
 
     features: FloatArray
@@ -37,7 +37,7 @@ class Pairwise(NamedTuple):
 
 
 def positive_sigmas(owner, name, sigma, count):
-    """Return `count` positive finite numbers from one number or a sequence."""
+    """Return `count` positive finite numbers from one number or a sequence of them."""
     try:
         if np.asarray(sigma).dtype.kind not in "iuf":
             raise TypeError
@@ -56,7 +56,7 @@ def positive_sigmas(owner, name, sigma, count):
 
 
 def _positions(shape, sigmas, dtype):
-    """Yield position/σ of every grid point, raveled, for the last axis first: x, then y."""
+    """Yield position/σ of every grid point, flattened, for the last axis first: x, then y."""
     for axis in reversed(range(len(shape))):
         line = np.arange(shape[axis], dtype=dtype) / dtype.type(sigmas[axis])
         view = line.reshape((-1,) + (1,) * (len(shape) - 1 - axis))
@@ -84,9 +84,9 @@ def spatial_pairwise(
     Parameters
     ----------
     shape : sequence of int
-        Of the grid: (H, W), (D, H, W), …
+        Shape of the grid: (H, W), (D, H, W), …
     sigma : float or sequence of float
-        In the unit of `spacing`, one for all axes or one for each in the order of `shape`.
+        Standard deviation in the unit of `spacing`, one for all axes or one for each in the order of `shape`.
     compatibility : float, (L,) or (L, L) array
         See `mean_field`.
     spacing : float or sequence of float
@@ -94,7 +94,7 @@ def spatial_pairwise(
     normalization : {"symmetric", "none", "before", "after"}
         See `mean_field`.
     dtype : float32 or float64
-        Of the features.
+        dtype of the features.
 
     Returns
     -------
@@ -140,9 +140,9 @@ def bilateral_pairwise(
     image : ndarray of shape (H, W, C) or (D, H, W, C), any real dtype
         Channels last; a grey image has a last axis of 1.
     sigma_space : float or sequence of float
-        In the unit of `spacing`, one for all axes or one for each in the order of the image's.
+        Standard deviation in the unit of `spacing`, one for all axes or one for each in the order of the image's axes.
     sigma_color : float or sequence of float
-        In the unit of the image's values, one for all channels or one for each.
+        Standard deviation in the unit of the image's values, one for all channels or one for each.
     compatibility, spacing, normalization, dtype
         As in `spatial_pairwise`.
 
@@ -219,7 +219,7 @@ def check_pairwise(owner, pairwise, points, labels, dtype):
         try:
             compatibility = np.asarray(term.compatibility)
         except ValueError:
-            raise ShapeError(f"{owner}: pairwise[{i}].compatibility is a ragged sequence, no array.") from None
+            raise ShapeError(f"{owner}: pairwise[{i}].compatibility must be an array, got a ragged sequence.") from None
         if compatibility.dtype.kind not in "buif" or compatibility.shape not in ((), (labels,), (labels, labels)):
             raise ShapeError(
                 f"{owner}: pairwise[{i}].compatibility must be a number, a vector ({labels},) or a matrix "

@@ -1,4 +1,4 @@
-"""The numbers of DeepLab's fully connected CRF, and where published ones come from.
+"""Parameters of DeepLab's fully connected CRF, and presets with the sources of published ones.
 
 Role: definition.
 """
@@ -13,7 +13,7 @@ class CRFParams(NamedTuple):
     """Weights, standard deviations, iterations and normalisation of a CRF with two pairwise terms.
 
     E(x) = Σᵢ −log P(xᵢ) + Σ_{i<j} [xᵢ ≠ xⱼ] (w₁ exp(−|pᵢ−pⱼ|²/2σ_α² − |Iᵢ−Iⱼ|²/2σ_β²) + w₂ exp(−|pᵢ−pⱼ|²/2σ_γ²)),
-    DeepLab v2, Sec. 3.3, Eq. (3). The default are the values of the reference code's example program with DeepLab's ten
+    DeepLab v2, Sec. 3.3, Eq. (3). The defaults are those of the reference code's example program, with DeepLab's ten
     iterations; `CRF_PRESETS["densecrf"]` has the program's own five.
     """
 
@@ -51,7 +51,7 @@ CRF_PRESETS = MappingProxyType({
     # Example program of Krähenbühl's and Koltun's code, and pydensecrf's.
     "densecrf": CRFParams(10, 80, 13, 3, 3, 5, "symmetric"),
     "crf-rnn": CRFParams(5, 160, 3, 3, 3, 10, "after"),
-    # kazuto1011's PyTorch DeepLab goes through pydensecrf and so through its default normalisation.
+    # kazuto1011's PyTorch DeepLab uses pydensecrf with its default normalisation.
     "deeplab-pytorch": CRFParams(4, 67, 3, 3, 1, 10, "symmetric"),
     "deeplab-v1-pytorch": CRFParams(5, 140, 5, 3, 3, 10, "symmetric"),
     "heiwang": CRFParams(10, 60, 20, 3, 3, 10, "after"),

@@ -1,6 +1,6 @@
-"""Mean field as it is defined: matrices over all pairs of points, one update after the other, in plain NumPy.
+"""Mean field by its definition: matrices over all pairs of points, in plain NumPy.
 
-Role: definition. O(P²) memory and time; what the fast forms must equal.
+Role: definition. O(P²) memory and time; the fast forms must give the same result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from atrous.crf.pairwise import Pairwise, check_pairwise
 from atrous.errors import ParameterError
 from atrous.lattice.exact import gaussian_matrix
 
-POINTS = 20000  # beyond, a matrix alone has 3 GB
+POINTS = 20000  # one float64 matrix then has 3 GB
 LABELLINGS = 2_000_000
 
 
@@ -33,9 +33,9 @@ def softmax(logits: FloatArray) -> FloatArray:
 
 
 def pairwise_matrix(term: Pairwise, *, self_message: bool = True) -> FloatArray:
-    """Return the (P, P) matrix that carries values to messages: the Gaussian, normalised as the term asks.
+    """Return the (P, P) matrix from values to messages: the Gaussian K, normalised as the term specifies.
 
-    With n the row sums: "before" K·diag(1/n), "after" diag(1/n)·K, "symmetric" diag(1/√n)·K·diag(1/√n).
+    With row sums n: "before" K·diag(1/n), "after" diag(1/n)·K, "symmetric" diag(1/√n)·K·diag(1/√n).
     """
     matrix = gaussian_matrix(term.features)
     if not self_message:
@@ -53,7 +53,7 @@ def pairwise_matrix(term: Pairwise, *, self_message: bool = True) -> FloatArray:
 def reference_mean_field(
     unary: FloatArray, pairwise: list[Pairwise], iterations: int, *, self_message: bool = True
 ) -> FloatArray:
-    """Return marginals (L, P): Q ← softmax(−U), then Q ← softmax(−U + Σₖ what term k rewards given KₖQ).
+    """Return marginals (L, P): Q ← softmax(−U), then repeatedly Q ← softmax(−U + Σₖ agreement(μₖ, KₖQ)).
 
     Examples
     --------
@@ -86,7 +86,7 @@ def labelling_energy(
     pairwise : Pairwise or list of Pairwise
         As for `mean_field`: a number or vector rewards equal labels (μ = −w), a matrix holds costs.
     self_message : bool
-        Count i = j as well, as implementations that keep the self-message do.
+        Include i = j in the sum, as implementations that keep the self-message do.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def labelling_energy(
 
     Notes
     -----
-    Cost O(P²).
+    Cost: O(P²).
 
     References
     ----------
@@ -130,7 +130,7 @@ def labelling_energy(
 
 
 def _pairwise_energy(marginals, pairwise, matrices):
-    """Return −½ Σ Q ⊙ what the pairwise terms reward."""
+    """Return −½ Σₖ Σ Q ⊙ agreement(μₖ, KₖQ)."""
     pairs = zip(pairwise, matrices, strict=True)
     return (
         -sum((marginals * agreement(term.compatibility, marginals @ m.T)).sum(dtype=np.float64) for term, m in pairs)
@@ -143,7 +143,7 @@ def _problem(owner, unary, pairwise):
     unary = unary.reshape(len(unary), -1)
     if unary.shape[1] > POINTS:
         raise ParameterError(
-            f"{owner}: all pairs of {unary.shape[1]} points are too many; at most {POINTS} are taken. "
+            f"{owner}: a sum over all pairs takes at most {POINTS} points, got {unary.shape[1]}. "
             'Use method="lattice", or a smaller image.'
         )
     return unary, check_pairwise(owner, pairwise, unary.shape[1], len(unary), unary.dtype)
@@ -172,7 +172,7 @@ def exact_marginals(unary: FloatArray, pairwise: Pairwise | list[Pairwise]) -> t
 
     Notes
     -----
-    Cost O(Lᴾ·P²).
+    Cost: O(Lᴾ·P²).
 
     Examples
     --------
@@ -189,7 +189,7 @@ def exact_marginals(unary: FloatArray, pairwise: Pairwise | list[Pairwise]) -> t
             f"at most {LABELLINGS} are enumerated."
         )
     matrices = [pairwise_matrix(term, self_message=False) for term in pairwise]
-    # The energy takes a pair of points in both orders.
+    # The energy counts a pair of points in both orders.
     costs = [
         ((m + m.T) / 2, -reward_matrix(term.compatibility, labels)) for term, m in zip(pairwise, matrices, strict=True)
     ]

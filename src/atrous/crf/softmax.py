@@ -1,6 +1,6 @@
 """Softmax over the labels of a few points at a time, for the compiled mean field.
 
-Role: loops; the formula of the exponential is shared with `cuda`.
+Role: loops.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ from atrous.lattice.rows import NONE, ONE
 def exp_nonpositive(x):
     """Return eˣ of a float32 x ≤ 0 within 2 units in the last place, and zero where it is below 2⁻¹²⁶.
 
-    eˣ = 2ⁿ·eᶠ with n the integer nearest to x/ln 2, put into the exponent's bits, and f what remains, found by taking
-    off n·ln 2 in two parts, the first with so few bits that the product is exact. eᶠ is a polynomial (Cephes' expf).
+    eˣ = 2ⁿ·eᶠ, where n is the integer nearest to x/ln 2, written into the bits of the exponent, and f = x − n·ln 2 is
+    computed with ln 2 in two parts, the first with so few bits that n times it is exact. eᶠ is Cephes' polynomial.
     """
     n = np.rint(max(x, np.float32(-88)) * np.float32(1.44269504))
     f = x - n * np.float32(0.693359375)

@@ -1,8 +1,8 @@
 """`dense_crf` on images that are too large for it: tile by tile, each with its surroundings.
 
-A tile is computed together with a margin, the overlap, and only its core is kept. Positions are counted from the corner
-of the whole image, so that every tile sees the same lattice: if each tile counted from its own corner, the
-lattices would be shifted against each other, and no overlap could make the results agree.
+A tile is computed together with a margin, the overlap, and only its core is kept. Positions are measured from the
+corner of the whole image, so that all tiles use the same lattice. With positions from their own corners, the lattices
+would be shifted against each other, and no overlap could make the results agree.
 
 Role: public function.
 """
@@ -43,9 +43,9 @@ def _windows(length, tile, overlap):
 
 
 def _scale(owner, image, wanted, intensity_scale):
-    """Return what the image of each window is multiplied with, after looking at the whole of it a few rows at a time.
+    """Return the intensity scale of all windows, after reading the whole image a few rows at a time.
 
-    Whether an image counts from 0 to 1 or to 255 is seen on the whole only: a window of the latter may be black.
+    Only the whole image shows whether its values go to 1 or to 255: a window of the latter may be black.
     """
     check_image_shape(owner, np.shape(image), wanted)
     if image.dtype.kind != "f" or intensity_scale is not None:
@@ -68,7 +68,7 @@ def _checked_out(owner, out, shape, dtype, probabilities):
         )
     if all(isinstance(a, np.ndarray) for a in (out, probabilities)) and np.may_share_memory(out, probabilities):
         raise ParameterError(
-            f"{owner}: out must not lie in the memory of probabilities, which the next tile reads. Pass another array."
+            f"{owner}: out must not share the memory of probabilities, which the next tile reads. Pass another array."
         )
     return out
 
@@ -89,27 +89,26 @@ def dense_crf_tiled(
     out: Array | None = None,
     progress: bool | Callable[[int, int, str], None] = False,
 ) -> FloatArray:
-    """Refine label probabilities as `dense_crf` does, nearly, in the memory of one tile.
+    """Refine label probabilities nearly as `dense_crf` does, with the memory that one tile needs.
 
     Parameters
     ----------
     probabilities : ndarray of shape (L, H, W), any real dtype
-        As in `dense_crf`. Only slices are read: memory-mapped and broadcast arrays are never copied as a whole.
+        As in `dense_crf`. Only slices are read, so memory-mapped and broadcast arrays are never copied as a whole.
     image : ndarray of shape (H, W, 3) or (H, W), any real dtype
         As in `dense_crf`, read in the same way.
     params : CRFParams or str
         As in `dense_crf`.
     tile : int
-        Pixels along a side of a tile's core; the image is cut into equal parts that are no longer.
+        Most pixels along a side of a tile's core; the image is cut into equal parts.
     overlap : int, optional
-        Pixels that a tile is computed with on each side, and which are thrown away: 3·sigma_alpha by default, at
-        least 32.
+        Pixels to compute on each side of a core and then discard; by default 3·sigma_alpha, but at least 32.
     iterations, normalization, method, intensity_scale, ignore, fixed
         As in `dense_crf`.
     out : ndarray of shape (L, H, W), float32 or float64, optional
-        Receives the marginals, a memory-mapped file for instance.
+        Receives the marginals; it may be a memory-mapped file.
     progress : bool or function of (done, total, label)
-        Show a line on standard error, or tell a function, before each tile.
+        Show a line on standard error, or call a function, before each tile.
 
     Returns
     -------
@@ -119,16 +118,16 @@ def dense_crf_tiled(
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `dense_crf`; a tile that needs more memory than there is.
+        As for `dense_crf`; also a tile that needs more memory than is free.
 
     Notes
     -----
-    An approximation: in the fully connected model every pixel is coupled to every other, here only to those of its
-    window. Within an iteration the Gaussian fades with sigma_alpha; over the iterations a change travels farther, so
-    that an overlap of one sigma_alpha is not enough.
+    This is an approximation: the fully connected model couples every pixel to every other, but here only to those of
+    its window. In one iteration the Gaussian falls off with sigma_alpha; over several iterations a change travels
+    farther, so an overlap of one sigma_alpha is not enough.
 
-    Measured against the whole on Matplotlib's grace_hopper.jpg (600 × 512), five labels with random scores on a 10 × 9
-    grid enlarged to the image, softmax(3·scores), which the CRF changes at 31 % and 19 % of the pixels; tile=256:
+    Difference from `dense_crf` with tile=256 on Matplotlib's grace_hopper.jpg (600 × 512). Five labels have random
+    scores on a 10 × 9 grid, enlarged to the image; the CRF changes softmax(3·scores) at 31 % and 19 % of the pixels:
 
     ======================  =======================  ============  =============  ================
     preset                  overlap in sigma_alpha   largest |ΔQ|  mean |ΔQ|      argmax differs
@@ -142,8 +141,8 @@ def dense_crf_tiled(
     ======================  =======================  ============  =============  ================
 
     One tile that covers the image gives the bits of `dense_crf`. Memory: `mean_field_bytes` of (tile + 2·overlap)²
-    pixels, and the result unless `out` is a file. Cost: ((tile + 2·overlap) / tile)² times that of the whole, so tiles
-    should be a few times longer than the overlap.
+    pixels, and the result unless `out` is a file. Cost: ((tile + 2·overlap) / tile)² times that of `dense_crf`, so
+    tiles should be a few times longer than the overlap.
 
     References
     ----------
@@ -166,7 +165,7 @@ def dense_crf_tiled(
     if len(shape) != 3:
         raise ShapeError(
             f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
-            "One foreground map p: np.stack([1 - p, p])."
+            "For a foreground map p, pass np.stack([1 - p, p])."
         )
     if 0 in shape:
         raise ShapeError(f"{owner}: probabilities is empty, shape {shape}.")
@@ -193,7 +192,7 @@ def dense_crf_tiled(
         points = np.prod([max(w.stop - w.start for _, w in axis) for axis in windows])
         channels = np.shape(image)[2] if np.ndim(image) == 3 else 1
         needed = mean_field_bytes(int(points), shape[0], (2, 2 + channels), dtype.itemsize)
-        refuse_too_large(owner, needed, f"Take a tile below {tile}, or an overlap below {overlap}.")
+        refuse_too_large(owner, needed, f"Use a tile below {tile}, or an overlap below {overlap}.")
     out = _checked_out(owner, out, shape, dtype, probabilities)
 
     line = ProgressLine(owner) if progress is True else None

@@ -1,4 +1,4 @@
-"""Unary terms: what each label costs each point, from probabilities or from labels.
+"""Unary terms: the energy of each label at each point, from probabilities or from labels.
 
 Role: definition.
 """
@@ -11,11 +11,11 @@ from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
-CLIP = 1e-5  # a probability of zero would be final; pydensecrf's helper takes the same bound
+CLIP = 1e-5  # a probability of 0 would exclude a label for ever; pydensecrf's helper uses the same bound
 
 
 def as_float(owner, name, value):
-    """Return any real array as float32, or float64 if it is that."""
+    """Return any real array as float32, or as float64 if it has that precision."""
     array = _check.real_array(owner, name, value)
     wide = array.dtype.kind == "f" and array.dtype.itemsize >= 8
     return array.astype(np.float64 if wide else np.float32, copy=False)
@@ -29,9 +29,9 @@ def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner:
     probabilities : ndarray of shape (L, ...), any real dtype
         Non-negative, summing to 1 over the first axis within 1 %.
     clip : float
-        Probabilities below are raised to this, so that no label is excluded for ever; 0 leaves them, −log 0 = inf.
+        Smaller probabilities are raised to this, so that no label is excluded for ever; with 0, −log 0 = inf is kept.
     owner : str, optional
-        Name that error messages begin with.
+        Name at the start of error messages.
 
     Returns
     -------
@@ -55,14 +55,14 @@ def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner:
     if p.ndim < 2:
         raise ShapeError(
             f"{owner}: probabilities must be (labels, points) or (labels, H, W), got shape {p.shape}. "
-            "One map p of a foreground makes two: np.stack([1 - p, p])."
+            "For a foreground map p, pass np.stack([1 - p, p])."
         )
     if not 0 <= clip < 1:
         raise ParameterError(f"{owner}: clip must be in [0, 1), got {clip!r}.")
     low = p.min()
     if not low >= 0:
         what = "negative numbers" if low < 0 else "NaN"
-        raise ParameterError(f"{owner}: probabilities hold {what}. Scores go through a softmax over the labels first.")
+        raise ParameterError(f"{owner}: probabilities hold {what}. If they are scores, take their softmax over labels.")
     total = p.sum(0)
     worst = np.unravel_index(np.abs(total - 1).argmax(), total.shape)
     if not abs(total[worst] - 1) <= 0.01:
@@ -79,7 +79,7 @@ def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner:
 def unary_from_labels(
     labels: Array, classes: int, *, confidence: float = 0.7, unknown: int | None = -1, dtype: object = np.float32
 ) -> FloatArray:
-    """Return energies of rough labels: −log of `confidence` for the given label, the rest shared by the others.
+    """Return energies of rough labels: −log of `confidence` for the given label; the others share 1 − `confidence`.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def unary_from_labels(
     confidence : float
         Probability that a given label is right, between 0 and 1.
     unknown : int or None
-        Where nothing is known, all labels cost the same.
+        Marks points whose label is not known, where all labels have equal energy.
     dtype : float32 or float64
 
     Returns
@@ -100,7 +100,7 @@ def unary_from_labels(
     Raises
     ------
     ParameterError
-        A label is out of range, or the confidence is.
+        A label or the confidence is out of range.
 
     Examples
     --------

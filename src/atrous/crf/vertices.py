@@ -1,8 +1,7 @@
-"""What happens at the vertices of the lattices between splat and slice: gather, blur, and the compatibility of labels.
+"""The work at the vertices of the lattices between splat and slice: gather, blur, and the compatibility of labels.
 
-All lattices of a model share one table of rows, one above the other. Compatibility is linear and there are far fewer
-vertices than points, so labels are mixed here: a weight for each label is part of the last blur, a matrix of costs is
-one more pass.
+The lattices of a model share one table, each with its own rows. Compatibility is linear and there are far fewer
+vertices than points, so it is applied here: weights per label in the last blur, a matrix of costs in one more pass.
 
 Role: loops.
 """
@@ -25,7 +24,7 @@ from atrous.lattice.simplex import slice_scale
 
 
 class Vertices(NamedTuple):
-    """The vertices of one lattice among several: their rows of the common table and who their neighbours are."""
+    """The vertices of one lattice among several: their rows in the common table and their neighbours."""
 
     begin: int
     """The first row."""
@@ -41,7 +40,7 @@ class Vertices(NamedTuple):
 
 @compiled()
 def _mix(head, tail, source, matrix, target):
-    """Multiply each row with a matrix (width, width)."""
+    """Multiply each row by a matrix (width, width)."""
     width = np.uintp(source.shape[1])
     for v in range(head, tail):
         o = np.uintp(v) * width
@@ -54,10 +53,10 @@ def _mix(head, tail, source, matrix, target):
 
 @compiled()
 def blur_vertices(me, size, barrier, lattices, factors, matrices, slot_values, space):
-    """Gather, blur, scale and mix the vertices of all lattices, each thread its share of each stage.
+    """Gather, blur, scale and mix the vertices of all lattices; each thread does its share of each stage.
 
-    `factors` (lattices + 1, width), the last row ones, are applied on the last axis; then `matrices` (lattices, width,
-    width), or (lattices, 0, 0) where none is needed. The result is space[0], of space (2, rows, width).
+    `factors` (lattices + 1, width), whose last row is ones, scale the blur along the last axis. `matrices` (lattices,
+    width, width) then multiply the rows, or are (lattices, 0, 0). `space` is (2, rows, width), and space[0] the result.
     """
     mixes = matrices.shape[1] > 0
     for k in range(len(lattices)):
@@ -93,7 +92,7 @@ def factors_and_matrices(lattices, rewards):
 
 
 def vertex_table(lattices, slot_values, rewards):
-    """Return the table (rows, width) that points slice, from what they splatted onto the slots (S, width)."""
+    """Return the table (rows, width) from which points slice, given the values splatted onto slots (S, width)."""
     space = np.empty((2, lattices[-1].end, slot_values.shape[1]), slot_values.dtype)
     launch_team(blur_vertices, tuple(lattices), *factors_and_matrices(lattices, rewards), slot_values, space)
     return space[0]

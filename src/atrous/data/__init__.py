@@ -1,1 +1,1 @@
-"""Label maps: colours, palettes and image files."""
+"""Label maps and photographs: class names, palettes and image files."""

@@ -1,4 +1,4 @@
-"""Names and colours of the classes that published networks are trained for.
+"""Names and colours of the classes of published networks.
 
 References
 ----------
@@ -61,20 +61,20 @@ class Classes(NamedTuple):
 
 
 def classes_of(count: int, dataset: str | None = None) -> Classes:
-    """Return the classes of a network that has `count` of them.
+    """Return the names and colours of the `count` classes of a network.
 
     Parameters
     ----------
     count : int
-        21 are PASCAL VOC's, 60 PASCAL-Context's with background, 7 PASCAL-Person-Part's, 19 Cityscapes'. Others are
-        numbers in the colours of VOC.
+        21 means PASCAL VOC, 60 PASCAL-Context with background, 7 PASCAL-Person-Part, 19 Cityscapes. For any other
+        count, the names are numbers and the colours are VOC's.
     dataset : {"voc", "context", "person-part", "cityscapes"}, optional
-        Instead of the one that has `count` classes; its first `count` are taken.
+        Use this dataset instead of the one that has `count` classes; its first `count` classes are taken.
 
     Raises
     ------
     ParameterError
-        An unknown dataset, or one with fewer classes; more than 255 classes, the last number of a palette being void.
+        An unknown dataset or one with fewer classes; `count` outside 1 to 255, as the palette's last index is void.
 
     Examples
     --------
@@ -90,8 +90,8 @@ def classes_of(count: int, dataset: str | None = None) -> Classes:
     elif dataset not in CLASS_NAMES or len(CLASS_NAMES[dataset]) < count:
         listed = ", ".join(f"{name} ({len(names)} classes)" for name, names in CLASS_NAMES.items())
         raise ParameterError(
-            f"palette {dataset!r} does not fit {count} classes: there are {listed}. Leave the palette out to have one "
-            "chosen."
+            f"palette {dataset!r} does not fit {count} classes: the palettes are {listed}. Leave it "
+            "out to use the default."
         )
     names = CLASS_NAMES.get(dataset, tuple(map(str, range(count))))[:count]
     cityscapes = np.array(list(CITYSCAPES_COLOURS.values()), np.uint8)

@@ -1,10 +1,10 @@
 """Label maps and their colours: the PASCAL VOC palette, palette images, colours as labels.
 
-A label map holds small integers. Files keep it as a palette image, indices and a table of colours (PASCAL VOC), or as
-plain colours, one a label (scribbles from a drawing program). Unknown pixels are 255 in files, VOC's void, and −1 in
-`labels_from_colours`; what takes label maps takes both.
+A label map holds small integers. A file stores it as indices and a table of colours (PASCAL VOC's palette images) or as
+plain colours, one per label (scribbles from a drawing program). Unknown pixels are 255 in files (VOC's void) and −1 in
+`labels_from_colours`; functions that take label maps accept both.
 
-Role: public edge. Pillow is imported where it is needed.
+Role: public functions. Pillow is imported only when needed.
 
 References
 ----------
@@ -58,7 +58,7 @@ class ImageFileError(AtrousError, OSError):
 
 
 class LabelImage(NamedTuple):
-    """What a file says: `labels` (H, W) uint8, 255 where unknown, and `colours` (L, 3) uint8 of labels 0, 1, …."""
+    """The content of a file: `labels` (H, W) uint8, 255 where unknown, and `colours` (L, 3) uint8 of labels 0, 1, …."""
 
     labels: Array
     colours: Array
@@ -74,8 +74,8 @@ class ColourLabels(NamedTuple):
 def voc_palette() -> Array:
     """Return the colour map of PASCAL VOC, all 256 colours.
 
-    Bit j of red, green and blue, counted from the highest, is bit 3j, 3j + 1 and 3j + 2 of the label: close labels get
-    distant colours, and 0 is black.
+    Counted from the highest, bit j of red, green and blue is bit 3j, 3j + 1 and 3j + 2 of the label: neighbouring
+    labels get very different colours, and 0 is black.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def voc_palette() -> Array:
 
     Notes
     -----
-    Cost: none worth the name. Source: VOClabelcolormap.m of the development kit. The names of labels 0 to 20 are
+    Cost: negligible. Source: VOClabelcolormap.m of the development kit. The names of labels 0 to 20 are
     `VOC_CLASSES`; 255 is void.
 
     Examples
@@ -106,7 +106,7 @@ def _palette(owner, palette):
         return voc_palette()
     array = np.asarray(palette)
     if array.ndim != 2 or array.shape[1] != 3 or not 1 <= len(array) <= 256:
-        raise ShapeError(f"{owner}: palette must be (L, 3), 1 to 256 colours red, green, blue; got {array.shape}.")
+        raise ShapeError(f"{owner}: palette must be (L, 3), 1 to 256 colours (red, green, blue), got {array.shape}.")
     if array.dtype.kind not in "iu":
         raise DTypeError(
             f"{owner}: palette must hold integers 0 to 255, got {array.dtype}. If its colours lie in 0 to 1, convert: "
@@ -123,7 +123,7 @@ def _indices(owner, labels, palette):
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iub":
         raise DTypeError(
-            f"{owner}: labels must be integers, got {labels.dtype}. From scores take scores.argmax(axis=0)."
+            f"{owner}: labels must be integers, got {labels.dtype}. For scores, pass scores.argmax(axis=0)."
         )
     if labels.size == 0:
         raise ShapeError(f"{owner}: labels is empty, shape {labels.shape}. Every axis needs at least one element.")
@@ -147,7 +147,7 @@ def colourize(labels: Array, palette: Array | None = None) -> Array:
         Integers 0 to L − 1; 255 and −1 are unknown.
     palette : ndarray of shape (L, 3), optional
         Red, green and blue, integers 0 to 255; PASCAL VOC's by default. Unknown pixels take colour 255, black if the
-        palette ends before.
+        palette is shorter.
 
     Returns
     -------
@@ -157,11 +157,11 @@ def colourize(labels: Array, palette: Array | None = None) -> Array:
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        Labels that are empty, not integers or beyond the palette; a palette of another kind.
+        Labels that are empty, not integers or beyond the palette; a palette of another shape, dtype or range.
 
     Notes
     -----
-    Cost: a few passes, 3 bytes a pixel for the result.
+    Cost: a few passes, 3 bytes per pixel for the result.
 
     Examples
     --------
@@ -196,11 +196,11 @@ def overlay(image: Array, labels: Array, palette: Array | None = None, alpha: fl
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `colourize`; an image of another kind or size than the labels, `alpha` outside 0 to 1.
+        As for `colourize`; also an image of another dtype or size, or `alpha` outside 0 to 1.
 
     Notes
     -----
-    Cost: a few passes, 12 bytes a pixel for intermediate results.
+    Cost: a few passes, 12 bytes per pixel for intermediate results.
 
     Examples
     --------
@@ -212,9 +212,9 @@ def overlay(image: Array, labels: Array, palette: Array | None = None, alpha: fl
     if image.dtype != np.uint8:
         raise DTypeError(f"overlay: image must be uint8, got {image.dtype}. Scale it to 0 to 255 and convert.")
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise ShapeError(f"overlay: image must be (H, W, 3) or (H, W), got {image.shape}. Drop an alpha channel first.")
+        raise ShapeError(f"overlay: image must be (H, W, 3) or (H, W), got {image.shape}. Remove any alpha channel.")
     if labels.shape != image.shape[:2]:
-        raise ShapeError(f"overlay: labels must be (H, W) as the image, {image.shape[:2]}, got {labels.shape}.")
+        raise ShapeError(f"overlay: labels must have the image's (H, W), {image.shape[:2]}, got {labels.shape}.")
     try:
         share = float(alpha)
     except (TypeError, ValueError):
@@ -228,16 +228,16 @@ def overlay(image: Array, labels: Array, palette: Array | None = None, alpha: fl
 
 
 def encode_palette_png(labels: Array, file: PathLike | BinaryIO, palette: Array | None = None) -> None:
-    """Write a label map as a PNG of indices and a table of colours, whole or not at all.
+    """Write a label map as a palette PNG (indices and a table of colours), whole or not at all.
 
     Parameters
     ----------
     labels : ndarray of shape (H, W)
         Integers 0 to L − 1; 255 and −1 are unknown and written as 255.
     file : path or writable binary file
-        A path is replaced only when everything is written.
+        An existing file is replaced only after everything is written.
     palette : ndarray of shape (L, 3), optional
-        As for `colourize`. Only the colours given are stored, all 256 if there are unknown pixels.
+        As for `colourize`. Only these colours are stored, or all 256 if there are unknown pixels.
 
     Returns
     -------
@@ -247,13 +247,13 @@ def encode_palette_png(labels: Array, file: PathLike | BinaryIO, palette: Array 
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `colourize`; labels that are not (H, W).
+        As for `colourize`; also labels that are not (H, W).
     ImageFileError
-        The file cannot be written; also an OSError.
+        The file cannot be written. It is also an OSError.
 
     Notes
     -----
-    Cost: one pass and the compression, in memory; about a byte a pixel. `read_label_image` gives the labels back.
+    Cost: one pass and the compression, in memory; about one byte per pixel. `read_label_image` reads the labels.
 
     Examples
     --------
@@ -269,7 +269,7 @@ def encode_palette_png(labels: Array, file: PathLike | BinaryIO, palette: Array 
     palette = _palette(owner, palette)
     indices, full = _indices(owner, labels, palette)
     if indices.ndim != 2:
-        raise ShapeError(f"{owner}: labels must be (H, W), got {indices.shape}. Write one file an image.")
+        raise ShapeError(f"{owner}: labels must be (H, W), got {indices.shape}. Write one file per image.")
     used = full if (indices == VOID).any() else palette
     image = Image.fromarray(indices)
     image.putpalette(used.tobytes())
@@ -294,7 +294,7 @@ def _path(owner, file):
 
 
 def open_image(owner, file):
-    """Return a decoded Pillow image, whatever is wrong with the file told in one error."""
+    """Return a decoded Pillow image; anything wrong with the file raises ImageFileError."""
     from PIL import Image
 
     if isinstance(file, Image.Image):
@@ -311,20 +311,20 @@ def open_image(owner, file):
     except Image.DecompressionBombError as error:
         raise ImageFileError(f"{owner}: {name} is too large for Pillow: {error} Save a smaller one.") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on a broken file
-        what = getattr(error, "strerror", None) or "it is no image, or broken or cut short"
+        what = getattr(error, "strerror", None) or "it is not an image, or it is broken or cut short"
         raise ImageFileError(f"{owner}: cannot read {name}: {what} ({type(error).__name__}). Save it again.") from error
 
 
 def _pixels(owner, image):
-    """Return (H, W, 3) uint8 and where the image is wholly transparent, from a Pillow image of any 8-bit mode."""
+    """Return (H, W, 3) uint8 and where the image is fully transparent, from a Pillow image of any 8-bit mode."""
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        raise DTypeError(f"{owner}: the image must have 8 bits a channel, got mode {image.mode}. Convert it to RGB.")
+        raise DTypeError(f"{owner}: the image must have 8 bits per channel, got mode {image.mode}. Convert it to RGB.")
     pixels = np.asarray(image.convert("RGBA"))
     return pixels[..., :3], pixels[..., 3] == 0
 
 
 def _numbered(pixels, known):
-    """Return (labels, colours): the known pixels' colours sorted by value, and each pixel's number, −1 unknown."""
+    """Return (labels, colours): the sorted colours of known pixels, and each pixel's index into them, −1 if unknown."""
     codes = pixels.astype(np.int64) @ (1 << 16, 1 << 8, 1)
     found, inverse = np.unique(codes[known], return_inverse=True)
     labels = np.full(codes.shape, -1, np.int64)
@@ -338,23 +338,23 @@ def read_label_image(file: PathLike | BinaryIO) -> LabelImage:
     Parameters
     ----------
     file : path, binary file or Pillow image
-        A palette image gives its indices. RGB, RGBA and grey give a label for each distinct colour, numbered in the
-        order of red, then green, then blue; wholly transparent pixels are unknown.
+        The labels of a palette image are its indices. In RGB, RGBA and grey, every distinct colour is a label, in the
+        order of red, then green, then blue; fully transparent pixels are unknown.
 
     Returns
     -------
     LabelImage
-        (labels, colours): labels (H, W) uint8, 255 where unknown, and colours (L, 3) uint8. Where a grey file holds
-        indices, ``colours[labels, 0]`` gives them back.
+        (labels, colours): labels (H, W) uint8, 255 where unknown, and colours (L, 3) uint8. If a grey file holds
+        indices, ``colours[labels, 0]`` are these indices.
 
     Raises
     ------
     ImageFileError
-        The file is missing, no image, broken or cut short; also an OSError.
+        The file is missing, not an image, broken or cut short. It is also an OSError.
     DTypeError
-        More than 8 bits a channel.
+        More than 8 bits per channel.
     ParameterError
-        More than 255 colours: a photograph, or labels saved with losses.
+        More than 255 colours: a photograph, or labels saved with lossy compression.
 
     Notes
     -----
@@ -379,7 +379,7 @@ def read_label_image(file: PathLike | BinaryIO) -> LabelImage:
     if len(colours) > VOID:
         raise ParameterError(
             f"{owner}: a label image has at most 255 colours, got {len(colours)}. It may be a photograph, or have been "
-            "saved as JPEG or with smoothed edges: save it as PNG without either."
+            "saved as JPEG or with smoothed edges: save it as PNG with sharp edges."
         )
     return LabelImage(np.where(labels < 0, VOID, labels).astype(np.uint8), colours)
 
@@ -393,7 +393,7 @@ def parse_colour(owner, unknown):
             return ImageColor.getrgb(unknown)[:3]
         except ValueError:
             raise ParameterError(
-                f"{owner}: unknown must be a colour, red, green, blue in 0 to 255, or a name such as 'black' or "
+                f"{owner}: unknown must be a colour: red, green, blue in 0 to 255, or a name such as 'black' or "
                 f"'#ff8000'; got {unknown!r}."
             ) from None
     array = np.asarray(unknown)
@@ -403,15 +403,15 @@ def parse_colour(owner, unknown):
 
 
 def labels_from_colours(rgb: Array | PathLike | Any, unknown: Sequence[int] | str | None = (0, 0, 0)) -> ColourLabels:
-    """Take every distinct colour for a label, and one colour for "unknown".
+    """Turn every distinct colour into a label, except one that means "unknown".
 
     Parameters
     ----------
     rgb : ndarray of shape (H, W, 3) or (H, W, 4), path, binary file or Pillow image
-        uint8. A palette image counts by its colours, not its indices. Wholly transparent pixels are unknown.
+        uint8. A palette image is read by its colours, not its indices. Fully transparent pixels are unknown.
     unknown : (int, int, int), str or None, default (0, 0, 0)
-        The colour that means "unknown": red, green and blue, or a name that Pillow knows ("black", "#ff8000"); None:
-        no colour does.
+        The colour that means "unknown": red, green and blue, or a name that Pillow knows ("black", "#ff8000"). None
+        if no colour does.
 
     Returns
     -------
@@ -426,12 +426,12 @@ def labels_from_colours(rgb: Array | PathLike | Any, unknown: Sequence[int] | st
     ParameterError
         `unknown` is not a colour.
     ImageFileError
-        The file is missing, no image, broken or cut short; also an OSError.
+        The file is missing, not an image, broken or cut short. It is also an OSError.
 
     Notes
     -----
-    Cost: one sort of the pixels; about 40 bytes a pixel for intermediate results. Smoothed edges and JPEG make many
-    colours: look at ``len(colours)``.
+    Cost: one sort of the pixels; about 40 bytes per pixel for intermediate results. Smoothed edges and JPEG create
+    many colours: check ``len(colours)``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the figures and notebooks show, computed: example inputs, and functions from them to numbers. Nothing is drawn.
+"""The numbers behind the figures and notebooks: example inputs and the functions that compute results from them.
 
 1. `photographs`   photographs, a drawn scene, rough labels
 2. `convolution`   signals, filters, taps, chains, branches of ASPP

@@ -19,7 +19,7 @@ def convolve(x, w, **options):
 
 
 def convolution_matrix(n, kernel, rate):
-    """Return (n, n) ints: which tap stands in row i, column j of the matrix of a "same" convolution, −1 for none."""
+    """Return (n, n) integers: the tap in row i, column j of the matrix of a "same" convolution, −1 for none."""
     offset = np.arange(n)[None, :] - np.arange(n)[:, None] + rate * (kernel - 1) // 2
     tap, rest = np.divmod(offset, rate)
     return np.where((rest == 0) & (tap >= 0) & (tap < kernel), tap, -1)
@@ -87,15 +87,15 @@ def implanted(sparse, shape, rate):
 
 
 def tap_offsets(rate):
-    """Return the offsets (K², 2) of a square filter's taps from its centre, rows first."""
+    """Return the offsets (9, 2) of the taps of a 3×3 filter from its centre, row by row."""
     steps = rate * (np.arange(3) - 3 // 2)
     return np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def path_counts(rates):
-    """Return in how many ways one output of stacked square filters reaches each sample under it.
+    """Return the number of paths from one output of stacked 3×3 filters with these rates to each sample in its field.
 
-    The rates are those of the layers. A zero inside the field is a sample that no path reaches.
+    Zero means that no path reaches the sample.
     """
     line = np.ones(1, int)
     for rate in rates:
@@ -106,7 +106,7 @@ def path_counts(rates):
 
 
 def branch_answers(image, rates):
-    """Return the answers of ASPP's branches to an image (H, W): 1×1, the mean of nine taps, the mean of everything.
+    """Return the responses of ASPP's branches to an image (H, W): the image, means of 9 taps, the mean of all pixels.
 
     Returns
     -------
@@ -127,9 +127,9 @@ def branch_names(rates):
 
 
 def impulse_answers(size, rates, place):
-    """Return the answers of ASPP's branches to a single 1 at `place` of a map; all weights are 1.
+    """Return the responses of ASPP's branches to a single 1 at `place` in a map; all weights are 1.
 
-    A branch answers wherever one of its taps reads that sample: at one place, at nine, or, image pooling, everywhere.
+    A branch responds wherever one of its taps reads that sample: at one position, at up to nine, or at all of them.
 
     Returns
     -------
@@ -146,19 +146,19 @@ def impulse_answers(size, rates, place):
 
 
 def valid_taps(size, rate):
-    """Return the fractions of the positions of a map of size × size at which so many taps find a sample.
+    """Return the fraction of the positions in a size × size map at which each number of taps lies inside the map.
 
     Parameters
     ----------
     size : int
         Samples along an axis of the map.
     rate : int
-        Distance between taps; zeros stand around the map ("same").
+        Distance between the taps of a 3 × 3 filter; the map is padded with zeros ("same").
 
     Returns
     -------
     dict
-        Fraction by number of taps inside; for 3 × 3 the numbers are 1, 2, 3, 4, 6 and 9. The fractions add up to 1.
+        Fraction by number of taps inside, which is 1, 2, 3, 4, 6 or 9. The fractions add up to 1.
 
     References
     ----------
@@ -179,7 +179,7 @@ def valid_taps(size, rate):
 def im2col_example(rate=2):
     """Return (image, filter, columns, output) of a "valid" convolution of small integers, as float64.
 
-    A column of `columns` holds the samples under the taps of one output, (K², outputs).
+    `columns` is (K², outputs); each column holds the samples under the taps of one output.
     """
     rng = np.random.default_rng(2)
     image, w = rng.integers(0, 10, (5, 5)).astype(float), np.arange(1.0, 5.0).reshape(2, 2)
@@ -189,10 +189,10 @@ def im2col_example(rate=2):
 
 
 def tap_tree(layers, output=0):
-    """Return, for each layer from the input on, the pairs (output position, input position) that reach one output.
+    """Return, for each layer starting at the input, the pairs (output position, input position) that reach one output.
 
-    Positions are counted in samples of the chain's input. The last entry has one output, the first touches every
-    input sample of the receptive field.
+    Positions are counted in samples of the chain's input. The last entry has one output; the first reaches
+    every input sample of the receptive field.
     """
     layers = [layer if isinstance(layer, Spatial) else Spatial(*layer) for layer in layers]
     jumps = np.cumprod([1, *(layer.stride for layer in layers)]).tolist()

@@ -1,4 +1,4 @@
-"""Problems for the fully connected CRF, and what mean field makes of them step by step."""
+"""Example problems for the fully connected CRF, and mean field on them step by step."""
 
 from typing import NamedTuple
 
@@ -26,12 +26,12 @@ SCORE_LIMIT = 12.0
 
 
 class Refinement(NamedTuple):
-    """What mean field made of rough labels, step by step."""
+    """Mean field on rough labels, step by step."""
 
     image: Array
     """(H, W, 3) uint8."""
     rough: Array
-    """(H, W) labels that it began with."""
+    """(H, W), the labels that it starts from."""
     unary: FloatArray
     """(L, H, W) energies."""
     pairwise: list[Pairwise]
@@ -79,7 +79,7 @@ def scores(marginals, label):
 
 
 def rising_problem():
-    """Return (unary, term) of points on a line on which the sum without the ½ rises during inference, float64."""
+    """Return (unary, term), float64, of points on a line for which the sum without the ½ rises during inference."""
     rng = np.random.default_rng(2096)
     features = np.sort(2 * rng.standard_normal(18))[:, None]
     return 3 * rng.standard_normal((2, 18)), Pairwise(features, 3.0, "none")
@@ -104,18 +104,18 @@ def short_range_labels(found):
 
 
 class ThinScene(NamedTuple):
-    """A picture of something thin, what is true, and the smooth probabilities that a network might give."""
+    """A picture of a thin object, its true labels, and the smooth probabilities that a network might give."""
 
     image: Array
     """(H, W, 3) uint8."""
     truth: Array
-    """(H, W) labels 0 and 1."""
+    """(H, W), labels 0 and 1."""
     probabilities: FloatArray
     """(2, H, W) float32."""
 
 
 def thin_scene():
-    """Return a ThinScene: a wheel with spokes on a post, seen by a network with output stride `stride`."""
+    """Return a ThinScene: a wheel with spokes on a post, seen by a network with output stride 8."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(0)
@@ -145,7 +145,7 @@ THIN_PARAMS = CRFParams(bilateral_weight=8.0, sigma_alpha=30.0, sigma_beta=25.0,
 
 
 def thin_results(scene=None):
-    """Return {name: labels (H, W)} of a ThinScene: scores alone, two short-range CRFs by cut, the fully connected."""
+    """Return {name: labels (H, W)} of a ThinScene: the scores alone, two short-range CRFs (cut), the full CRF."""
     from atrous import dense_crf
 
     scene = thin_scene() if scene is None else scene
@@ -164,7 +164,7 @@ def iou_of(labels, truth):
 
 
 def refined_labels(image, rough, params=PORTRAIT_PARAMS):
-    """Return the labels (H, W) that `dense_crf` makes of rough ones."""
+    """Return the labels (H, W) that `dense_crf` computes from rough ones."""
     from atrous import dense_crf
 
     unary = unary_from_labels(rough, int(rough.max()) + 1, confidence=0.7)
@@ -172,7 +172,7 @@ def refined_labels(image, rough, params=PORTRAIT_PARAMS):
 
 
 def labels_by_width(alphas, betas, image=None, rough=None):
-    """Return {(σ_α, σ_β): labels (H, W)} of `dense_crf` on rough labels, and these; a small portrait by default."""
+    """Return {(σ_α, σ_β): labels (H, W)} of `dense_crf`, and the rough labels; a small portrait by default."""
     if image is None:
         image, rough, _ = portrait(128)
     pairs = [(alpha, beta) for alpha in alphas for beta in betas]
@@ -180,13 +180,13 @@ def labels_by_width(alphas, betas, image=None, rough=None):
 
 
 def tiny_problem(weight=0.8, size=(3, 3), seed=0):
-    """Return (unary, term) of a tiny grid that can be enumerated, float64."""
+    """Return (unary, term), float64, of a grid so small that its labellings can be enumerated."""
     unary = 1.2 * np.random.default_rng(seed).standard_normal((2, *size))
     return unary, spatial_pairwise(size, 1.0, weight, normalization="none", dtype=np.float64)
 
 
 def tiny_marginals(weight, seed=0, **options):
-    """Return the marginals (L, H, W) of a `tiny_problem`: the true ones, and mean field's."""
+    """Return the marginals (L, H, W) of a `tiny_problem`: the exact ones, and mean field's."""
     unary, term = tiny_problem(weight, seed=seed, **options)
     found = mean_field(unary, term, iterations=100, method="exact", self_message=False, update="sequential")
     return exact_marginals(unary, term)[0], found

@@ -8,12 +8,12 @@ QUOTIENTS = ("forward difference", "central difference", "complex step")
 
 
 def conv_loss(x, w):
-    """Return Σ 1/(1 + y²) of the atrous convolution y of one signal, real or complex, wherever all taps lie inside."""
+    """Return Σ 1/(1 + y²) for the "valid" atrous convolution y, at rate 2, of one real or complex signal."""
     return (1 / (1 + _convolved(x, w, 2) ** 2)).sum()
 
 
 def conv_loss_gradient(x, w):
-    """Return the gradient of `conv_loss` with respect to x, real."""
+    """Return the gradient of `conv_loss` with respect to a real x."""
     y = _convolved(x, w, 2)
     dx = np.zeros_like(x)
     for k, weight in enumerate(w):
@@ -27,7 +27,7 @@ def _convolved(x, w, rate):
 
 
 def step_errors(steps):
-    """Return {quotient: relative error of the derivative of `conv_loss` for each step}, along one random direction."""
+    """Return {quotient: relative error for each step} of the derivative of `conv_loss` along one random direction."""
     rng = np.random.default_rng(0)
     x, direction = rng.standard_normal((2, 24))
     w = np.array([0.5, 1.0, -0.75])
@@ -43,9 +43,9 @@ def step_errors(steps):
 
 
 def planted_fault():
-    """Return the gradient to a 5 × 5 filter of a backward pass with a mistake, and by central differences.
+    """Return the gradient of a 5 × 5 filter from a backward pass with a mistake, and by central differences.
 
-    The mistake is the commonest of all: the filter's gradient comes out mirrored.
+    The mistake is the most common of all: the gradient of the filter is mirrored.
     """
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((1, 1, 14, 14)), rng.standard_normal((1, 1, 5, 5))

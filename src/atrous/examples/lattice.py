@@ -22,7 +22,7 @@ def lattice_stages(features, values):
     features : array of shape (P, D)
         Points in units of standard deviations.
     values : array of shape (P,)
-        What is filtered.
+        The values to filter.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def lattice_stages(features, values):
 
 
 def plane_vertices(low, high):
-    """Return the vertices (M, 3) of the 2-D lattice whose places lie between the corners `low` and `high`."""
+    """Return the vertices (M, 3) of the 2-D lattice whose positions lie between the corners `low` and `high`."""
     reach = int(np.ceil(3 * np.abs([low, high]).max())) + 3
     a, b = np.meshgrid(*[np.arange(-reach, reach + 1)] * 2)
     keep = (a - b) % 3 == 0
@@ -61,7 +61,7 @@ def plane_vertices(low, high):
 
 
 def scattered_points():
-    """Return points (P, 2) along a bow, as the colours of an image lie along curves, in standard deviations."""
+    """Return points (P, 2) along an arc, as the colours of an image lie along curves, in standard deviations."""
     rng = np.random.default_rng(3)
     t = np.sort(rng.uniform(0, 1, 26))
     bow = np.column_stack([4.2 * t - 2.1, 1.5 * np.sin(2.6 * t + 0.1) - 0.85])
@@ -79,7 +79,7 @@ def impulse_points():
 
 
 def impulse_response(offset=0.0):
-    """Return places x and what the 1-D lattice carries to them from an impulse `offset` after a vertex."""
+    """Return positions x and the response of the 1-D lattice there to an impulse at `offset` from a vertex."""
     x = offset + 0.05 * np.arange(round(-4.0 / 0.05), round(4.0 / 0.05) + 1)
     impulse = np.zeros((len(x), 1))
     impulse[np.abs(x - offset).argmin()] = 1
@@ -87,7 +87,7 @@ def impulse_response(offset=0.0):
 
 
 def impulse_response_2d(offset=(0.0, 0.0)):
-    """Return the responses (n, n), of the lattice and of the Gaussian, to an impulse `offset` after a vertex."""
+    """Return the responses (n, n) of the lattice and of the Gaussian to an impulse at `offset` from a vertex."""
     line = 0.1 * np.arange(round(-3.0 / 0.1), round(3.0 / 0.1) + 1)
     y, x = np.meshgrid(line, line, indexing="ij")
     points = np.column_stack([x.ravel(), y.ravel()]) + np.asarray(offset)
@@ -97,9 +97,9 @@ def impulse_response_2d(offset=(0.0, 0.0)):
 
 
 def dimension_errors(dimensions=(1, 2, 3, 4, 5, 6), count=1500):
-    """Return {D: LatticeError} for points that are normally distributed, `spread` standard deviations wide, in D axes.
+    """Return {D: LatticeError} for points in D dimensions, normal with standard deviation 1.2 along each axis.
 
-    The values are a smooth function of the points, as the labels of an image are.
+    The values are a smooth function of the points, like the labels of an image.
     """
     found = {}
     for d in dimensions:
@@ -122,8 +122,8 @@ OCCUPANCY = {"DeepLab v1": (50.0, 10.0), "examples": (80.0, 13.0), "wide": (60.0
 def occupancy(image=None, sigmas=OCCUPANCY):
     """Return {name: (places, slots, missing)} for bilateral features of an image.
 
-    `places` counts the vertices that exist, `slots` what a table without sharing holds, P·(D + 1), and `missing` is the
-    share of neighbours that do not exist.
+    `places` is the number of vertices that exist, `slots` the size of a table without sharing, P·(D + 1), and `missing`
+    the share of neighbours that do not exist.
     """
     image = colour_photograph() if image is None else image
     found = {}

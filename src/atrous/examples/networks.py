@@ -39,8 +39,8 @@ PRINTED = {32: 52.43, 16: 81.02, 8: 276.18}
 def stride_costs():
     """Return {output stride: (multiply-adds, bytes of features)} of DeepLab v3 on ResNet-101.
 
-    Multiply-adds are counted as the v3+ paper counts them, features are the outputs of all layers in float32. At 2 and
-    1, which no ResNet of the papers runs at, both are those at 4, times 4 and 16.
+    Multiply-adds are counted as in the v3+ paper; features are the outputs of all layers, in float32. No ResNet of the
+    papers runs at 2 or 1; for these, both numbers are those at 4, times 4 and 16.
     """
     found = {}
     for output_stride in BUILT:
@@ -53,10 +53,10 @@ def stride_costs():
 
 
 def feature_places(small, large, *, align_corners=True):
-    """Return where the features 0 … small − 1 of an axis come to lie in pixels when it is resized to `large`.
+    """Return the positions in pixels of the features 0 … small − 1 of an axis after it is resized to `large`.
 
-    With corners aligned the first feature lies on the first pixel and the last on the last: i·(large − 1)/(small − 1),
-    which is 8·i for 65 and 513, where they were computed. With half-pixel centres it is (i + ½)·large/small − ½.
+    With corners aligned, the first feature lies on the first pixel and the last on the last: i·(large − 1)/(small − 1).
+    For 65 and 513 this is 8·i, where they were computed. With half-pixel centres it is (i + ½)·large/small − ½.
     """
     i = np.arange(small)
     return i * (large - 1) / (small - 1) if align_corners else (i + 0.5) * large / small - 0.5

@@ -71,14 +71,14 @@ PORTRAIT_PARAMS = CRFParams(bilateral_weight=10.0, sigma_alpha=30.0, sigma_beta=
 
 
 def colour_photograph(path=None, width=256):
-    """Return a picture as colour levels (H, W, 3), uint8, at most `width` wide and a quarter more in height.
+    """Return a picture as colour levels (H, W, 3), uint8, at most `width` wide and 1.25·`width` high.
 
     Parameters
     ----------
     path : path, optional
         As for `photograph`.
     width : int
-        Larger pictures are made smaller.
+        Larger pictures are reduced to it.
     """
     from PIL import Image, ImageOps
 
@@ -101,7 +101,7 @@ def _portrait_file():
 
 
 def rough_labels(size, outlines=PORTRAIT):
-    """Return labels (H, W) as somebody would draw them in a minute: polygons, 0 where there is none.
+    """Return labels (H, W) as somebody might draw them in a minute: polygons, and 0 outside them.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def portrait_params(width=256):
 def portrait(width=256):
     """Return Matplotlib's portrait (H, W, 3), rough labels (H, W) of face and clothes, and CRFParams for this size.
 
-    Where the portrait is missing, a drawn scene and an ellipse.
+    If the portrait's file is missing, return a drawn scene and an ellipse.
     """
     image = colour_photograph(width=width)
     rough = rough_labels(image.shape[:2], PORTRAIT if _portrait_file().is_file() else None)

@@ -1,10 +1,10 @@
-"""Gradient checks for everybody: is a hand-written backward pass the derivative of its forward pass.
+"""Gradient checks: test whether a hand-written backward pass is the derivative of its forward pass.
 
-The check draws a random upstream gradient dy, takes the loss φ = Σ dy·y, and compares what the backward pass says about
-∂φ/∂input with the difference quotient (φ(x + h) − φ(x − h)) / 2h, entry by entry. Linear maps have a sharper test
-without any step: an operator and its adjoint satisfy ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ to rounding (`adjoint_error`).
+The check draws a random upstream gradient dy, takes the loss φ = Σ dy·y, and compares ∂φ/∂input from the backward pass
+with the difference quotient (φ(x + h) − φ(x − h)) / 2h, entry by entry. Linear maps have a sharper test that needs no
+step: an operator and its adjoint satisfy ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ up to rounding (`adjoint_error`).
 
-`checker` (start here), `pair`, `differences`, `hints`, `report`, `html`. NumPy is all that this folder needs.
+Modules: `checker` (start here), `pair`, `differences`, `hints`, `report`, `html`. This folder needs only NumPy.
 
 References
 ----------

@@ -18,7 +18,7 @@ from atrous.gradients.report import GradcheckReport, InputReport
 
 MODES = ("full", "sample", "directional")
 METHODS = ("central", "complex", "ridders")
-# Wrong entries examined for kinks before all are believed to be mistakes, and the largest Jacobian made for a hint.
+# Wrong entries to examine for kinks before all count as mistakes, and entries of the largest Jacobian for a hint.
 FIRST_KINKS = 8
 MOST_JACOBIAN = 20_000_000
 
@@ -52,28 +52,28 @@ def gradcheck(
         the order of the inputs (all inputs, or those that are arrays) as a tuple, NamedTuple, list or dict, or one
         array where there is one input. Dict keys may be the inputs' names, plain or as ``dx``, ``grad_x``, ``x_grad``.
     inputs : sequence
-        Float64 arrays are checked; anything else (None, integers, labels, option dicts) is passed on untouched.
+        Float64 arrays are checked; anything else (None, integers, labels, option dicts) is passed on unchanged.
     wrt : sequence of int or str, optional
         Which inputs to check, by position or by forward's parameter name. All float arrays by default.
     mode : {"full", "sample", "directional"}
-        Every entry; `n_samples` random entries of each input, which may miss one wrong entry among many; or
-        `directions` random directions of each input, which mix all entries.
+        "full": every entry. "sample": `n_samples` random entries of each input, which may miss one wrong entry among
+        many. "directional": `directions` random directions of each input, each of which mixes all entries.
     method : {"central", "complex", "ridders"}
-        Centred differences; the complex step, exact to rounding but only for forwards that carry complex numbers; or
+        Centred differences; the complex step, exact up to rounding but only if forward accepts complex numbers; or
         Ridders' extrapolation to step zero, for strongly curved functions.
     eps : float, optional
-        Step, times max(1, |entry|): 1e-5 by default (1e-20 complex, 1e-2 Ridders' first).
+        Step, multiplied by max(1, |entry|): 1e-5 by default, 1e-20 for "complex", 1e-2 as the first for "ridders".
     rtol, atol : float
-        An entry passes if |a − n| ≤ rtol·max(|a|, |n|) + atol·scale + noise, with scale the median of the |n| that are
-        not 0, and noise what rounding in y can do to the difference quotient.
+        Analytic a and numeric n agree if |a − n| ≤ rtol·max(|a|, |n|) + atol·scale + noise; scale is the median of the
+        nonzero |n|, and noise is the error that rounding in y can cause in the difference quotient.
     n_samples, directions : int
         See `mode`.
     rng : int or numpy.random.Generator
         Seed of the upstream gradient, the samples and the directions.
     kink : {"skip", "report", "fail"}
-        What to do with entries where the function has a corner within the step (ReLU at 0, a tie of a maximum) and the
-        gradient given lies between the slopes on both sides: leave them out, leave them out and say so among the
-        problems, or count them as wrong. An input with nothing but kinks fails in any case.
+        What to do with entries where the function has a corner within the step (ReLU at 0, a tie in a maximum) and the
+        gradient is between the slopes on the two sides: leave them out, leave them out and list them among the
+        problems, or count them as wrong. An input with only kinks always fails.
     nondet_tol : float
         Largest allowed difference between two runs on the same inputs.
     allow_float32 : bool
@@ -82,19 +82,19 @@ def gradcheck(
     Returns
     -------
     GradcheckReport
-        True if all is well; for each input the largest errors, the worst index with analytic and numeric value at
-        several steps, and a hint at the likely mistake.
+        True if the check passed. Holds, for each input, the largest errors, the worst index with its analytic and
+        numeric values, the latter at several steps, and a hint about the likely mistake.
 
     Raises
     ------
     DTypeError
-        An input is not float64 (a difference quotient in float32 has three digits).
+        An input is not float64 (a difference quotient in float32 has about three correct digits).
     ParameterError
-        An option or the number of gradients is wrong; nothing to check.
+        An option or the number of gradients is wrong, or there is nothing to check.
 
     Notes
     -----
-    Cost: "full" runs forward twice for each entry. Inputs are copied; the caller's arrays are never touched.
+    Cost: "full" runs forward twice for each entry. Inputs are copied; the caller's arrays are never modified.
 
     Examples
     --------
@@ -118,9 +118,9 @@ def gradcheck(
     pair = Pair(forward, backward, _as_list(inputs), wrt, rng, nondet_tol, allow_float32)
     rule = _Rule(mode, method, eps, rtol, atol, n_samples, directions, kink)
     results = _with_hints(pair, [_check_input(pair, i, rule) for i in pair.checked if pair.grads[i] is not None])
-    remarks = [f"{r.name} has {r.kinks} entries at a kink, left out." for r in results if r.kinks and kink == "report"]
+    remarks = [f"{r.name}: left out {r.kinks} entries at a kink." for r in results if r.kinks and kink == "report"]
     ok = not pair.problems and all(result.ok for result in results)
-    seed = int(rng) if isinstance(rng, (int, np.integer)) else "the generator given"
+    seed = int(rng) if isinstance(rng, (int, np.integer)) else "the given generator"
     return GradcheckReport(ok, tuple(results), (*pair.problems, *remarks), mode, method, eps, rtol, atol, seed)
 
 
@@ -160,29 +160,29 @@ def adjoint_error(
     *,
     rng: int | np.random.Generator = 0,
 ) -> float:
-    """Return |⟨A x, y⟩ − ⟨x, Aᵀ y⟩| / (‖A x‖·‖y‖) for random x and y; rounding level if `adjoint` is the adjoint.
+    """Return |⟨A x, y⟩ − ⟨x, Aᵀ y⟩| / (‖A x‖·‖y‖) for random x and y: rounding error if `adjoint` is correct.
 
     Parameters
     ----------
     apply, adjoint : callable
-        The linear map A and what claims to be its adjoint Aᵀ, each from one float64 array to one.
+        The linear map A and its supposed adjoint Aᵀ; each takes and returns one float64 array.
     x_shape : tuple of int
-        Shape of what `apply` takes and `adjoint` returns.
+        Shape of the input of `apply` and of the output of `adjoint`.
     y_shape : tuple of int, optional
-        Shape of what `apply` returns; found by calling it if left out.
+        Shape of the output of `apply`; by default found by calling it.
     rng : int or numpy.random.Generator
         Seed of x and y.
 
     Returns
     -------
     float
-        Some 1e-16 for a right adjoint, of order 0.1 for a wrong one. No step size, no truncation: the sharpest test
-        there is for linear maps.
+        About 1e-16 for a correct adjoint and about 0.1 for a wrong one. There is no step and no truncation error, so
+        this is the sharpest test for linear maps.
 
     Raises
     ------
     ShapeError
-        `apply` or `adjoint` returns another shape than named.
+        `apply` or `adjoint` returns an array of the wrong shape.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def _as_list(inputs):
 
 
 class _Rule(NamedTuple):
-    """How to look and what to accept; the options of `gradcheck`."""
+    """The options of `gradcheck` on how to take slopes and which errors to accept."""
 
     mode: str
     method: str
@@ -222,7 +222,7 @@ class _Rule(NamedTuple):
 
 
 class _Probe(NamedTuple):
-    """Where to take a slope of an input: along one entry, or along a direction; and with which step."""
+    """Where to take one slope of an input: along one entry or along a direction, and with which step."""
 
     index: tuple | None
     direction: np.ndarray | None
@@ -256,14 +256,14 @@ def _check_input(pair, i, rule):
     analytic = np.array(analytic, dtype=np.float64)
     if rule.method == "complex" and not carries_complex(pair, i, pair.rng.standard_normal(a.shape)):
         raise DTypeError(
-            "gradcheck: the complex step disagrees with a central difference; forward is not written for complex "
-            'numbers (abs, a comparison, conj?). Use method="central".'
+            "gradcheck: the complex step disagrees with a central difference; forward does not support complex "
+            'numbers (does it use abs, conj or a comparison?). Use method="central".'
         )
     slopes = [_finite_slope(pair, i, p, rule.method) for p in probes]
     numeric, noise = np.array([s.value for s in slopes]), np.array([s.noise for s in slopes])
     if not np.all(np.isfinite(numeric)):
         at = probes[int(np.flatnonzero(~np.isfinite(numeric))[0])].index
-        pair.problems.append(f"forward is not finite next to {pair.names[i]}{list(at or ())}: move that entry inwards.")
+        pair.problems.append(f"forward is not finite near {pair.names[i]}{list(at or ())}: choose another value there.")
     larger, errors = np.maximum(np.abs(analytic), np.abs(numeric)), np.abs(analytic - numeric)
     used = np.abs(numeric[numeric != 0])
     scale = float(np.median(used)) if used.size else 0.0
@@ -299,7 +299,7 @@ def _check_input(pair, i, rule):
 
 
 def _finite_slope(pair, i, probe, method):
-    """Return the numeric slope, with a much shorter step where the first one leaves the domain of the forward pass."""
+    """Return the numeric slope, with a much shorter step if the first one leaves the domain of the forward pass."""
     direction = probe.along(pair.inputs[i])
     for step in (probe.step, 1e-6 * probe.step, 1e-9 * probe.step):
         found = slope(pair, i, direction, step, method)
@@ -309,14 +309,14 @@ def _finite_slope(pair, i, probe, method):
 
 
 def _judge(pair, i, analytic, noise, kept):
-    """Add a problem where the comparison proves nothing: all entries at kinks, or the gradient below the rounding."""
+    """Add a problem if the comparison proves nothing: all entries are at kinks, or rounding hides the gradient."""
     name, largest, drowned = pair.names[i], float(np.abs(analytic).max()), float(noise.max())
     if not kept.any():
-        pair.problems.append(f"every entry of {name} that was looked at lies at a kink: choose other inputs.")
+        pair.problems.append(f"every entry of {name} that was compared is at a kink: choose other inputs.")
     elif 1e-4 * drowned < largest < 3 * drowned:
         pair.problems.append(
             f"the gradient of {name} (largest {largest:.1e}) cannot be judged: the rounding of the forward pass gives "
-            f"difference quotients an error of {drowned:.1e}. Take a constant out of the output, or raise eps."
+            f"difference quotients an error of {drowned:.1e}. Subtract a constant from the output, or raise eps."
         )
 
 
@@ -327,7 +327,7 @@ def _kinks(pair, i, probes, wrong, analytic, close, rule):
         return kinks
     found = np.flatnonzero(wrong)
     for tried, k in enumerate(pair.rng.permutation(found)):
-        # Where the first few wrong entries are plainly wrong, the gradient is: no need to examine the rest.
+        # If none of the first few wrong entries is at a kink, the gradient is wrong; the rest need no examination.
         if tried == FIRST_KINKS and not kinks.any():
             break
         a = pair.inputs[i]
@@ -347,7 +347,7 @@ def _error_map(a, probes, errors):
 
 
 def _with_hints(pair, results):
-    """Return the reports, those that failed with the likeliest mistake named."""
+    """Return the reports, with a hint about the likely mistake in those that failed."""
     failing = [r for r in results if not r.ok]
     hinted = []
     for result in results:

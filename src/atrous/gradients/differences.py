@@ -1,7 +1,7 @@
 """Difference quotients: slopes of φ = Σ dy·y along a direction with their rounding noise, the Jacobian, kinks.
 
-A quotient divides the rounding of y by the step. How much that can be is known, and belongs to the answer: a gradient
-is judged against its numeric value up to the noise, neither sharper nor looser.
+A difference quotient divides the rounding error of y by the step. The size of this noise can be estimated, so each
+slope comes with it, and a gradient only has to match the numeric slope up to the noise.
 
 References
 ----------
@@ -15,12 +15,12 @@ import numpy as np
 from atrous.errors import DTypeError
 from atrous.gradients.pair import is_float
 
-# Roundings that a value of y may have gone through, as a multiple of half an ulp each.
+# Rounding error that a value of y may carry, in units of the machine epsilon.
 ROUNDINGS = 8
 
 
 class Slope(NamedTuple):
-    """A numeric slope and the size that rounding alone can give to its error."""
+    """A numeric slope and the error that rounding alone can cause in it."""
 
     value: float
     noise: float
@@ -47,12 +47,12 @@ def slope(pair, i, direction, step, method):
 
 
 def _complex(pair, i, direction, step):
-    """Return the slope as Im φ(x + i·h) / h: no difference, no cancellation."""
+    """Return the slope as Im φ(x + i·h) / h, which subtracts nothing and so has no cancellation."""
     inputs = [a.astype(np.complex128) if is_float(a) else a for a in pair.inputs]
     inputs[i] = inputs[i] + 1j * step * direction
     y = pair.value(inputs)
     if y.dtype.kind != "c":
-        raise DTypeError('gradcheck: method="complex" needs a forward that carries complex numbers; use "central".')
+        raise DTypeError('gradcheck: method="complex" needs a forward that accepts complex numbers; use "central".')
     parts = pair.dy * (y.imag / step)
     eps = ROUNDINGS * np.finfo(np.float64).eps
     return Slope(float(np.sum(parts)), float(eps * (np.linalg.norm(parts) + np.linalg.norm(pair.dy * pair.y))))
@@ -65,7 +65,7 @@ def carries_complex(pair, i, direction):
 
 
 def _ridders(slope_at, step, shrink=1.4, levels=10):
-    """Extrapolate slope_at(h) to h = 0 (Ridders' method): a Neville table in h², stopped where its error grows."""
+    """Extrapolate slope_at(h) to h = 0 (Ridders' method) with a Neville table in h², until its error grows."""
     first = slope_at(step)
     table, best, error = [first.value], first.value, np.inf
     for level in range(1, levels):
@@ -86,9 +86,9 @@ def _ridders(slope_at, step, shrink=1.4, levels=10):
 def is_kink(pair, i, direction, step, analytic, close):
     """Tell whether a disagreement comes from a corner of the function rather than from a wrong gradient.
 
-    It takes evidence. Either the quotients of a long and a short step differ by more than rounding explains, and the
-    short one agrees with the gradient: the corner lies within the long step. Or the two one-sided slopes stay apart
-    however short the step: the corner lies at the point itself, and any value between them is a subgradient.
+    Either of two signs is enough. The quotients of a long and a short step differ by more than rounding explains, and
+    the short one agrees with the gradient: the corner is within the long step. Or the two one-sided slopes stay apart
+    however short the step is: the corner is at the point itself, and any value between them is a subgradient.
     """
     long = slope(pair, i, direction, step, "central")
     for shorter in (step / 30, step / 1000):

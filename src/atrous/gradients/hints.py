@@ -1,4 +1,4 @@
-"""From a wrong gradient to the likely mistake: patterns that hand-written backward passes fall into again and again."""
+"""From a wrong gradient to the likely mistake: patterns of errors that are common in hand-written backward passes."""
 
 import itertools
 from math import prod
@@ -9,7 +9,7 @@ from atrous.gradients.differences import jacobian
 
 
 def diagnose(pair, i, *, alone):
-    """Return (kind, sentence) for input i of a gradient-checked pair; `alone` says that no other gradient is wrong."""
+    """Return (kind, sentence) for input i of a gradient-checked pair; `alone` if no other gradient is wrong."""
     name, wrong, jac = pair.names[i], pair.grads[i].astype(np.float64), jacobian(pair, i)
     dy = pair.dy.astype(np.float64)
     right = np.tensordot(jac, dy, axes=dy.ndim)
@@ -21,7 +21,7 @@ def diagnose(pair, i, *, alone):
         found = _probed(pair, i, jac, name) or _turned(pair, i, wrong, dy, name) or _where(wrong, right, name)
     if wrong.ndim <= 1 and alone:
         detail = f" Here {found[1]}" if found else ""
-        return "bias", f"only {name} is wrong: a bias collects the sum of dy over the batch and all positions.{detail}"
+        return "bias", f"only {name} is wrong: a bias gets the sum of dy over the batch and all positions.{detail}"
     return found or ("unknown", "none of the usual patterns; start at the worst entry above.")
 
 
@@ -68,7 +68,7 @@ def _whole(pair, i, wrong, right, name):
 
 
 def _reason(pair, factor):
-    """Return what a constant factor suggests, with a colon before it, or nothing."""
+    """Return a colon and the likely reason for a constant factor, or an empty string."""
     shape = next((a.shape for a in (pair.y, *pair.inputs) if isinstance(a, np.ndarray) and a.ndim > 1), (1,))
     batch, positions = shape[0], max(1, prod(pair.y.shape[2:]))
     reasons = (
@@ -83,7 +83,7 @@ def _reason(pair, factor):
 
 
 def _probed(pair, i, jac, name):
-    """Return a hint from the gradients of single outputs: where each pass looks."""
+    """Return a hint from the gradients of single outputs, which show the inputs that each pass uses."""
     outputs, wrong, right = _single_outputs(pair, i, jac)
     agree = [_equal(a, n) for a, n in zip(wrong, right, strict=True)]
     for output, a, n, same in zip(outputs, wrong, right, agree, strict=True):
@@ -98,19 +98,19 @@ def _probed(pair, i, jac, name):
             apart = not {o[axis] for o in bad} & {o[axis] for o in rightly}
             if apart and _right_without(pair, i, jac, axis, {o[axis] for o in bad}):
                 return what, (
-                    f"outputs at index {first[axis]} of axis {axis} of y ({what}) reach {name} wrongly, those at "
-                    f"{rightly[0][axis]} rightly: a sum over that axis or a broadcast is missing."
+                    f"the gradient of {name} is wrong for outputs at index {first[axis]} of axis {axis} of y ({what}), "
+                    f"right for those at {rightly[0][axis]}: a sum over that axis or a broadcast is missing."
                 )
         if _at_border(first, pair.y.shape) and not _at_border(good, pair.y.shape):
             return "borders", (
-                f"outputs near the border (y{list(first)}) reach {name} wrongly, inner ones rightly: padding is "
-                "handled differently in the backward pass."
+                f"the gradient of {name} is wrong for outputs near the border (y{list(first)}), right for inner ones: "
+                "padding is handled differently in the backward pass."
             )
     return None
 
 
 def _right_without(pair, i, jac, axis, indices):
-    """Tell whether the gradient is right for all outputs but those at `indices` of an axis."""
+    """Tell whether the gradient is right for all outputs except those at `indices` of an axis."""
     dy = pair.dy.copy()
     dy[(slice(None),) * axis + (sorted(indices),)] = 0
     right = np.tensordot(jac, dy.astype(np.float64), axes=dy.ndim)
@@ -118,7 +118,7 @@ def _right_without(pair, i, jac, axis, indices):
 
 
 def _single_outputs(pair, i, jac):
-    """Return outputs in the middle, at both ends of batch and channels and at a corner, with both their gradients."""
+    """Return outputs in the middle, at both ends of batch and channels and at corners, with both gradients of each."""
     shape = pair.y.shape
     middle = tuple(n // 2 for n in shape)
     lead, inner = (2, middle[2:]) if len(shape) > 2 else (1, middle[1:])
@@ -158,7 +158,7 @@ def _taps(pair, i, wrong, right, output, name):
         gap_a, gap_n = (int(np.diff(u).min()) if len(u) > 1 else 0 for u in (a, n))
         if gap_a and gap_n and gap_a != gap_n:
             return "rate", (
-                f"{what} has its taps {gap_a} apart along spatial axis {axis - 2}, the forward pass {gap_n}: "
+                f"{what} has taps {gap_a} apart along spatial axis {axis - 2}, the forward pass {gap_n} apart: "
                 f"{'the rate is off by one' if abs(gap_a - gap_n) == 1 else 'another rate or a stride is used'}."
             )
     for axis in range(2, touched[0].shape[1]):
@@ -181,7 +181,7 @@ def _box(a):
 
 
 def _read_from(pair, i, wrong, right):
-    """Return the places of another input whose values the two gradients hold: what a product's gradient has read.
+    """Return the places of another input whose values appear in the two gradients.
 
     In a bilinear map the gradient of the filter for one output consists of input samples; random samples are unique.
     """
@@ -202,15 +202,15 @@ def _read_from(pair, i, wrong, right):
 
 
 def _where(wrong, right, name):
-    """Return a hint from where the wrong entries lie, or from what they lack."""
+    """Return a hint from the positions of the wrong entries, or from what is missing in them."""
     zero = np.abs(right) <= 1e-6 * np.abs(right).max(initial=0)
     if zero.any() and not zero.all() and _equal(np.where(zero, 0, wrong), right):
         return "mask", f"the gradient of {name} is right where it is not 0, but must be 0 elsewhere: a mask is missing."
     if zero.any() and np.any(np.abs(wrong[zero]) > 1e-3 * np.abs(right).max(initial=0)):
         count = int((zero & (wrong != 0)).sum())
         return "spread", (
-            f"the gradient of {name} is not 0 at {count} entries where it must be, which y does not depend on here: a "
-            "mask or a selection is missing or wrong."
+            f"the gradient of {name} is not 0 at {count} entries on which y does not depend here: a mask or a "
+            "selection is missing or wrong."
         )
     for axis in range(right.ndim):
         lacking = wrong - right

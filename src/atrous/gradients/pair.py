@@ -1,7 +1,7 @@
-"""A forward and a backward pass as people write them, run on copies and held to their manners.
+"""A forward and a backward pass in any of the usual forms, run on copies and checked for side effects.
 
 Accepted: forward returns y or (y, cache); backward takes (dy, cache), (dy, *inputs) or dy alone, and returns a tuple, a
-NamedTuple, a list, a dict or one array. Found: changed inputs, randomness, missing, mis-shaped or non-finite gradients.
+NamedTuple, a list, a dict or one array. Reported: changed inputs, randomness, missing, misshaped or infinite gradients.
 """
 
 import inspect
@@ -10,7 +10,7 @@ import numpy as np
 
 from atrous.errors import DTypeError, ParameterError
 
-# Set beside the seed, so that dy is not the stream from which a user with the same seed has drawn the inputs.
+# Combined with the seed, so that dy differs from inputs that a user has drawn with the same seed.
 STREAM = 0xA7205
 
 
@@ -46,7 +46,7 @@ def _split(out):
 
 
 def _positional(function):
-    """Return the names of the positional parameters of a function, None where it does not tell or takes any number."""
+    """Return the names of a function's positional parameters, None if they are unknown or of any number."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -57,7 +57,7 @@ def _positional(function):
 
 
 class Pair:
-    """A forward and a backward pass with their inputs, run once: output, upstream gradient, gradients, problems."""
+    """A forward and a backward pass with their inputs, run to find y, the upstream gradient, gradients and problems."""
 
     def __init__(self, forward, backward, inputs, wrt, rng, nondet_tol, allow_float32):
         self.forward, self.backward = forward, backward
@@ -96,7 +96,7 @@ class Pair:
         return np.array(_split(self.forward(*given))[0])
 
     def gradients(self, dy):
-        """Return the backward pass's gradients for an upstream gradient, by input, from a fresh forward pass."""
+        """Return the gradient for each input from a new forward and backward pass with the upstream gradient dy."""
         given = [_copy(a) for a in self.inputs]
         _, has_cache, cache = _split(self.forward(*given))
         return self._gradients(self._run_backward(dy.copy(), has_cache, cache, given))
@@ -161,11 +161,11 @@ class Pair:
                     f"({', '.join(self.names[i] for i in arrays)}). Return one for each, in the inputs' order."
                 )
             found = zip(places, returned, strict=True)
-        # Copies: a backward pass may hand out the same buffers again.
+        # Copies, because a backward pass may return the same buffers again.
         return {i: None if g is None else np.array(g) for i, g in found}
 
     def _places_of_keys(self, returned):
-        """Return the input that each key of a dict of gradients means."""
+        """Return the index of the input that each key of a dict of gradients refers to."""
         known = dict(enumerate(range(len(self.inputs))))
         for i, name in enumerate(self.names):
             name = name.casefold()  # noqa: PLW2901

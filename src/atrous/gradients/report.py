@@ -1,4 +1,4 @@
-"""What a gradient check found: one report for each input, one for all, readable as text, JSON and HTML."""
+"""Results of a gradient check: one report for each input and one for all, as text, JSON and HTML."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class InputReport:
-    """What the check found for one input."""
+    """The result of the check for one input."""
 
     name: str
     shape: tuple
@@ -45,7 +45,7 @@ class InputReport:
 
 @dataclass(frozen=True)
 class GradcheckReport:
-    """The verdict of a gradient check; true if everything agrees. Print it, or let a notebook show it."""
+    """The result of a gradient check, true if it passed. Print it, or let a notebook display it."""
 
     ok: bool
     inputs: tuple
@@ -77,7 +77,7 @@ class GradcheckReport:
         return self
 
     def to_dict(self):
-        """Return the report as plain Python values, fit for JSON."""
+        """Return the report as plain Python values, ready for JSON."""
         found = asdict(self)
         for result in found["inputs"]:
             del result["errors"]

@@ -1,4 +1,4 @@
-"""Compiled loops: what turns a Python function into machine code, keeps it, and runs it on every core.
+"""Compiled functions: how a Python function becomes machine code, is kept on disk, and runs on all cores.
 
 1. `compiler`     the decorator `compiled`, and one line on standard error for each compilation
 2. `disk_cache`   compiled code on disk, never older than its source

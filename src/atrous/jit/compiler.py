@@ -1,7 +1,7 @@
 """The decorator that compiles a function with Numba and keeps the machine code on disk.
 
 Each compilation prints one line on standard error, because it makes the first call slow; ``ATROUS_QUIET=1`` turns the
-lines off. What a compilation cost is recorded in `compilations`.
+lines off. The seconds of each compilation are recorded in `compilations`.
 """
 
 import contextlib

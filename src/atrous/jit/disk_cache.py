@@ -1,11 +1,11 @@
-"""The disk cache of compiled functions, which never returns code of an older source.
+"""The disk cache of compiled functions, which never returns code from an older source.
 
 Numba's own ``cache=True`` notices an edit in the file of a function, but not in the files of the functions that it
 calls. Here each file of compiled functions has a cache folder named after a digest: of the file, of all package files
 that it imports, of this package's version and of Numba's. After an edit the digest differs, and the old folder is
 simply not used.
 
-``ATROUS_CACHE`` sets another folder, or ``off``.
+``ATROUS_CACHE`` chooses another folder; ``off`` turns the cache off.
 """
 
 import ast
@@ -69,7 +69,7 @@ def _is_ours(folder):
 
 
 def _imports(path):
-    """Return the files of this package that the file at `path` imports, wherever in it."""
+    """Return the files of this package that the file at `path` imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.level or node.module.split(".")[0] == "atrous"):
@@ -140,7 +140,7 @@ def open_cache(function, digest):
 
 @contextlib.contextmanager
 def exclusive(folder):
-    """Yield True to one process at a time. Another gets False after two seconds and does not save its result.
+    """Yield True to one process at a time. Another gets False after two seconds, and must not save its result.
 
     Numba numbers its files from an index that it reads and writes in two steps. Two processes at once could save one
     function under the signature of another.
@@ -153,7 +153,7 @@ def exclusive(folder):
         except FileExistsError:
             with contextlib.suppress(OSError):
                 if time.time() - lock.stat().st_mtime > LOCK_SECONDS:
-                    # Renamed first: of several that find the stale lock, one gets it, and nobody's fresh one goes.
+                    # Renamed first, so that only one process deletes a stale lock, and none a fresh one.
                     lock.rename(lock.with_name(f"lock.{os.getpid()}")).unlink()
                     continue
             if time.monotonic() > deadline:

@@ -4,7 +4,7 @@ from functools import cache
 
 from atrous.errors import BackendUnavailable
 
-THREADS = 128  # in a block
+THREADS = 128  # per block
 
 
 @cache
@@ -33,10 +33,10 @@ def require(owner, option="method"):
         instead = 'Use method="auto"' if option == "method" else f"Leave {option} out"
         raise BackendUnavailable(
             f'{owner}: {option}="cuda" needs a CUDA device: {reason} {instead}, or set '
-            "NUMBA_ENABLE_CUDASIM=1 before Python starts to try kernels in the simulator."
+            "NUMBA_ENABLE_CUDASIM=1 before Python starts to run CUDA kernels in the simulator."
         )
 
 
 def grid(count):
-    """Return (blocks, threads a block) for at least `count` threads."""
+    """Return (blocks, threads per block) for at least `count` threads."""
     return max(1, -(-count // THREADS)), THREADS

@@ -48,7 +48,7 @@ def _repeat(builder, number):
 
 @intrinsic
 def load(typing, array, index):
-    """Return the eight elements of `array` from `index` on."""
+    """Return the eight elements of `array` that start at `index`."""
 
     def generate(context, builder, signature, arguments):
         address, alignment = _address(context, builder, signature.args[0], *arguments)
@@ -61,7 +61,7 @@ def load(typing, array, index):
 
 @intrinsic
 def store(typing, array, index, value):
-    """Write eight elements of `array` from `index` on."""
+    """Write the eight elements of `array` that start at `index`."""
 
     def generate(context, builder, signature, arguments):
         address, alignment = _address(context, builder, signature.args[0], *arguments[:2])
@@ -126,7 +126,7 @@ larger = _binary("larger", lambda builder, a, b: builder.select(builder.fcmp_ord
 
 
 def _halved(builder, value, combine):
-    """Reduce eight lanes to one number, halves against halves."""
+    """Reduce eight lanes to one number: combine the two halves, three times."""
     width = WIDTH
     while width > 1:
         width //= 2
@@ -155,11 +155,11 @@ largest = _reduction("largest", lambda builder, a, b: builder.select(builder.fcm
 if numba.config.DISABLE_JIT:
 
     def load(array, index):
-        """Return the eight elements of `array` from `index` on."""
+        """Return the eight elements of `array` that start at `index`."""
         return array.reshape(-1)[int(index) : int(index) + WIDTH].copy()
 
     def store(array, index, value):
-        """Write eight elements of `array` from `index` on."""
+        """Write the eight elements of `array` that start at `index`."""
         array.reshape(-1)[int(index) : int(index) + WIDTH] = value
 
     def expect(array, index):
@@ -174,7 +174,7 @@ if numba.config.DISABLE_JIT:
         return total + weight * value
 
     def total(value):
-        """Return the sum of the eight lanes, halves against halves."""
+        """Return the sum of the eight lanes, in the same order as compiled code."""
         while value.size > 1:
             value = value[: value.size // 2] + value[value.size // 2 :]
         return value[0]

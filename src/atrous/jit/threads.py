@@ -1,8 +1,8 @@
 """Running a compiled function on all cores with Python threads.
 
 Why not Numba's ``prange``? A compiled function releases the GIL, so plain Python threads run it just as well. Without
-``parallel=True`` it compiles in half the time; its threads do not spin against those of BLAS; and a forked child
-process can go on using it.
+``parallel=True`` it compiles in half the time; its threads do not slow down those of BLAS by spinning; and a forked
+child process can still use it.
 """
 
 import os

@@ -47,9 +47,9 @@ def _warm_crf(name):
     from atrous.crf.pairwise import spatial_pairwise
 
     unary = np.zeros((2, 2, 2), name)
-    kernel = spatial_pairwise((2, 2), 1.0, np.eye(2), dtype=name)
-    mean_field(unary, kernel, iterations=1, start=unary + unary.dtype.type(0.5))
-    lattice_operator(kernel, self_message=False)(unary.reshape(2, 4))
+    term = spatial_pairwise((2, 2), 1.0, np.eye(2), dtype=name)
+    mean_field(unary, term, iterations=1, start=unary + unary.dtype.type(0.5))
+    lattice_operator(term, self_message=False)(unary.reshape(2, 4))
 
 
 def threading_layer() -> tuple[int, str]:

@@ -1,6 +1,6 @@
 """The permutohedral lattice: Gaussian filtering of scattered points in time linear in their number.
 
-Reading order: `geometry` (where a point lies in the lattice), `exact` (the sum that the lattice approximates),
+Reading order: `geometry` (position of a point in the lattice), `exact` (the sum that the lattice approximates),
 `reference` (the whole filter with a dictionary), `simplex` (the shared scalar formulas), `build` and
 `splat_blur_slice` (the compiled lattice and filter), `cuda`, `error`.
 

@@ -1,11 +1,11 @@
-"""Building the lattice of a set of points: which vertices exist, who their neighbours are, what each point touches.
+"""Building the lattice of a set of points: its vertices, their neighbours, and the vertices around each point.
 
-The points are cut into blocks of neighbours in memory. A block finds its distinct vertices with a hash table small
-enough for the innermost cache and numbers them locally, as *slots*; points refer to slots with 16 bits. Only then are
-the vertices of all blocks brought together: sorted by coordinates, equal ones merged. Filtering works on the slots of a
-block as long as it can, so that the large tables are touched once for each slot and not once for each point and corner.
+The points are cut into blocks of neighbours in memory. Each block finds its distinct vertices with a hash table that
+fits in the innermost cache and numbers them locally, as *slots*; points refer to slots with 16 bits. Then the vertices
+of all blocks are sorted by coordinates, and equal ones are merged. Filtering works on the slots of a block for as long
+as possible, so it accesses the large tables once per slot instead of once per point and corner.
 
-Nothing depends on the number of threads: blocks are cut by position, vertices are numbered by their sorted coordinates.
+The result does not depend on the number of threads: blocks are cut by position, and vertices are sorted by coordinates.
 
 Role: loops. Formulas from `simplex`, the same as in `cuda`.
 """
@@ -36,14 +36,14 @@ from atrous.lattice.simplex import (
 BLOCK = 2048  # points whose vertices share one small table
 LANE = 64  # points embedded at once
 WORD_BITS = 62
-PIECE = 16384  # vertices whose neighbours one thread looks for
+PIECE = 16384  # vertices whose neighbours one thread finds at a time
 EMPTY = np.uint16(65535)
-# Beyond, the spacing of floating-point numbers approaches that of the lattice and weights become meaningless.
+# Beyond this, the spacing of floating-point numbers approaches that of the lattice and weights become meaningless.
 REACH = {np.dtype(np.float32): 2.0**20, np.dtype(np.float64): 2.0**48}
 
 
 class Lattice(NamedTuple):
-    """What the points touch and how the vertices hang together: P points, D axes, M vertices, S slots, B blocks.
+    """The lattice of P points with D axes: M vertices, S slots, B blocks.
 
     A slot is one vertex as seen by one block of points. All arrays are read-only by convention.
     """
@@ -61,9 +61,9 @@ class Lattice(NamedTuple):
     members: Array
     """(S,) int32: all slots, ordered by vertex, then by slot."""
     neighbours: Array
-    """(D + 1, M, 2) int32: the vertices one step down and up each axis; M where there is none."""
+    """(D + 1, M, 2) int32: the vertices one step down and one step up each axis; M where there is none."""
     keys: Array
-    """(M, D) int64: coordinates of the vertices but the last, in ascending order."""
+    """(M, D) int64: coordinates of the vertices without the last coordinate, in ascending order."""
     block: int
     """Points in a block."""
 
@@ -74,7 +74,7 @@ class Lattice(NamedTuple):
 
 
 class Packing(NamedTuple):
-    """How D coordinates of a vertex are laid into words of 62 bits, the first into the highest bits."""
+    """How D coordinates of a vertex are packed into words of 62 bits, the first into the highest bits."""
 
     low: Array
     word: Array
@@ -84,13 +84,13 @@ class Packing(NamedTuple):
 
 def feature_bounds(features):
     """Return the smallest and the largest feature of each axis, NaN where an axis holds one."""
-    # Column by column: NumPy reduces a narrow array along its first axis many times slower.
+    # Column by column, because NumPy is many times slower at reducing a narrow array along its first axis.
     columns = features.T
     return np.array([c.min() for c in columns]), np.array([c.max() for c in columns])
 
 
 def packing(owner, features, low, high):
-    """Return the Packing that keeps every vertex near points between `low` and `high`, and all their neighbours."""
+    """Return the Packing that can hold all vertices around points between `low` and `high`, and their neighbours."""
     dimension = features.shape[1]
     scaled = [(float(a) * s, float(b) * s) for a, b, s in zip(low, high, axis_scales(dimension), strict=True)]
     sums = [(0.0, 0.0)]
@@ -107,7 +107,7 @@ def packing(owner, features, low, high):
         other = " or pass float64" if features.dtype == np.float32 else ""
         raise ParameterError(
             f"{owner}: features reach {max(abs(low[worst]), abs(high[worst])):.3g} standard deviations on axis "
-            f"{worst}; {features.dtype} tells lattice vertices apart up to about {limit / 4 / (dimension + 1):.2g}. "
+            f"{worst}; {features.dtype} distinguishes vertices only up to about {limit / 4 / (dimension + 1):.2g}. "
             f"Use a larger sigma{other}."
         )
     margin = 3 * (dimension + 1)
@@ -135,12 +135,12 @@ def _same(keys, row, key, r, p):
 
 
 # The stages of embedding. An array holds one number for each of `lane` points side by side, so that every loop is short
-# and simple. `lane` is an argument because as a constant it would have the loops unrolled instead of vectorised.
+# and simple. `lane` is an argument because with a constant the compiler would unroll loops instead of vectorising them.
 
 
 @njit(nogil=True, error_model="numpy")
 def _elevate(features, scales, start, lanes, elevated, total):
-    """Carry features into the plane Σx = 0; `elevated` (D + 1, lane)."""
+    """Map features into the plane Σx = 0, as `elevated` (D + 1, lane)."""
     size, lane = elevated.shape
     for p in range(lane):
         total[p] = 0
@@ -158,7 +158,7 @@ def _elevate(features, scales, start, lanes, elevated, total):
 
 @njit(nogil=True, error_model="numpy")
 def _find_simplex(elevated, base, rank, residual, off_plane):
-    """Find the vertex of remainder 0 (`base`) and the ranks of what is left; divide that by D + 1 in `elevated`."""
+    """Find the vertex of remainder 0 (`base`) and the ranks; replace `elevated` by (elevated − base) / (D + 1)."""
     size, lane = elevated.shape
     span = elevated.dtype.type(size)
     inverse = elevated.dtype.type(1) / span
@@ -170,7 +170,7 @@ def _find_simplex(elevated, base, rank, residual, off_plane):
             base[i, p] = elevated.dtype.type(multiple) * span
             off_plane[p] += np.int32(multiple)
             residual[i, p] = elevated[i, p] - base[i, p]
-    # A rank counts the coordinates that come before; a point rounded off the plane begins beyond 0 and is moved back.
+    # A rank counts the coordinates before it. Rounding may leave the plane; ranks then start off 0 and are moved back.
     for i in range(size):
         for p in range(lane):
             rank[i, p] = off_plane[p]
@@ -190,7 +190,7 @@ def _find_simplex(elevated, base, rank, residual, off_plane):
 
 @njit(nogil=True, error_model="numpy")
 def _weigh_corners(fractions, rank, ordered, weights, start, lanes, column):
-    """Write the barycentric weights: differences of the fractions in the order of their ranks."""
+    """Write the barycentric weights: differences of the fractions, taken in the order of their ranks."""
     size, lane = fractions.shape
     zero, one = fractions.dtype.type(0), fractions.dtype.type(1)
     for r in range(size):
@@ -233,9 +233,9 @@ def _pack_vertices(base, rank, packed, all_up, key):
 
 @njit(nogil=True, error_model="numpy")
 def _number_corners(key, lanes, found, keys, table, seen, slot_of, corners, start, column, taken):
-    """Look each vertex up in the block's hash table, adding new ones; write its slot; return how many there are now.
+    """Look each vertex up in the block's hash table, adding new ones; write its slot; return the number of slots.
 
-    A point mostly has its predecessor's vertices: `seen` and `slot_of` (D + 1) remember those.
+    Most points have the vertices of the point before: `seen` and `slot_of` (D + 1) remember those.
     """
     size, words = key.shape[:2]
     last = table.size - 1
@@ -261,7 +261,7 @@ def _number_corners(key, lanes, found, keys, table, seen, slot_of, corners, star
 
 @njit(nogil=True, error_model="numpy")
 def _embed_block(features, scales, packed, lane, begin, end, corners, weights, column, taken, keys, table):
-    """Embed the points begin…end of one block; return how many distinct vertices they touch."""
+    """Embed the points begin…end of one block; return the number of their distinct vertices."""
     dimension = features.shape[1]
     size = dimension + 1
     all_up = np.zeros(packed.words, np.int64)
@@ -290,9 +290,9 @@ def _embed_block(features, scales, packed, lane, begin, end, corners, weights, c
 
 @compiled(contract=False)
 def _embed(head, tail, features, scales, packed, block, lane, corners, weights, column, counts, keys):
-    """Embed all points: corners and weights from `column` on, and each block's distinct vertices.
+    """Embed all points: write corners and weights from `column` on, and each block's distinct vertices.
 
-    `counts[b]` slots are taken by earlier columns; the new ones are added. `keys[b]` receives their packed keys.
+    `counts[b]` is the number of slots of earlier columns; new ones are added. `keys[b]` receives their packed keys.
     """
     capacity = 1
     while capacity < 2 * block * (features.shape[1] + 1):
@@ -307,7 +307,7 @@ def _embed(head, tail, features, scales, packed, block, lane, corners, weights, 
 
 @compiled()
 def sort_slots(slots, first, members):
-    """Order the slots by vertex, equal vertices by slot."""
+    """Sort the slots by vertex, then by slot."""
     for s in range(slots.size):
         first[slots[s] + 1] += 1
     for v in range(first.size - 1):
@@ -328,7 +328,7 @@ def _below(keys, v, target):
 
 @compiled()
 def _neighbours(head, tail, keys, steps, neighbours):
-    """Adding one step to sorted keys keeps them sorted, so each axis is one walk along two ascending lists."""
+    """Find neighbours along each axis in one walk along two sorted lists: the keys, and the keys plus one step."""
     vertices, words = keys.shape
     pieces = -(-vertices // PIECE)
     for job in range(head, tail):
@@ -401,11 +401,11 @@ def embed(owner, features, corners, weights, column, counts, block):
     `counts` (blocks,) grows by the number of each block's new slots.
     """
     packed = packing(owner, features, *feature_bounds(features))
-    # Each block's part is used only as far as it has vertices; the rest is never touched, hence costs no memory.
+    # A block uses only as many rows as it has vertices; the others are never written and take no physical memory.
     keys = np.empty((len(counts), block * (features.shape[1] + 1), packed.words), np.int64)
     scales = axis_scales(features.shape[1])
     if features.dtype == np.float32:
-        # In float32 the factors are rounded as in Krähenbühl's and Koltun's code, whose results then come out the same.
+        # In float32 the factors are rounded as in Krähenbühl's and Koltun's code, to get the same results.
         d = features.shape[1]
         factor = np.float64(np.float32(np.sqrt(2 / 3) * (d + 1)))
         scales = np.array([factor * (1 / math.sqrt((i + 1) * (i + 2))) for i in range(d)])
@@ -418,7 +418,7 @@ def embed(owner, features, corners, weights, column, counts, block):
 
 
 def block_points(corners):
-    """Return how many points make a block whose slots 16 bits can number."""
+    """Return the number of points in a block, few enough that 16 bits can number its slots."""
     return min(BLOCK, 65535 // corners // LANE * LANE or 65535 // corners)
 
 
@@ -431,8 +431,8 @@ def check_features(owner, features):
             "Reshape an array (D, H, W) with features.reshape(D, -1).T."
         )
     if features.shape[1] > 255:
-        raise ShapeError(f"{owner}: features has {features.shape[1]} axes; a lattice takes at most 255.")
-    # A kernel is compiled again for arrays that cannot be written to.
+        raise ShapeError(f"{owner}: features must have at most 255 axes, got {features.shape[1]}.")
+    # Numba would compile every function again for read-only arrays.
     features = np.require(features, requirements=("C", "W"))
     low, high = feature_bounds(features)
     for axis, pair in enumerate(zip(low, high, strict=True)):
@@ -440,7 +440,7 @@ def check_features(owner, features):
             where = int(np.flatnonzero(~np.isfinite(features[:, axis]))[0])
             raise ParameterError(
                 f"{owner}: features must be finite, got {features[where, axis]} at point {where}, axis {axis}. "
-                "A sigma of zero divides to inf; NaN pixels must be filled first."
+                "A sigma of zero gives inf; fill NaN pixels first."
             )
     return features
 
@@ -451,13 +451,13 @@ def build_lattice(features: FloatArray) -> Lattice:
     Parameters
     ----------
     features : ndarray of shape (P, D), float32 or float64
-        Points in units of standard deviations: position/σ, colour/σ. Points that are neighbours in space should be
-        neighbours in the array: the filter is then several times faster, its result the same.
+        Points in units of standard deviations: position/σ, colour/σ. If points that are neighbours in space are also
+        neighbours in the array, the filter is several times faster, with the same result.
 
     Returns
     -------
     Lattice
-        A NamedTuple of arrays; only vertices that a point touches, numbered by sorted coordinates.
+        A NamedTuple of arrays. It has only vertices that a point touches, in the order of their coordinates.
 
     Raises
     ------
@@ -470,8 +470,8 @@ def build_lattice(features: FloatArray) -> Lattice:
 
     Notes
     -----
-    Cost O(P·D²); memory 6(D + 1) bytes a point in float32, 8(D + 1) and 8D more a vertex.
-    Independent of the number of threads.
+    Cost: O(P·D²); memory 6(D + 1) bytes per point in float32 and 8(2D + 1) bytes per vertex.
+    The result does not depend on the number of threads.
 
     References
     ----------

@@ -1,12 +1,12 @@
 """The lattice on a GPU, stage by stage: elevate, simplex, weights, insert, splat, blur, slice.
 
-Kernels are written plainly, one thread for each number that a stage produces, all of them through global memory; they
-are the definition that faster kernels will be held against. Vertices enter a hash table by a 64-bit compare-and-swap on
-the packed key; the host then numbers them by sorted key, so that the numbering does not depend on who came first.
+The kernels are simple: one thread per point, corner or number of the result, and all data goes through global memory.
+Faster kernels will be tested against them. Vertices enter a hash table by a 64-bit compare-and-swap on the packed key;
+the host then numbers them by sorted key, so the numbering does not depend on the order of insertion.
 
-Splatting adds with atomics, in no fixed order: repeated runs agree to rounding, about √(points a vertex) units in the
-last place. The compiler may fuse a product and a sum, so in float32 a point within rounding of a boundary may fall into
-the neighbouring simplex, which moves the result as little.
+Splatting uses atomic additions in no fixed order: repeated runs agree up to rounding, about √(points per vertex) units
+in the last place. The compiler may fuse a product and a sum, so in float32 a point within rounding of a boundary may
+fall into the neighbouring simplex, which changes the result just as little.
 
 Role: CUDA. Formulas from `simplex`, the same as in `build`.
 """
@@ -72,7 +72,7 @@ def _simplex(elevated, inverse, base, rank):
         rank[p, i] = off_plane
     for i in range(size):
         for j in range(i + 1, size):
-            # A float32 less an int64 would be a float64.
+            # A float32 minus an int64 would be a float64.
             residual = elevated[p, i] - elevated.dtype.type(base[p, i])
             if ranks_after(residual, elevated[p, j] - elevated.dtype.type(base[p, j])):
                 rank[p, i] += 1
@@ -86,7 +86,7 @@ def _simplex(elevated, inverse, base, rank):
 
 @cuda.jit
 def _weigh(elevated, base, rank, inverse, weights):
-    """Each coordinate counts for the vertex before the step that lowers it, and against the one after."""
+    """Add each coordinate to the weight of the vertex before the step that lowers it; subtract it from the next."""
     p = cuda.grid(1)
     if p >= elevated.shape[0]:
         return
@@ -105,7 +105,7 @@ def _weigh(elevated, base, rank, inverse, weights):
 
 @cuda.jit
 def _insert(base, rank, low, shift, table, entries):
-    """One thread for each corner: claim the first free entry on the key's way, or find that another thread has it."""
+    """One thread per corner: search for the key from its hash on, and claim the first free entry if it is not there."""
     i = cuda.grid(1)
     size = base.shape[1]
     if i >= base.shape[0] * size:
@@ -135,7 +135,7 @@ def _number(entries, vertex_of_entry, vertices):
 
 @cuda.jit
 def _meet(keys, steps, table, vertex_of_entry, neighbours):
-    """One thread for each axis and vertex: look up the vertex one step down; it has this one above."""
+    """One thread per axis and vertex: look up the vertex one step down, and enter each as a neighbour of the other."""
     i = cuda.grid(1)
     if i >= steps.size * keys.size:
         return

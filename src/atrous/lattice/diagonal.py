@@ -2,8 +2,8 @@
 
 An impulse at a point reaches the corners of its simplex, and from each, along paths of the blur, the other corners.
 Two vertices of one simplex whose remainders differ by m are joined by two paths: m steps along some axes, or D + 1 − m
-steps the other way along all the others; a vertex is joined to itself by standing still and by the two full rounds. A
-step costs ½, and a path counts only if every vertex on it exists, the axes being walked in the order of the blur.
+steps the other way along all other axes. A vertex reaches itself by no step and by two loops of D + 1 steps. Each step
+has a factor ½. A path counts only if every vertex on it exists when the axes are taken in the order of the blur.
 
 Role: loops.
 """
@@ -22,7 +22,7 @@ from atrous.lattice.simplex import slice_scale
 
 @njit(nogil=True)
 def _walk(neighbours, vertex, step_of_axis, first, last, inside, side):
-    """Return whether all vertices exist on the walk along axes whose step lies (or does not lie) in [first, last)."""
+    """Return whether all vertices exist on the walk along the axes whose step is (or is not) in [first, last)."""
     for axis in range(neighbours.shape[0]):
         step = step_of_axis[axis]
         if (first <= step < last) == inside:
@@ -38,7 +38,7 @@ def _diagonal(head, tail, vertices, weights, neighbours, keys, out):
     for block in range(head, tail):
         step_of_axis = np.empty(size, np.int64)
         for p in range(block * 256, min(count, (block + 1) * 256)):
-            # Walking the simplex from remainder r to r + 1 lowers one coordinate; the last axis is what remains.
+            # Walking the simplex from remainder r to r + 1 lowers one coordinate; the last axis takes the free step.
             step_of_axis[:] = size - 1
             for r in range(size - 1):
                 for i in range(size - 1):
@@ -57,7 +57,7 @@ def _diagonal(head, tail, vertices, weights, neighbours, keys, out):
                     first, last = min(r, s), max(r, s)
                     m = last - first
                     value = 1.0 if m == 0 else 0.0
-                    # Towards a higher remainder a coordinate is lowered: that is the step `up`, side 1.
+                    # Steps to a higher remainder lower a coordinate, which is the step "up", side 1.
                     side = 1 if r > s else 0
                     if m > 0 and _walk(neighbours, start, step_of_axis, first, last, True, side):
                         value += 0.5**m
@@ -84,7 +84,7 @@ def lattice_diagonal(lattice: Lattice) -> FloatArray:
 
     Notes
     -----
-    Cost O(P·D³).
+    Cost: O(P·D³).
 
     Examples
     --------

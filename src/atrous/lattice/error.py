@@ -22,9 +22,9 @@ class LatticeError(NamedTuple):
     """The lattice against the exact Gaussian on sampled points."""
 
     rms: float
-    """Root mean square difference of the filtered values, as a share of the values' range."""
+    """Root mean square difference of the filtered values, as a fraction of their range; see `normalization`."""
     largest: float
-    """Largest difference, as a share of the values' range."""
+    """Largest difference, as a fraction of the same range."""
     row_sum_ratio: float
     """Mean of (ones filtered by the lattice)/(ones filtered by the Gaussian)."""
     self_weight: float
@@ -48,15 +48,15 @@ def lattice_error(
     features : ndarray of shape (P, D), float32 or float64
         Points in units of standard deviations.
     values : ndarray of shape (P, V), optional
-        What is filtered; by default one standard normal number a point, smoothed over 64 neighbours in the array, which
-        is harder than most images.
+        Values to filter; by default one standard normal number per point, smoothed over 64 neighbours in the array,
+        which is a harder test than most images.
     samples : int
-        Points at which the exact sum is taken.
+        Number of points at which the exact sum is computed.
     normalization : {"after", "none"}
-        Compare averages (sum over weights, as DeepLab's code does) or raw sums; the range is that of the exact result
-        for "none".
+        Compare averages (sums divided by the sum of weights, as in DeepLab's code) or raw sums. Errors are relative to
+        the range of `values`, or of the exact result for "none".
     seed : int
-        For the choice of points and values.
+        Seed for the choice of points and default values.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def lattice_error(
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `build_lattice` and `lattice_filter`.
+        As for `build_lattice` and `lattice_filter`.
 
     Notes
     -----
-    Cost samples·P exponentials beside one filter.
+    Cost: samples·P exponentials and one run of the filter.
 
     Examples
     --------

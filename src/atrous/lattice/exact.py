@@ -37,11 +37,11 @@ def gaussian_sum(features: FloatArray, values: FloatArray, queries: FloatArray |
     Parameters
     ----------
     features : ndarray of shape (P, D), float32 or float64
-        Where the values are, in units of standard deviations.
+        Positions of the values, in units of standard deviations.
     values : ndarray of shape (P, V)
-        What is filtered.
+        Values to filter.
     queries : ndarray of shape (Q, D), optional
-        Where the result is wanted; by default at the points themselves.
+        Positions of the result; by default `features`.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def gaussian_sum(features: FloatArray, values: FloatArray, queries: FloatArray |
 
     Notes
     -----
-    Cost P·Q·(2D + V) flops and an exponential each; extra memory 64 MB at most.
+    Cost: P·Q·(2D + V) flops and P·Q exponentials; at most 64 MB of extra memory.
 
     References
     ----------
@@ -76,8 +76,8 @@ def gaussian_sum(features: FloatArray, values: FloatArray, queries: FloatArray |
                          f"{features.shape}, {values.shape} and {queries.shape}.")  # fmt: skip
     if len(features) != len(values) or features.shape[1] != queries.shape[1]:
         raise ShapeError(
-            f"{owner}: one row of values for each point and one axis count: got features {features.shape}, "
-            f"values {values.shape}, queries {queries.shape}."
+            f"{owner}: features need as many rows as values and as many axes as queries, got features "
+            f"{features.shape}, values {values.shape}, queries {queries.shape}."
         )
     rows = max(1, BLOCK_BYTES // (len(features) * features.itemsize * 3))
     parts = [gaussian_matrix(queries[i : i + rows], features) @ values for i in range(0, len(queries), rows)]

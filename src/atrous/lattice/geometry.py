@@ -1,9 +1,9 @@
-"""Where a point lies in the permutohedral lattice: elevation, the enclosing simplex, barycentric weights.
+"""The position of a point in the permutohedral lattice: elevation, the enclosing simplex, barycentric weights.
 
-The lattice A*_D lives in the plane Σx = 0 of D + 1 dimensions. Its vertices are the integer points of that plane whose
-coordinates all leave the same remainder modulo D + 1; a simplex has one vertex of each remainder 0…D. A point is
-carried into the plane (*elevated*) so that blurring with the taps ½, 1, ½ along the D + 1 axes, after splatting and
-before slicing with barycentric weights, has the variance of a Gaussian of standard deviation 1.
+The lattice A*_D is in the plane Σx = 0 of D + 1 dimensions. Its vertices are the integer points of that plane whose
+coordinates all have the same remainder modulo D + 1; a simplex has one vertex of each remainder 0…D. Points are mapped
+into the plane (*elevated*) and scaled so that splatting, blurring with the taps ½, 1, ½ along the D + 1 axes, and
+slicing with barycentric weights together have the variance of a Gaussian of standard deviation 1.
 
 Role: definition, in NumPy, many points at once. Source: Adams, Baek, Davis 2010, Sec. 3 and Appendix.
 """
@@ -16,10 +16,10 @@ from atrous._types import Array, FloatArray
 
 
 def axis_scales(dimension: int) -> FloatArray:
-    """Return what each feature axis is multiplied with before elevation, float64 of shape (D,).
+    """Return the factor of each feature axis before elevation, float64 of shape (D,).
 
-    √⅔·(D + 1)/√((i + 1)(i + 2)) for axis i: the columns of the elevation become orthogonal and of equal length, and the
-    filter gets standard deviation 1 along each axis.
+    It is √⅔·(D + 1)/√((i + 1)(i + 2)) for axis i: the columns of the elevation are then orthogonal and of equal length,
+    and the filter has standard deviation 1 along each axis.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def axis_scales(dimension: int) -> FloatArray:
 
 
 def elevate(features: FloatArray) -> FloatArray:
-    """Carry points (P, D) into the plane Σx = 0 of D + 1 dimensions; return (P, D + 1).
+    """Map points (P, D) into the plane Σx = 0 of D + 1 dimensions; return (P, D + 1).
 
     Examples
     --------
@@ -53,8 +53,8 @@ def elevate(features: FloatArray) -> FloatArray:
 def enclosing_simplex(elevated: FloatArray) -> tuple[Array, Array]:
     """Return the simplex around each elevated point (P, D + 1) as (base, rank), integers of the same shape.
 
-    `base` is its vertex of remainder 0. `rank` orders the coordinates of point − base from the largest (0) to the
-    smallest (D): walking from the base, a vertex is reached by lowering the coordinates of highest rank.
+    `base` is the vertex of remainder 0. `rank` orders the coordinates of point − base from the largest (0) to the
+    smallest (D). Starting at the base, each step to the next vertex lowers the coordinate of the highest rank left.
 
     Examples
     --------
@@ -65,11 +65,11 @@ def enclosing_simplex(elevated: FloatArray) -> tuple[Array, Array]:
     count, corners = elevated.shape
     base = np.rint(elevated * elevated.dtype.type(1 / corners)).astype(np.int64) * corners
     residual = elevated - base.astype(elevated.dtype)
-    # Equal residuals: the later coordinate counts as the larger rank, as in a stable sort.
+    # Of equal residuals, the later coordinate gets the larger rank, as in a stable sort.
     order = np.argsort(-residual, axis=1, kind="stable")
     rank = np.empty((count, corners), np.int64)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(corners), (count, corners)), axis=1)
-    # Rounding each coordinate alone may leave the plane; the coordinates rounded worst are moved back into it.
+    # Rounding each coordinate separately may leave the plane; moving those with the largest errors leads back to it.
     rank += base.sum(1, keepdims=True) // corners
     step = np.where(rank < 0, corners, np.where(rank >= corners, -corners, 0))
     return base + step, rank + step
@@ -98,7 +98,7 @@ def barycentric_weights(elevated: FloatArray, base: Array, rank: Array) -> Float
 def simplex_vertices(base: Array, rank: Array) -> Array:
     """Return the coordinates (P, D + 1, D + 1) of the vertices of remainder 0…D of each simplex.
 
-    Vertex r is base + r, less D + 1 in the coordinates whose rank is among the r highest.
+    Vertex r is base + r, minus D + 1 in the coordinates whose rank is among the r highest.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def simplex_vertices(base: Array, rank: Array) -> Array:
 
 
 def project(elevated: FloatArray) -> FloatArray:
-    """Return the points (P, D) whose elevation comes nearest to `elevated` (P, D + 1): the inverse of `elevate`.
+    """Return the points (P, D) whose elevation is nearest to `elevated` (P, D + 1): the inverse of `elevate`.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The whole filter with a dictionary of vertices, in plain Python: splat, blur, slice.
 
-Role: definition. It is slow and it is what the compiled lattice must equal.
+Role: definition. It is slow; the compiled lattice must give the same result.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from atrous.lattice.geometry import barycentric_weights, elevate, enclosing_simp
 
 
 def reference_filter(features: FloatArray, values: FloatArray, *, reverse: bool = False) -> FloatArray:
-    """Filter values (P, V) at points (P, D) through the lattice; `reverse` walks the axes backwards, the adjoint.
+    """Filter values (P, V) at points (P, D) through the lattice.
 
     Parameters
     ----------
     features : ndarray of shape (P, D), float32 or float64
         Points in units of standard deviations.
     values : ndarray of shape (P, V)
-        What is filtered.
+        Values to filter.
     reverse : bool
-        Blur the axes from last to first.
+        Blur the axes from last to first, which gives the adjoint.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def reference_filter(features: FloatArray, values: FloatArray, *, reverse: bool 
 
     Notes
     -----
-    Cost about 100 µs a point.
+    Cost: about 100 µs per point.
 
     References
     ----------

@@ -1,7 +1,7 @@
-"""What a point does with the rows of a table: add up those of its corners, or add itself to them.
+"""Operations of points on the rows of a table: sum the rows at the corners of a point, or add its own row to them.
 
-Rows are `width` numbers, a multiple of eight. Three vectors at a time share the arithmetic of the indices; what is left
-goes one by one.
+Rows have `width` numbers, a multiple of eight. Loops take three vectors at a time, which share the arithmetic of the
+indices, and the remaining ones one by one.
 
 Role: loops, shared by the filter and by mean field.
 """
@@ -17,7 +17,7 @@ TWO = np.uintp(2 * WIDTH)
 THREE = np.uintp(3 * WIDTH)
 NONE = np.uintp(0)
 LINE = np.uintp(16)  # numbers in a cache line of 64 bytes, in float32
-AHEAD = 12  # how many rows early one is asked for
+AHEAD = 12  # how many rows ahead to prefetch
 
 
 def padded(width):
@@ -35,7 +35,7 @@ def clear(table):
 
 @njit(nogil=True, error_model="numpy")
 def copy(source, source_row, target, target_row, rows, width):
-    """Copy neighbouring rows."""
+    """Copy `rows` consecutive rows."""
     a, b = np.uintp(source_row * width), np.uintp(target_row * width)
     for i in range(NONE, np.uintp(rows * width), ONE):
         lanes.store(target, b + i, lanes.load(source, a + i))
@@ -43,7 +43,7 @@ def copy(source, source_row, target, target_row, rows, width):
 
 @njit(nogil=True, error_model="numpy")
 def collect(table, corners, weights, start, count, out, width):
-    """Add to row p of `out` the rows of `table` at the corners of point start + p, weighted."""
+    """Add to row p of `out` the weighted sum of the rows of `table` at the corners of point start + p."""
     size, width = np.uintp(corners.shape[1]), np.uintp(width)
     for p in range(np.uintp(count)):
         q, o, j = np.uintp(start) + p, p * width, NONE
@@ -69,7 +69,7 @@ def collect(table, corners, weights, start, count, out, width):
 
 @njit(nogil=True, error_model="numpy")
 def spread(rows, corners, weights, start, count, table, width):
-    """Add row p of `rows`, weighted, to the rows of `table` at the corners of point start + p: the adjoint."""
+    """Add row p of `rows`, weighted, to the rows of `table` at the corners of point start + p: `collect`'s adjoint."""
     size, width = np.uintp(corners.shape[1]), np.uintp(width)
     for p in range(np.uintp(count)):
         q, o, j = np.uintp(start) + p, p * width, NONE
@@ -91,14 +91,14 @@ def spread(rows, corners, weights, start, count, table, width):
 
 @njit(nogil=True, error_model="numpy")
 def expect_row(table, row, width):
-    """Ask for a row that will be read soon: rows that lie anywhere are not guessed by the processor."""
+    """Prefetch a row that will be read soon, because the processor cannot predict scattered rows."""
     for i in range(NONE, width, LINE):
         lanes.expect(table, np.uintp(row) * width + i)
 
 
 @njit(nogil=True, error_model="numpy")
 def copy_rows(table, rows, local):
-    """Copy the rows of `table` that `rows` names into `local`, one after the other."""
+    """Copy the rows of `table` listed in `rows` to `local`, one after the other."""
     width = np.uintp(table.shape[1])
     for s in range(rows.size):
         if s + AHEAD < rows.size:
@@ -108,7 +108,7 @@ def copy_rows(table, rows, local):
 
 @njit(nogil=True, error_model="numpy")
 def sum_rows(rows, members, begin, end, out, o, width):
-    """Write to `out` from element o on the sum of the rows members[begin:end], in this order; there is at least one."""
+    """Write the sum of the rows members[begin:end], at least one, added in order, to `out` from element o on."""
     j = NONE
     while j + THREE <= width:
         i = np.uintp(members[begin]) * width + j

@@ -1,6 +1,6 @@
 """The lattice's arithmetic as scalar functions, shared by the CPU and the GPU loops. Numbers in, numbers out.
 
-Each point goes through the same steps as in `geometry`; what differs between the loops is only who does which point.
+Each point goes through the same steps as in `geometry`; the loops differ only in which thread computes which point.
 
 Role: shared formulas.
 """
@@ -13,7 +13,7 @@ from numba import config, njit
 def elevated_coordinate(total, j, scaled):
     """Return coordinate j ≥ 1 of the elevated point from the sum of the later scaled features and feature j − 1.
 
-    All three of one dtype: an integer j would lift float32 to float64.
+    All three must have one dtype: an integer j would turn float32 into float64.
     """
     return total - j * scaled
 
@@ -26,13 +26,13 @@ def nearest_multiple(coordinate, inverse):
 
 @njit
 def ranks_after(residual, other):
-    """Tell whether a coordinate ranks behind a *later* one: it does if its residual is strictly smaller."""
+    """Tell whether a coordinate ranks after a *later* one: it does if its residual is strictly smaller."""
     return residual < other
 
 
 @njit
 def back_to_plane(rank, corners):
-    """Return by how many multiples of D + 1 a coordinate of this rank must move to bring the base into the plane."""
+    """Return how many multiples of D + 1 to add to a coordinate of this rank to bring the base into the plane."""
     return 1 if rank < 0 else (-1 if rank >= corners else 0)
 
 
@@ -56,12 +56,12 @@ def slice_scale(dimension):
 
 @njit
 def hash_slot(key, mask):
-    """Return where in a table of mask + 1 entries the search for a key begins (Fibonacci hashing)."""
+    """Return the entry at which the search for a key starts in a table of mask + 1 entries (Fibonacci hashing)."""
     return ((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & np.uint64(mask)
 
 
-if config.DISABLE_JIT:  # NumPy warns of the overflow that is wanted
+if config.DISABLE_JIT:  # NumPy would warn about the intended overflow
 
     def hash_slot(key, mask):
-        """Return the same with Python's integers."""
+        """Return the same entry, computed with Python's integers."""
         return np.uint64((int(key) * 0x9E3779B97F4A7C15 % 2**64 >> 32) & int(mask))

@@ -1,7 +1,7 @@
 """The compiled filter: splat each block onto its slots, gather the slots of each vertex, blur, slice.
 
-Every loop owns what it writes. A block of points owns its slots; a vertex adds up its slots in their order; a blur
-writes a vertex from three others; a block slices its own points. So any number of threads gives the same bits.
+Each number is written by one thread, in a fixed order: a block splats onto its own slots and slices its own points, a
+vertex sums its slots, and the blur writes to another table than it reads. So any number of threads gives equal bits.
 
 Role: loops. Formulas from `simplex`.
 """
@@ -20,7 +20,7 @@ from atrous.lattice.build import Lattice
 from atrous.lattice.rows import AHEAD, NONE, ONE, clear, collect, copy_rows, expect_row, padded, spread, sum_rows
 from atrous.lattice.simplex import slice_scale
 
-CHANNELS = 512  # filtered at once; more go in turns, so that extra memory stays bounded
+CHANNELS = 512  # channels filtered at once; more are done in groups, to limit extra memory
 
 
 @compiled()
@@ -36,7 +36,7 @@ def _splat(head, tail, values, corners, weights, starts, block, slot_values):
 
 @compiled()
 def gather_rows(head, tail, slot_values, first, members, table):
-    """Row v becomes the sum of the slots of vertex v; the last row, what a missing neighbour reads, zero."""
+    """Set row v to the sum of the slots of vertex v, and the last row, which stands for missing neighbours, to 0."""
     width = np.uintp(table.shape[1])
     for v in range(head, tail):
         o = np.uintp(v) * width
@@ -50,7 +50,7 @@ def gather_rows(head, tail, slot_values, first, members, table):
 
 @compiled()
 def blur_rows(head, tail, source, neighbours, factors, target):
-    """One axis: factors · (½ before + value + ½ after); `factors` has one number a channel."""
+    """Blur along one axis: factors · (½ before + value + ½ after); `factors` has one number per channel."""
     width = np.uintp(source.shape[1])
     half = source.dtype.type(0.5)
     for v in range(head, tail):
@@ -78,9 +78,9 @@ def _slice(head, tail, table, slots, corners, weights, starts, block, out):
 
 
 def blur(table, spare, neighbours, factors, *, reverse=False):
-    """Blur along all axes, from last to first if `reverse`; the last pass multiplies with `factors` (width,).
+    """Blur along all axes, from last to first if `reverse`; the last pass multiplies by `factors` (width,).
 
-    `table` and `spare` (M + 1, width) change roles at every axis; return (the one that holds the result, the other).
+    `table` and `spare` (M + 1, width) swap roles after every axis; return (the one that holds the result, the other).
     """
     ones = np.ones_like(factors)
     axes = list(range(len(neighbours)))
@@ -138,8 +138,8 @@ def lattice_filter(lattice: Lattice, values: FloatArray, *, reverse: bool = Fals
     values : ndarray of shape (P, V)
         One row for each point, dtype of the lattice's features; any number of channels.
     reverse : bool
-        Blur the axes from last to first: the exact adjoint of the filter. Vertices that no point touches do not exist,
-        a blur cannot pass through them, and so the order of the axes matters a little.
+        Blur the axes from last to first: the exact adjoint of the filter. The order of the axes matters a little,
+        because vertices that no point touches do not exist, and a blur cannot pass through them.
 
     Returns
     -------
@@ -150,13 +150,13 @@ def lattice_filter(lattice: Lattice, values: FloatArray, *, reverse: bool = Fals
     ShapeError
         `values` is not (P, V).
     DTypeError
-        `values` has another dtype than the lattice.
+        `values` does not have the dtype of the lattice.
 
     Notes
     -----
-    Cost O(P·D·V); extra memory V numbers for each slot, twice for each vertex, and twice for each point. Bits are equal
-    for any number of threads. Sums over all points are about 0.6 of the exact Gaussian's on full-resolution bilateral
-    features, because vertices are missing; see `lattice_error`.
+    Cost: O(P·D·V); extra memory for V numbers per slot, 2V per vertex and 2V per point. Any number of threads gives
+    equal bits. Sums over all points are about 0.6 of the exact Gaussian's on full-resolution bilateral features,
+    because vertices are missing; see `lattice_error`.
 
     References
     ----------

@@ -3,7 +3,7 @@
     ReLU    y = max(x, 0)             dx = dy where y > 0, else 0
     ReLU6   y = min(max(x, 0), 6)     dx = dy where 0 < y < 6, else 0
 
-The slopes can be read off y, so the caches refer to the output, which the next layer keeps anyway, and x may go.
+The slopes depend on y alone, so the caches refer to the output, which the next layer keeps anyway; x can be freed.
 
 Role: public edge.
 
@@ -56,7 +56,7 @@ def relu_forward(x: FloatArray) -> tuple[FloatArray, ReluCache]:
 
     Notes
     -----
-    Cost: one pass, forward; one and a mask of a byte an element, backward.
+    Cost: one pass in each direction; the backward pass also makes a mask of one byte per element.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def relu_forward(x: FloatArray) -> tuple[FloatArray, ReluCache]:
 
 
 def relu_backward(dy: FloatArray, cache: ReluCache) -> FloatArray:
-    """Return dy where y > 0, else 0: dx of `relu_forward`, with slope 0 at 0. Where y is NaN, dx is dy."""
+    """Return dx of `relu_forward`: dy where y > 0, else 0, so the slope at 0 is 0. Where y is NaN, dx is dy."""
     (y,) = _check.own_cache("relu_backward", cache, ReluCache)
     dy = _check.upstream("relu_backward", dy, y.shape, y)
     return np.where(y <= 0, 0, dy)
@@ -92,7 +92,7 @@ def relu6_forward(x: FloatArray) -> tuple[FloatArray, Relu6Cache]:
     Raises
     ------
     DTypeError, ShapeError
-        As `relu_forward`.
+        As for `relu_forward`.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def relu6_forward(x: FloatArray) -> tuple[FloatArray, Relu6Cache]:
 
 
 def relu6_backward(dy: FloatArray, cache: Relu6Cache) -> FloatArray:
-    """Return dy where 0 < y < 6, else 0: dx of `relu6_forward`, slope 0 at both ends. Where y is NaN, dx is dy."""
+    """Return dx of `relu6_forward`: dy where 0 < y < 6, else 0. Where y is NaN, dx is dy."""
     (y,) = _check.own_cache("relu6_backward", cache, Relu6Cache)
     dy = _check.upstream("relu6_backward", dy, y.shape, y)
     return np.where((y <= 0) | (y >= 6), 0, dy)

@@ -1,13 +1,13 @@
-"""Batch norm: each channel shifted and scaled to what training found to be mean 0 and variance 1, then to β and γ.
+"""Batch norm: normalise each channel to mean 0 and variance 1, then scale it by γ and shift it by β.
 
     y = γ·x̂ + β        x̂ = (x − μ) / √(σ² + ε)
 
-In training μ and σ² are those of the batch, over images and positions, and depend on x:
+In training, μ and σ² are the mean and variance of the batch over images and positions, and they depend on x:
 
     dx = γ / √(σ² + ε) · (dy − mean(dy) − x̂·mean(dy·x̂))        dγ = Σ dy·x̂        dβ = Σ dy
 
-Otherwise they are the running ones, constants, and batch norm is one scale and one shift a channel, which can be folded
-into the convolution before it; dx = dy·scale. DeepLab v1 and v2 freeze γ and β as well.
+Otherwise they are running statistics, which are constants. Batch norm is then one scale and one shift per channel, with
+dx = dy·scale, and can be folded into the convolution before it. DeepLab v1 and v2 also freeze γ and β.
 
 Role: public edge.
 
@@ -48,12 +48,12 @@ class BatchNormGrads(NamedTuple):
 
 
 def _parameters(owner, like, channels, **arrays):
-    """Return the arrays of one number a channel."""
+    """Return the arrays after checking that each has one number per channel."""
     checked = []
     for name, value in arrays.items():
         array = _check.float_array(owner, name, value, like=like)
         if array.shape != (channels,):
-            raise ShapeError(f"{owner}: {name} must have shape ({channels},), one number a channel, got {array.shape}.")
+            raise ShapeError(f"{owner}: {name} must have shape ({channels},), one per channel, got {array.shape}.")
         checked.append(array)
     return checked
 
@@ -75,12 +75,12 @@ def _scale_and_shift(gamma, beta, mean, inverse):
 
 
 def _over_channels(v, x):
-    """Return one number a channel, shaped to stand beside x (N, C, *S)."""
+    """Return one number per channel in the dtype of x (N, C, *S), reshaped to broadcast against it."""
     return v.astype(x.dtype, copy=False).reshape(-1, *(1,) * (x.ndim - 2))
 
 
 def _batch_statistics(x, axes):
-    """Return mean and (biased) variance of each channel, summed in float64."""
+    """Return the mean and the biased variance of each channel, summed in float64."""
     mean = x.mean(axis=axes, dtype=np.float64)
     squares = x - _over_channels(mean, x)
     np.square(squares, out=squares)
@@ -92,13 +92,13 @@ def fold_batch_norm(
 ) -> tuple[FloatArray, FloatArray]:
     """Return (scale, shift) such that batch norm with these statistics is scale·x + shift.
 
-    scale = γ / √(σ² + ε), shift = β − μ·scale. A convolution before it takes scale into its filters, ``w·scale`` along
-    F, and shift into its bias.
+    scale = γ / √(σ² + ε), shift = β − μ·scale. To fold them into the convolution before it, multiply its filters along
+    F, ``w·scale``, and replace its bias b by ``scale·b + shift``.
 
     Parameters
     ----------
     gamma, beta, mean, var : ndarray of shape (C,)
-        float32 or float64, all the same. Never modified.
+        float32 or float64, all of one dtype. Never modified.
     eps : float, default 1e-5
         Added to the variance.
 
@@ -110,7 +110,7 @@ def fold_batch_norm(
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `batch_norm_forward`.
+        As for `batch_norm_forward`.
 
     Examples
     --------
@@ -147,10 +147,10 @@ def batch_norm_forward(
     mean, var : ndarray of shape (C,)
         Running statistics, dtype of `x`. Never modified.
     mode : {"eval", "train", "frozen"}
-        "train": normalise by the statistics of the batch, and move the running ones. "eval": normalise by the running
-        ones. "frozen": the same, and gamma and beta get no gradient.
+        "train": normalise by the statistics of the batch and update the running statistics. "eval": normalise by the
+        running statistics. "frozen": as "eval", and gamma and beta get no gradient.
     momentum : float, default 0.1
-        Share of the batch in the new running statistics, as PyTorch counts; TensorFlow and Caffe name the other share.
+        Weight of the batch in the new running statistics, as in PyTorch; TensorFlow and Caffe give 1 minus this.
     eps : float, default 1e-5
         Added to the variance.
 
@@ -159,15 +159,15 @@ def batch_norm_forward(
     y : ndarray of shape (N, C, *S)
         dtype of `x`.
     cache : BatchNormCache
-        References to `x` and `gamma`, and two numbers a channel.
+        References to `x` and `gamma`, and two numbers per channel.
     (mean, var) : ndarrays of shape (C,)
-        Running statistics to go on with. "train": new arrays, (1 − momentum)·old + momentum·batch with the unbiased
-        variance of the batch (y uses the biased one); otherwise those given.
+        Running statistics for the next call. "train": new arrays, (1 − momentum)·old + momentum·batch with the unbiased
+        variance of the batch (y uses the biased one). Otherwise: the arrays passed in.
 
     Raises
     ------
     ShapeError
-        Shapes that do not fit, an empty array, or a single value a channel in mode "train".
+        Shapes that do not fit, an empty array, or a single value per channel in mode "train".
     DTypeError
         `x` is not float32 or float64, or another array differs from it.
     ParameterError
@@ -175,7 +175,7 @@ def batch_norm_forward(
 
     Notes
     -----
-    Cost: two passes over x, four in mode "train", with one copy of x for the squares. Statistics are float64 inside.
+    Cost: two passes over x; in mode "train" four, and one copy of x for the squares. Statistics use float64.
 
     References
     ----------
@@ -196,14 +196,14 @@ def batch_norm_forward(
     _check.one_of(owner, "mode", mode, MODES)
     momentum, eps = (_check.number(owner, n, v, least=0) for n, v in (("momentum", momentum), ("eps", eps)))
     if momentum > 1:
-        raise ParameterError(f"{owner}: momentum must lie in 0 to 1, got {momentum}.")
+        raise ParameterError(f"{owner}: momentum must be between 0 and 1, got {momentum}.")
     used, running = (mean, var), (mean, var)
     with np.errstate(invalid="ignore", over="ignore"):
         if mode == "train":
             count = x.size // x.shape[1]
             if count == 1:
                 raise ShapeError(
-                    f"{owner}: training needs more than one value a channel, got x of shape {x.shape}. Enlarge the "
+                    f"{owner}: training needs more than one value per channel, got x of shape {x.shape}. Enlarge the "
                     'batch, or use mode="eval".'
                 )
             used = _batch_statistics(x, (0, *range(2, x.ndim)))
@@ -226,7 +226,7 @@ def batch_norm_backward(dy: FloatArray, cache: BatchNormCache) -> BatchNormGrads
     dy : ndarray of shape (N, C, *S)
         Gradient of the loss with respect to the output, dtype of x.
     cache : BatchNormCache
-        From `batch_norm_forward`; may be used again.
+        From `batch_norm_forward`.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def batch_norm_backward(dy: FloatArray, cache: BatchNormCache) -> BatchNormGrads
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        `dy` does not fit the output, or `cache` comes from elsewhere.
+        `dy` does not have the shape and dtype of the output, or `cache` is not from `batch_norm_forward`.
 
     Notes
     -----

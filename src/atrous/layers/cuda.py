@@ -1,10 +1,10 @@
-"""The layers on a GPU, for inference: what follows a convolution, pools, resizing, softmax, and what joins branches.
+"""Layers on a GPU, for inference: epilogues of convolutions, pooling, resizing, softmax and joining branches.
 
-Kernels are written plainly, one thread for each number of the result (softmax: for each sample, `_place`: for each
-number placed), all of them through global memory; they are the definition that faster kernels will be held against.
-Windows and taps are those of `pool` and `resize`. Nothing is added by atomics: repeated runs give equal bits.
+The kernels are simple: one thread computes one number of the result (softmax: one sample; `_place`: one copied number),
+and all data goes through global memory. Faster kernels will be tested against them. Windows and taps are those of
+`pool` and `resize`. There are no atomic additions, so repeated runs give equal bits.
 
-Role: CUDA. Device arrays (N, C, H, W) in, new ones out; nothing is checked. NaN goes where the CPU's layers let it go.
+Role: CUDA. Takes device arrays (N, C, H, W), unchecked, and returns new ones. NaN spreads as in the layers on the CPU.
 """
 
 import math
@@ -20,7 +20,7 @@ from atrous.layers.resize import sample_positions
 
 @cuda.jit(device=True)
 def _index(i, shape):
-    """Return where element i of an array stands: (n, c, y, x)."""
+    """Return the index (n, c, y, x) of element i of an array."""
     _, channels, height, width = shape
     plane = i // (height * width)
     return plane // channels, plane % channels, i // width % height, i % width
@@ -34,7 +34,7 @@ def _larger(a, b):
 
 @cuda.jit
 def _fold(gamma, beta, mean, var, eps, bias, scale, shift):
-    """In float64 up to the result, as `fold_batch_norm`; then the bias of the convolution before."""
+    """Compute scale and shift in float64, as `fold_batch_norm` does, then add scale times the convolution's bias."""
     c = cuda.grid(1)
     if c >= scale.size:
         return
@@ -74,7 +74,7 @@ def _max_pool(x, rows, columns, y):
 
 @cuda.jit
 def _average_pool(x, rows, columns, y):
-    """Divide by the taps within the padded input."""
+    """Divide by the number of taps inside the padded input."""
     i = cuda.grid(1)
     if i >= y.size:
         return
@@ -107,7 +107,7 @@ def _global_average(x, y):
 
 @cuda.jit
 def _resize(x, rows, row_weights, columns, column_weights, y):
-    """Read the two rows, then the two columns beside a position; a sample of weight 0 is not read."""
+    """Interpolate between two rows, then between two columns; samples of weight 0 are not read."""
     i = cuda.grid(1)
     if i >= y.size:
         return
@@ -125,7 +125,7 @@ def _resize(x, rows, row_weights, columns, column_weights, y):
 
 @cuda.jit
 def _softmax(x, y):
-    """One thread for each sample, over its channels."""
+    """One thread per sample loops over its channels."""
     i = cuda.grid(1)
     height, width = x.shape[2], x.shape[3]
     if i >= x.shape[0] * height * width:
@@ -168,7 +168,7 @@ def _take(x, stride, y):
 
 
 def _made(kernel, shape, like, *arguments):
-    """Return a new device array, the kernel's last argument, with one thread for each of its elements."""
+    """Run a kernel with one thread per element of a new device array, its last argument; return this array."""
     y = cuda.device_array(shape, like.dtype)
     kernel[grid(y.size)](*arguments, y)
     return y
@@ -179,7 +179,7 @@ def _numbers(count, value, like):
 
 
 def fold_batch_norm(gamma, beta, mean, var, eps, bias=None):
-    """Return (scale, shift) of batch norm behind a convolution with this bias."""
+    """Return (scale, shift) of batch norm after a convolution with this bias."""
     bias = _numbers(gamma.size, 0, gamma) if bias is None else bias
     scale, shift = (cuda.device_array(gamma.shape, gamma.dtype) for _ in range(2))
     _fold[grid(gamma.size)](gamma, beta, mean, var, eps, bias, scale, shift)
@@ -187,7 +187,7 @@ def fold_batch_norm(gamma, beta, mean, var, eps, bias=None):
 
 
 def epilogue(x, scale=None, shift=None, *, add=None, relu=False):
-    """Return scale·x + shift + add, held above 0 where `relu`; without scale 1, without shift 0."""
+    """Return scale·x + shift + add, at least 0 if `relu`; scale defaults to 1 and shift to 0."""
     scale = _numbers(x.shape[1], 1, x) if scale is None else scale
     shift = _numbers(x.shape[1], 0, x) if shift is None else shift
     lowest = x.dtype.type(0 if relu else -np.inf)
@@ -205,7 +205,7 @@ def max_pool(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
 
 
 def average_pool(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
-    """Return the mean of each window, zeros of the padding counted."""
+    """Return the mean of each window, including zeros of the padding."""
     return _pool(_average_pool, x, kernel, stride, rate, padding, size_rule)
 
 
@@ -215,14 +215,14 @@ def global_average(x):
 
 
 def _taps(samples, outputs, align_corners, dtype):
-    """Return for each output the first sample that it reads, and the weights of that one and of the next."""
+    """Return, for each output, the first sample that it reads and the weights of this sample and the next."""
     i, remainder, divisor = sample_positions(samples, outputs, align_corners)
     t = remainder / divisor
     return cuda.to_device(i), cuda.to_device(np.stack([1 - t, t], 1).astype(dtype))
 
 
 def resize_bilinear(x, size, *, align_corners=True):
-    """Return x at another size, linear between neighbours."""
+    """Return x resized bilinearly."""
     axes = (_taps(n, o, align_corners, x.dtype) for n, o in zip(x.shape[2:], size, strict=True))
     return _made(_resize, (*x.shape[:2], *size), x, x, *(array for axis in axes for array in axis))
 
@@ -240,12 +240,12 @@ def add(a, b):
 
 
 def maximum(a, b):
-    """Return the larger of each two numbers, NaN where one is NaN."""
+    """Return the element-wise maximum, NaN where either is NaN."""
     return _made(_maximum, a.shape, a, a, b)
 
 
 def concatenate(arrays):
-    """Return arrays one after the other along the channels."""
+    """Return the arrays concatenated along the channels."""
     n, _, *size = arrays[0].shape
     y = cuda.device_array((n, sum(a.shape[1] for a in arrays), *size), arrays[0].dtype)
     first = 0
@@ -256,5 +256,5 @@ def concatenate(arrays):
 
 
 def take(x, size, stride=1):
-    """Return the first rows and columns of x, every stride-th of them; with stride 0 the first one again and again."""
+    """Return `size` rows and columns of x, `stride` apart; stride 0 repeats the first one."""
     return _made(_take, (*x.shape[:2], *size), x, x, stride)

@@ -1,8 +1,8 @@
-"""Dropout: in training, features left out at random; the others are enlarged so that the mean stays.
+"""Dropout: in training, set random features to 0 and scale up the others so that the mean stays the same.
 
     y = m·x / (1 − p)        m = 1 with probability 1 − p, else 0
 
-Enlarging in training (inverted dropout, Caffe's and PyTorch's) leaves nothing to do in inference.
+Because training does the scaling (inverted dropout, as in Caffe and PyTorch), inference returns x unchanged.
 
 Role: public edge.
 
@@ -24,7 +24,7 @@ from atrous.errors import ParameterError
 
 
 class DropoutCache(NamedTuple):
-    """What `dropout_backward` needs: the mask, a bit a feature (None: all are kept), and how it was drawn."""
+    """What `dropout_backward` needs: the mask, one bit per feature (None: all are kept), and how it was drawn."""
 
     mask: Array | None
     probability: float
@@ -33,7 +33,7 @@ class DropoutCache(NamedTuple):
 
 
 def _kept(a, cache):
-    """Return the kept elements of an array, enlarged; the map is its own adjoint."""
+    """Return an array with kept elements scaled up and the others set to 0; this map is its own adjoint."""
     if cache.mask is None:
         return a
     keep = np.unpackbits(cache.mask, count=math.prod(cache.shape)).view(bool).reshape(cache.shape)
@@ -51,29 +51,29 @@ def dropout_forward(
     x : ndarray of any shape
         float32 or float64. Never modified.
     probability : float
-        Of a feature to be left out, in [0, 1).
+        Probability that a feature is dropped, in [0, 1).
     rng : numpy.random.Generator or None
-        Draws the mask; the same for float32 and float64. None where nothing is drawn.
+        Draws the mask, the same one for float32 and float64. May be None if no mask is drawn.
     train : bool, default True
-        False: nothing is left out.
+        False: no feature is dropped.
 
     Returns
     -------
     y : ndarray of the shape of `x`
-        dtype of `x`. `x` itself where `train` is False or `probability` 0.
+        dtype of `x`. `x` itself if `train` is False or `probability` is 0.
     cache : DropoutCache
-        The mask, a bit a feature.
+        The mask, one bit per feature.
 
     Raises
     ------
     DTypeError, ShapeError
         `x` is not float32 or float64, or empty.
     ParameterError
-        `probability` outside its range, no generator where one is needed, or `train` not a bool.
+        `probability` is outside its range, `rng` is needed but no generator, or `train` is not a bool.
 
     Notes
     -----
-    Cost: one random number an element, and three passes; memory for these numbers in float32.
+    Cost: one float32 random number per element, with memory for all of them, and three passes.
 
     References
     ----------
@@ -102,6 +102,6 @@ def dropout_forward(
 
 
 def dropout_backward(dy: FloatArray, cache: DropoutCache) -> FloatArray:
-    """Return dx of `dropout_forward`: dy times the mask that it drew; dy itself if nothing was left out."""
+    """Return dx of `dropout_forward`: dy masked and scaled in the same way, dy itself if nothing was dropped."""
     cache = _check.own_cache("dropout_backward", cache, DropoutCache)
     return _kept(_check.upstream("dropout_backward", dy, cache.shape, cache), cache)

@@ -1,12 +1,12 @@
-"""What follows a convolution in inference, in one pass over its result: batch norm or bias, a shortcut, ReLU.
+"""The epilogue of a convolution in inference: batch norm or bias, a shortcut and ReLU in one pass over its result.
 
     y ← max(scale·y + shift + add, 0)        scale, shift: one number per channel
 
-Role: loops, in place. Batch norm in inference is such a scale and shift (`fold_batch_norm`); a bias is a shift.
-NaN passes through the maximum.
+One pass over memory replaces up to four. `fold_batch_norm` gives scale and shift of batch norm; a bias is a shift.
+Training cannot do this: batch norm needs the statistics of the finished convolution, and the backward pass needs the
+intermediate results.
 
-Only in inference: in training, batch norm needs the statistics of the finished convolution, and the backward pass needs
-the results in between. Here one pass over memory replaces up to four.
+Role: loops, in place. NaN stays NaN.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def _epilogue(head, tail, y, scale, shift, add, has_add, lowest):
 
 
 def epilogue(y, scale, shift, *, add=None, relu=False):
-    """Overwrite a C-contiguous y (N, C, *S) with scale·y + shift + add, held above 0 where `relu`; return it."""
+    """Overwrite a C-contiguous y (N, C, *S) with scale·y + shift + add, at least 0 if `relu`; return it."""
     planes = y.reshape(y.shape[0] * y.shape[1], -1)
     other = planes if add is None else np.ascontiguousarray(add).reshape(planes.shape)
     lowest = y.dtype.type(0 if relu else -np.inf)

@@ -1,4 +1,4 @@
-"""Caffe's Interp layer: a crop, then one bilinear resize with corners aligned, to a size given by factors.
+"""Caffe's Interp layer: crop, then resize once, bilinearly with corners aligned, to a size given by factors.
 
 Role: public edge. The resize and its adjoint are those of `resize`.
 
@@ -20,7 +20,7 @@ from atrous.layers.resize import ResizeCache, bilinear, bilinear_adjoint
 
 
 class InterpCache(NamedTuple):
-    """What `interp_backward` needs: the input's shape, what the crop left, and how that was resized; no arrays."""
+    """What `interp_backward` needs: the input's shape, the cropped slices and how they were resized; no arrays."""
 
     shape: tuple[int, ...]
     inner: tuple[slice, slice]
@@ -28,7 +28,7 @@ class InterpCache(NamedTuple):
 
 
 def _interp(owner, size, zoom, shrink, crop):
-    """Return Interp's output size and the slices of what its crop leaves."""
+    """Return Interp's output size and the slices that its crop keeps."""
     size = _check.per_axis(owner, "size", size, 2, least=1)
     zoom, shrink = (_check.integer(owner, n, v, least=1) for n, v in (("zoom", zoom), ("shrink", shrink)))
     if np.shape(crop) != (2,):
@@ -41,9 +41,9 @@ def _interp(owner, size, zoom, shrink, crop):
 
 
 def interp_size(size: PerAxis, *, zoom: int = 1, shrink: int = 1, crop: tuple[int, int] = (0, 0)) -> tuple[int, int]:
-    """Return the size that `interp_forward` gives.
+    """Return the output size of `interp_forward`.
 
-    Along each axis H ← H − begin − end, then H ← ⌊(H − 1) / shrink⌋ + 1, then H ← (H − 1)·zoom + 1.
+    Along each axis, H ← H − begin − end, then H ← ⌊(H − 1) / shrink⌋ + 1, then H ← (H − 1)·zoom + 1.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def interp_size(size: PerAxis, *, zoom: int = 1, shrink: int = 1, crop: tuple[in
     Raises
     ------
     ShapeError, ParameterError
-        As `interp_forward`.
+        As for `interp_forward`.
 
     Examples
     --------
@@ -72,19 +72,19 @@ def interp_size(size: PerAxis, *, zoom: int = 1, shrink: int = 1, crop: tuple[in
 def interp_forward(
     x: FloatArray, *, zoom: int = 1, shrink: int = 1, crop: tuple[int, int] = (0, 0)
 ) -> tuple[FloatArray, InterpCache]:
-    """Crop the last two axes, then resize them once, corners aligned, to the size that shrinking and zooming give.
+    """Crop the last two axes, then resize them once, with corners aligned, to the size of `interp_size`.
 
     Parameters
     ----------
     x : ndarray of shape (..., H, W)
         float32 or float64. Never modified.
     zoom : int, default 1
-        Distance of old samples in the result: 8 makes 8·(H − 1) + 1 of H.
+        Spacing of the input's samples in the result: 8 turns H samples into 8·(H − 1) + 1.
     shrink : int, default 1
-        Distance of the samples kept: 8 makes ⌊(H − 1) / 8⌋ + 1 of H.
+        Spacing of the samples that are kept: 8 turns H samples into ⌊(H − 1) / 8⌋ + 1.
     crop : (int, int), default (0, 0)
-        Samples cut off the begin and the end of each axis before anything else. Caffe's pad_beg and pad_end are the
-        same numbers, negative.
+        Samples to cut off the beginning and the end of each axis first. Caffe's pad_beg and pad_end are the same
+        numbers with a minus sign.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def interp_forward(
     Raises
     ------
     ShapeError
-        Fewer than two axes, an empty array, a crop that leaves nothing, or a result too large.
+        Fewer than two axes, an empty array, a crop that leaves nothing, or a result that is too large.
     DTypeError
         `x` is not float32 or float64.
     ParameterError
@@ -104,7 +104,7 @@ def interp_forward(
 
     Notes
     -----
-    Cost: as `resize_bilinear`. Where shrink does not divide H − 1, the samples kept are not the input's own.
+    Cost: as for `resize_bilinear`. If shrink does not divide H − 1, the result is interpolated between samples.
 
     References
     ----------
@@ -125,7 +125,7 @@ def interp_forward(
 
 
 def interp_backward(dy: FloatArray, cache: InterpCache) -> FloatArray:
-    """Return dx of `interp_forward`, its exact adjoint: zeros where x was cropped."""
+    """Return dx of `interp_forward`, its exact adjoint: 0 where x was cropped."""
     cache = _check.own_cache("interp_backward", cache, InterpCache)
     dx = np.zeros(cache.shape, cache.resized.dtype)
     dx[(..., *cache.inner)] = bilinear_adjoint("interp_backward", dy, cache.resized)

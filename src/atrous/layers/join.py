@@ -1,4 +1,4 @@
-"""Branches joined into one: their sum, their maximum, or all channels one after the other.
+"""Branches joined into one: by their sum, by their maximum, or by concatenating their channels.
 
 DeepLab v2 sums the scores of its parallel branches and takes the maximum over scaled copies of the image; v3 and v3+
 concatenate.
@@ -51,7 +51,7 @@ class ConcatCache(NamedTuple):
 
 
 def _branches(owner, arrays, *, free_channels=False):
-    """Return the branches as a tuple of arrays that agree in all axes, the channels perhaps left out."""
+    """Return the branches as a tuple of arrays of one shape; with `free_channels`, the channel counts may differ."""
     if isinstance(arrays, np.ndarray):
         raise ParameterError(
             f"{owner}: arrays must be a sequence of arrays, got one array of shape {arrays.shape}. Pass [x]."
@@ -64,7 +64,7 @@ def _branches(owner, arrays, *, free_channels=False):
     shapes = [a.shape for a in arrays]
     compared = {(s[0], *s[2:]) if free_channels else s for s in shapes}
     if min(map(len, shapes)) < 2 or len(compared) > 1:
-        what = "the same shape (N, C, *S)" + (", but for the channels C" if free_channels else "")
+        what = "the same shape (N, C, *S)" + (", except for the channels C" if free_channels else "")
         raise ShapeError(
             f"{owner}: arrays must have {what}, got {', '.join(map(str, shapes))}. Bring them to one size with "
             "resize_bilinear."
@@ -78,12 +78,12 @@ def sum_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, SumCache]:
     Parameters
     ----------
     arrays : sequence of ndarrays of shape (N, C, *S)
-        At least one; float32 or float64, all the same. Never modified.
+        At least one; float32 or float64, all of one dtype. Never modified.
 
     Returns
     -------
     y : ndarray of shape (N, C, *S)
-        dtype of the arrays; added from left to right.
+        dtype of the arrays, which are added from left to right.
     cache : SumCache
         Number, shape and dtype; no arrays.
 
@@ -92,7 +92,7 @@ def sum_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, SumCache]:
     ShapeError, DTypeError
         The arrays differ in shape or dtype, or one is empty or not float32 or float64.
     ParameterError
-        No arrays, or one array in place of a sequence.
+        No arrays, or one array instead of a sequence.
 
     References
     ----------
@@ -123,7 +123,7 @@ def max_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, MaxCache]:
     Parameters
     ----------
     arrays : sequence of ndarrays of shape (N, C, *S)
-        At least one; float32 or float64, all the same. Never modified.
+        At least one; float32 or float64, all of one dtype. Never modified.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def max_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, MaxCache]:
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `sum_forward`.
+        As for `sum_forward`.
 
     References
     ----------
@@ -154,7 +154,7 @@ def max_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, MaxCache]:
 
 
 def max_backward(dy: FloatArray, cache: MaxCache) -> tuple[FloatArray, ...]:
-    """Return the gradients of `max_forward`: each dy goes to the first largest array, or the first NaN."""
+    """Return the gradients of `max_forward`: each dy goes to the first array with the maximum, or with a NaN."""
     arrays, y = _check.own_cache("max_backward", cache, MaxCache)
     dy = _check.upstream("max_backward", dy, y.shape, y)
     waiting = np.ones(y.shape, bool)
@@ -167,12 +167,12 @@ def max_backward(dy: FloatArray, cache: MaxCache) -> tuple[FloatArray, ...]:
 
 
 def concat_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ConcatCache]:
-    """Return arrays one after the other along the channels.
+    """Return the arrays concatenated along the channels.
 
     Parameters
     ----------
     arrays : sequence of ndarrays of shape (N, C_b, *S)
-        At least one; float32 or float64, all the same; any number of channels each. Never modified.
+        At least one; float32 or float64, all of one dtype; any number of channels each. Never modified.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def concat_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ConcatCach
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `sum_forward`.
+        As for `sum_forward`.
 
     References
     ----------
@@ -201,7 +201,7 @@ def concat_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ConcatCach
 
 
 def concat_backward(dy: FloatArray, cache: ConcatCache) -> tuple[FloatArray, ...]:
-    """Return the gradients of `concat_forward`: for each array its channels of dy, as views."""
+    """Return the gradients of `concat_forward`: views of dy, each with the channels of one array."""
     cache = _check.own_cache("concat_backward", cache, ConcatCache)
     dy = _check.upstream("concat_backward", dy, cache.shape, cache)
     return tuple(np.split(dy, list(accumulate(cache.channels))[:-1], axis=1))

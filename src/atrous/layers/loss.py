@@ -1,12 +1,12 @@
-"""Cross-entropy between scores and a map of labels, and what to do where the two differ in size.
+"""Cross-entropy between scores and a map of labels, also where the two differ in size.
 
     L = Σ_i w[t_i]·(log Σ_c exp x[c, i] − x[t_i, i]) / Σ_i w[t_i]        over the i that are not ignored
     dx[c, i] = (softmax(x)[c, i] − [c = t_i])·w[t_i] / Σ_i w[t_i]
 
-A network at output stride 8 puts out an eighth of the labels' size. DeepLab v1 and v2 sub-sample the labels; v3
-and v3+ enlarge the scores, since small objects vanish from sub-sampled labels.
+At output stride 8, scores have an eighth of the size of the labels. DeepLab v1 and v2 sub-sample the labels; v3 and v3+
+enlarge the scores, because small objects vanish from sub-sampled labels.
 
-Role: public edge. The backward passes compute the softmax, and the enlarged scores, again rather than keep them.
+Role: public edge. The backward passes recompute the softmax and the enlarged scores instead of storing them.
 
 References
 ----------
@@ -37,10 +37,7 @@ class CrossEntropyCache(NamedTuple):
 
 
 class SegmentationLossCache(NamedTuple):
-    """What `segmentation_loss_backward` needs: the logits given, the loss without them, and how they were enlarged.
-
-    `enlarged` is None where the labels were resized, else `align_corners`.
-    """
+    """What `segmentation_loss_backward` needs; `enlarged` is None if the labels were resized, else `align_corners`."""
 
     logits: FloatArray
     loss: CrossEntropyCache
@@ -57,14 +54,14 @@ def _labels(owner, labels):
 
 
 def _class_weights(owner, class_weights, logits):
-    """Return one weight a class, 1 where none are given."""
+    """Return one weight per class, 1 if none are given."""
     classes = logits.shape[1]
     if class_weights is None:
         return np.ones(classes, logits.dtype)
     weights = _check.real_array(owner, "class_weights", class_weights)
     if weights.shape != (classes,):
         raise ShapeError(
-            f"{owner}: class_weights must have shape ({classes},), one number a class, got {weights.shape}."
+            f"{owner}: class_weights must have shape ({classes},), one number per class, got {weights.shape}."
         )
     if not (np.isfinite(weights).all() and weights.min() >= 0):
         raise ParameterError(f"{owner}: class_weights must be finite and not negative, got {weights.tolist()}.")
@@ -72,7 +69,7 @@ def _class_weights(owner, class_weights, logits):
 
 
 def _counted(labels, ignore):
-    """Return where labels count, and labels with 0 for the others."""
+    """Return a mask of the labels that are not ignored, and the labels with 0 in place of the ignored ones."""
     counted = np.full(labels.shape, True) if ignore is None else labels != ignore
     return counted, np.where(counted, labels, 0).astype(np.intp)
 
@@ -96,8 +93,8 @@ def _forward(owner, logits, labels, ignore, class_weights):
     outside = (classes < 0) | (classes >= logits.shape[1])
     if outside.any():
         raise ParameterError(
-            f"{owner}: labels must lie in 0 to {logits.shape[1] - 1} or be ignored (ignore={ignore}), got "
-            f"{labels[outside][0]}. Name the label to leave out, or give the logits more classes."
+            f"{owner}: labels must be 0 to {logits.shape[1] - 1} or ignored (ignore={ignore}), got "
+            f"{labels[outside][0]}. Set ignore to the label to leave out, or give the logits more classes."
         )
     share = weights[classes]
     total = float(share.sum(where=counted, dtype=np.float64))
@@ -132,7 +129,7 @@ def _backward(owner, dloss, cache):
 def cross_entropy_forward(
     logits: FloatArray, labels: Array, *, ignore: int | None = 255, class_weights: Array | None = None
 ) -> tuple[float, CrossEntropyCache]:
-    """Return the mean of −log softmax(logits)[label] over the positions that count.
+    """Return the mean of −log softmax(logits)[label] over the positions that are not ignored.
 
     Parameters
     ----------
@@ -141,16 +138,16 @@ def cross_entropy_forward(
     labels : ndarray of shape (N, *S)
         Integers 0 to C - 1, or `ignore`.
     ignore : int or None, default 255
-        Label of positions that count nowhere, PASCAL VOC's void; None: every position counts.
+        Label of positions to ignore; 255 is PASCAL VOC's void. None: every position counts.
     class_weights : ndarray of shape (C,), optional
-        Weight of a position by its label; the mean is weighted too, divided by the sum of the weights.
+        Weight of each position by its label; the loss is the weighted mean, divided by the sum of the weights.
 
     Returns
     -------
     loss : float
-        Summed in float64. 0.0 where nothing counts, all labels ignored or of weight 0 (PyTorch gives NaN).
+        Summed in float64. 0.0 if all labels are ignored or have weight 0 (PyTorch gives NaN).
     cache : CrossEntropyCache
-        References to `logits` and `labels`, and a number a class.
+        References to `logits` and `labels`, and one number per class.
 
     Raises
     ------
@@ -163,8 +160,8 @@ def cross_entropy_forward(
 
     Notes
     -----
-    Cost: one copy of the logits and some four passes, either way. What the logits hold at ignored positions, NaN too,
-    reaches neither the loss nor the gradient.
+    Cost: one copy of the logits and about four passes in each direction. Logits at ignored positions, even NaN, affect
+    neither the loss nor the gradient.
 
     References
     ----------
@@ -185,19 +182,19 @@ def cross_entropy_backward(dloss: float, cache: CrossEntropyCache) -> FloatArray
     Parameters
     ----------
     dloss : float
-        Gradient of the whole objective with respect to the loss, 1.0 where the loss is the objective.
+        Gradient of the whole objective with respect to the loss; 1.0 if the loss is the objective.
     cache : CrossEntropyCache
-        From `cross_entropy_forward`; may be used again.
+        From `cross_entropy_forward`.
 
     Returns
     -------
     ndarray of shape (N, C, *S)
-        dtype of the logits; 0 at ignored positions, everywhere if nothing counts.
+        dtype of the logits; 0 at ignored positions, and everywhere if no position counts.
 
     Raises
     ------
     ParameterError
-        `dloss` is not a finite number, or `cache` comes from elsewhere.
+        `dloss` is not a finite number, or `cache` is not from `cross_entropy_forward`.
     """
     owner = "cross_entropy_backward"
     return _backward(owner, dloss, _check.own_cache(owner, cache, CrossEntropyCache))
@@ -212,7 +209,7 @@ def segmentation_loss_forward(
     align_corners: bool = True,
     class_weights: Array | None = None,
 ) -> tuple[float, SegmentationLossCache]:
-    """Return the cross-entropy of an image's labels and of scores of another size.
+    """Return the cross-entropy of scores and labels that may differ in size.
 
     Parameters
     ----------
@@ -223,27 +220,27 @@ def segmentation_loss_forward(
     ignore, class_weights
         As for `cross_entropy_forward`.
     resize : {"labels", "logits"}
-        "labels": bring the labels to the size of the logits, by the nearest (DeepLab v1 and v2). "logits": bring the
-        logits to the size of the labels, bilinearly (v3 and v3+).
+        "labels": resize the labels to the size of the logits, by nearest neighbour (DeepLab v1 and v2). "logits":
+        resize the logits to the size of the labels, bilinearly (v3 and v3+).
     align_corners : bool, default True
         As for `resize_bilinear`.
 
     Returns
     -------
     loss : float
-        As `cross_entropy_forward` gives it.
+        As for `cross_entropy_forward`.
     cache : SegmentationLossCache
         References to the logits and to the labels at the size of the loss.
 
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `cross_entropy_forward`; also an unknown `resize`, or `align_corners` not a bool.
+        As for `cross_entropy_forward`; also an unknown `resize`, or `align_corners` that is not a bool.
 
     Notes
     -----
-    Cost: as `cross_entropy_forward`, at the size of the logits for "labels", at that of the labels for "logits", where
-    either pass also makes one enlarged copy of the logits.
+    Cost: as for `cross_entropy_forward`, at the size of the logits ("labels") or of the labels ("logits"). With
+    "logits", each pass also makes one enlarged copy of the logits.
 
     References
     ----------

@@ -2,16 +2,16 @@
 
     y[o] = max_k x̃[s·o + r·k − p]        y[o] = Σ_k x̃[s·o + r·k − p] / (samples in the window)
 
-A window holds K taps r apart and spans k_e = r·(K − 1) + 1 samples; x̃ is x with p samples of padding on either side,
-−∞ for the maximum and 0 for the mean. The last windows may hang over the end, by one of three rules:
+A window has K taps, r apart, and spans k_e = r·(K − 1) + 1 samples; x̃ is x with p samples of padding on each side,
+−∞ for the maximum and 0 for the mean. One of three rules decides whether the last window may reach beyond the padding:
 
-    floor   O = ⌊(S + 2p − k_e) / s⌋ + 1         none does; PyTorch's default
-    ceil    O = ⌈(S + 2p − k_e) / s⌉ + 1         less one where that window would start behind S + p; ceil_mode
-    caffe   as ceil, but less one only if p > 0   DeepLab v1 and v2: 321 → 161 by 3 taps, stride 2 and p = 1, 320 → 161
+    floor   O = ⌊(S + 2p − k_e) / s⌋ + 1         it may not; PyTorch's default
+    ceil    O = ⌈(S + 2p − k_e) / s⌉ + 1         it may; one less if it would start after the last sample; ceil_mode
+    caffe   as ceil, but one less only if p > 0   DeepLab v1 and v2: 321 → 161 by 3 taps, stride 2 and p = 1, 320 → 161
 
-Windows are boxes, so both pools go one axis after the other, and each axis by its taps: strided slices of the input
-are folded into the output, and no window is ever laid out. The gradient of the maximum goes to the first of equal
-samples in scan order; which one it was is found again by comparing with y.
+Windows are boxes, so both pools work one axis at a time, and along an axis one tap at a time: each tap combines a
+strided slice of the input with the output, and no window is copied out. The gradient of the maximum goes to the first
+of equal samples in scan order, which the backward pass finds by comparing x with y.
 
 Role: public edge.
 
@@ -56,7 +56,7 @@ class MaxPoolCache(NamedTuple):
 
 
 class AveragePoolCache(NamedTuple):
-    """What `average_pool_backward` needs: sizes, the windows, how they are counted and the dtype; no arrays."""
+    """What `average_pool_backward` needs: the shape, the windows, whether padding counts and the dtype; no arrays."""
 
     shape: tuple[int, ...]
     windows: tuple[Window, ...]
@@ -82,14 +82,14 @@ def _image(owner, x):
 
 
 def _taps(w):
-    """Yield (outputs, inputs) for each tap of an axis: the windows in which it meets a sample, and those samples."""
+    """Yield (outputs, inputs) for each tap of an axis: the windows in which it reads a sample, and those samples."""
     for k in range(w.kernel):
         if slices := reach(w.rate * k - w.padding, w.stride, w.size, w.out):
             yield slices
 
 
 def _counts(w):
-    """Return the number of taps that meet a sample, for each window of an axis."""
+    """Return the number of taps that read a sample, for each window of an axis."""
     counts = np.zeros(w.out, np.int64)
     for outputs, _ in _taps(w):
         counts[outputs] += 1
@@ -141,7 +141,7 @@ def _resized(shape, axis, length):
 
 
 def _divisor(w, axis, like, count_padding):
-    """Return what the sums along an axis of `like` are divided by, shaped to stand before the axes behind it."""
+    """Return the divisors of the sums along an axis of `like`, reshaped to broadcast against it."""
     counted = w._replace(size=w.size + 2 * w.padding, padding=0) if count_padding else w
     return _counts(counted).astype(like.dtype).reshape(-1, *(1,) * (like.ndim - 1 - axis))
 
@@ -168,9 +168,9 @@ def max_pool_forward(
     rate : int or one int per axis, default 1
         Distance between taps, in samples.
     padding : int or one int per axis, default 0
-        −∞ on either side, at most half of what a window spans.
+        Samples of −∞ on each side, at most half the span of a window.
     size_rule : {"floor", "ceil", "caffe"}
-        How many windows there are; see the module.
+        Rule for the number of windows; see the module's docstring.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def max_pool_forward(
 
     Notes
     -----
-    Cost: ΣK comparisons an output forward, ΠK backward; memory for the result after each axis.
+    Cost: ΣK comparisons per output forward, ΠK backward; memory for the result after each axis.
 
     References
     ----------
@@ -214,7 +214,7 @@ def max_pool_forward(
 
 
 def max_pool_backward(dy: FloatArray, cache: MaxPoolCache) -> FloatArray:
-    """Return dx of `max_pool_forward`: every dy goes to the first largest sample of its window, or to its first NaN."""
+    """Return dx of `max_pool_forward`: each dy goes to the first largest sample of its window, or to its first NaN."""
     x, y, windows = _check.own_cache("max_pool_backward", cache, MaxPoolCache)
     dy = _check.upstream("max_pool_backward", dy, y.shape, x)
     dx = np.zeros(x.shape, x.dtype)
@@ -243,9 +243,9 @@ def average_pool_forward(
     Parameters
     ----------
     x, kernel, stride, rate, padding, size_rule
-        As for `max_pool_forward`, with zeros for padding.
+        As for `max_pool_forward`, but the padding is 0.
     count_padding : bool, default True
-        True: divide by the taps within the padded input, as PyTorch and Caffe do. False: by the samples.
+        True: divide by the taps inside the padded input, as PyTorch and Caffe do. False: by the taps on samples.
 
     Returns
     -------
@@ -257,11 +257,11 @@ def average_pool_forward(
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `max_pool_forward`.
+        As for `max_pool_forward`.
 
     Notes
     -----
-    Cost: ΣK additions an output, either way; memory for the result after each axis.
+    Cost: ΣK additions per output in each direction; memory for the result after each axis.
 
     References
     ----------
@@ -320,7 +320,7 @@ def global_average_forward(x: FloatArray) -> tuple[FloatArray, GlobalAverageCach
     Raises
     ------
     ShapeError, DTypeError
-        As `max_pool_forward`.
+        As for `max_pool_forward`.
 
     References
     ----------
@@ -338,7 +338,7 @@ def global_average_forward(x: FloatArray) -> tuple[FloatArray, GlobalAverageCach
 
 
 def global_average_backward(dy: FloatArray, cache: GlobalAverageCache) -> FloatArray:
-    """Return dx of `global_average_forward`: every sample takes an equal share of dy."""
+    """Return dx of `global_average_forward`: every sample gets an equal share of dy."""
     shape, _ = _check.own_cache("global_average_backward", cache, GlobalAverageCache)
     dy = _check.upstream("global_average_backward", dy, (*shape[:2], *(1,) * (len(shape) - 2)), cache)
     return np.full(shape, dy / math.prod(shape[2:]))

@@ -1,17 +1,17 @@
-"""Bilinear resizing and its adjoint, for two ways to lay one grid over the other.
+"""Bilinear resizing and its adjoint, for two ways to align the grids of input and output.
 
 Along an axis of H samples resized to O, output o reads the input at
 
     corners aligned     p = o·(H − 1) / (O − 1), or 0 if O = 1; the first and the last samples coincide
-    half-pixel centres  p = (o + ½)·H / O − ½, held within [0, H − 1]; the borders of the images coincide
+    half-pixel centres  p = (o + ½)·H / O − ½, clipped to [0, H − 1]; the borders of the images coincide
 
     y[o] = (1 − t)·x[i] + t·x[i + 1]        i = ⌊p⌋, t = p − i
 
-Corners aligned is what DeepLab's papers and Caffe's Interp layer do: 41 samples enlarge by 8 to 321 = 8·(41 − 1) + 1,
-and every eighth of those is an old one. p is a ratio of integers, so i and t come from integer division: where the
-grids meet, t is 0 without rounding, and nothing else is read.
+DeepLab's papers and Caffe's Interp layer align corners: enlarging 41 samples by 8 gives 321 = 8·(41 − 1) + 1 samples,
+of which every eighth is an input sample. p is a ratio of integers, so i and t come from integer division: where the
+grids coincide, t is exactly 0 and only x[i] is read.
 
-Role: public edge. One axis after the other; each is two lists of taps, read forward and written backward.
+Role: public edge. Axes are resized one at a time, each with two lists of taps.
 
 References
 ----------
@@ -73,7 +73,7 @@ def _along(weights, axis):
 
 
 def _spread(x, outputs, axis, align_corners):
-    """Return the resized x along one axis."""
+    """Return x resized along one axis."""
     (_, i, w), (between, j, v) = _taps(x.shape[axis], outputs, align_corners, x.dtype)
     y = x[_at(i, axis)] * _along(w, axis)
     y[_at(between, axis)] += x[_at(j, axis)] * _along(v, axis)
@@ -81,7 +81,7 @@ def _spread(x, outputs, axis, align_corners):
 
 
 def _gather(dy, samples, axis, align_corners):
-    """Return the adjoint of `_spread`: the inputs of a list of taps never fall, so equal ones are summed as runs."""
+    """Return the adjoint of `_spread`; the inputs of a list of taps are sorted, so equal ones are summed as runs."""
     dx = np.zeros((*dy.shape[:axis], samples, *dy.shape[axis:][1:]), dy.dtype)
     for o, i, w in _taps(samples, dy.shape[axis], align_corners, dy.dtype):
         if i.size:
@@ -122,7 +122,7 @@ def bilinear_adjoint(owner, dy, cache):
 
 
 def resize_bilinear(x: FloatArray, size: PerAxis, *, align_corners: bool = True) -> FloatArray:
-    """Resize the last two axes, linearly between neighbours.
+    """Resize the last two axes bilinearly.
 
     Parameters
     ----------
@@ -131,9 +131,8 @@ def resize_bilinear(x: FloatArray, size: PerAxis, *, align_corners: bool = True)
     size : int or (int, int)
         Rows and columns to return, in samples.
     align_corners : bool, default True
-        True: the corner samples stay where they are, as in DeepLab's papers. False: the borders of the images coincide
-        and samples are the centres of their pixels, PyTorch's default; beyond the outermost centres the border value
-        is repeated.
+        True: the corner samples coincide, as in DeepLab's papers. False, PyTorch's default: the borders of the images
+        coincide and samples are the centres of pixels; beyond the outermost centres the border value is repeated.
 
     Returns
     -------
@@ -151,9 +150,8 @@ def resize_bilinear(x: FloatArray, size: PerAxis, *, align_corners: bool = True)
 
     Notes
     -----
-    Cost: about 4 flops an output, one axis after the other; memory for the result and a few copies of it. Shrinking
-    reads two neighbours, whatever the factor: it does not average. NaN and inf reach exactly the outputs that read
-    them.
+    Cost: about 4 flops per output; memory for the result and a few copies of it. Shrinking reads two neighbours
+    whatever the factor; it does not average. NaN and inf reach exactly the outputs that read them.
 
     References
     ----------
@@ -170,7 +168,7 @@ def resize_bilinear(x: FloatArray, size: PerAxis, *, align_corners: bool = True)
 
 
 def bilinear_forward(x: FloatArray, size: PerAxis, *, align_corners: bool = True) -> tuple[FloatArray, ResizeCache]:
-    """Return `resize_bilinear` of the same arguments and what its backward pass needs.
+    """Return the result of `resize_bilinear` and the cache for `bilinear_backward`.
 
     Parameters
     ----------
@@ -180,7 +178,7 @@ def bilinear_forward(x: FloatArray, size: PerAxis, *, align_corners: bool = True
     Returns
     -------
     y : ndarray of shape (..., *size)
-        As `resize_bilinear` gives it.
+        As for `resize_bilinear`.
     cache : ResizeCache
         Sizes and the dtype; no arrays.
 
@@ -194,16 +192,14 @@ def bilinear_forward(x: FloatArray, size: PerAxis, *, align_corners: bool = True
 
 
 def bilinear_backward(dy: FloatArray, cache: ResizeCache) -> FloatArray:
-    """Return the gradient with respect to x, given that with respect to the resized y: the exact adjoint.
-
-    dx[i] = Σ_o A[o, i]·dy[o], where y = A x along each axis.
+    """Return dx of `bilinear_forward`, its exact adjoint: dx[i] = Σ_o A[o, i]·dy[o] where y = A x along each axis.
 
     Parameters
     ----------
     dy : ndarray of shape (..., *size)
         Gradient of the loss with respect to the output, dtype of x.
     cache : ResizeCache
-        From `bilinear_forward`; may be used again.
+        From `bilinear_forward`.
 
     Returns
     -------
@@ -212,16 +208,12 @@ def bilinear_backward(dy: FloatArray, cache: ResizeCache) -> FloatArray:
 
     Raises
     ------
-    ShapeError
-        `dy` has another shape than the output.
-    DTypeError
-        `dy` has another dtype than the output.
-    ParameterError
-        `cache` comes from elsewhere.
+    ShapeError, DTypeError, ParameterError
+        `dy` does not have the shape and dtype of the output, or `cache` is not from `bilinear_forward`.
 
     Notes
     -----
-    Cost: as the forward pass. Nothing is added twice to the same place at once, so no order is left to chance.
+    Cost: as for the forward pass. The order of all additions is fixed.
 
     Examples
     --------
@@ -234,7 +226,7 @@ def bilinear_backward(dy: FloatArray, cache: ResizeCache) -> FloatArray:
 
 
 def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -> Array:
-    """Resize a map of integers by the nearest sample; half-way the later one is taken.
+    """Resize a map of integers by nearest neighbour; of two equally near samples, the later one is taken.
 
     Parameters
     ----------
@@ -246,19 +238,19 @@ def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -
     Returns
     -------
     ndarray of shape (..., *size)
-        dtype of `labels`; no label that was not there.
+        dtype of `labels`; holds only labels of the input.
 
     Raises
     ------
     ShapeError, ParameterError
-        As `resize_bilinear`.
+        As for `resize_bilinear`.
     DTypeError
         `labels` are not integers.
 
     Notes
     -----
-    Cost: one copy an axis. A map of 8k + 1 samples shrunk to k + 1 is ``labels[..., ::8, ::8]``, as DeepLab shrinks
-    its ground truth.
+    Cost: one copy per axis. Shrinking 8k + 1 samples to k + 1 gives ``labels[..., ::8, ::8]``, which is how DeepLab
+    shrinks its ground truth.
 
     Examples
     --------

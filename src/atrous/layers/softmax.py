@@ -3,9 +3,9 @@
     p = exp(x − max x) / Σ exp(x − max x)        dx = p·(dy − Σ dy·p)
     ℓ = x − max x − log Σ exp(x − max x)         dx = dy − exp(ℓ)·Σ dy
 
-Taking off the maximum changes nothing but keeps exp from overflowing. The caches refer to the output.
+Subtracting the maximum does not change the result and keeps exp from overflowing. The caches refer to the output.
 
-Role: public edge. Cost: one copy of x and some four passes, either way.
+Role: public edge. Cost: one copy of x and about four passes in each direction.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LogSoftmaxCache(NamedTuple):
 
 
 def less_maximum(x, axis):
-    """Return x − max x along the axis, a new array: exp of it neither overflows nor sums to 0."""
+    """Return x − max x along the axis as a new array; its exp neither overflows nor sums to 0."""
     return x - x.max(axis=axis, keepdims=True)
 
 
@@ -42,12 +42,12 @@ def _centred(owner, x, axis):
     x = _check.float_array(owner, "x", x)
     axis = _check.integer(owner, "axis", axis, least=-x.ndim)
     if axis >= x.ndim:
-        raise ParameterError(f"{owner}: axis must lie below the {x.ndim} axes of x, shape {x.shape}; got {axis}.")
+        raise ParameterError(f"{owner}: axis must be below {x.ndim}, the number of axes of x {x.shape}; got {axis}.")
     return less_maximum(x, axis)
 
 
 def softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, SoftmaxCache]:
-    """Return exp(x) / Σ exp(x), the sum along one axis: scores to probabilities.
+    """Return exp(x) / Σ exp(x), summed along one axis: probabilities from scores.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, Softma
     Returns
     -------
     y : ndarray of the shape of `x`
-        dtype of `x`; sums to 1 along `axis`. Scores of −∞ get 0; a NaN or +∞ makes its whole sum NaN.
+        dtype of `x`; sums to 1 along `axis`. A score of −∞ gives 0; a NaN or +∞ gives NaN all along `axis`.
     cache : SoftmaxCache
         A reference to `y`.
 
@@ -68,7 +68,7 @@ def softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, Softma
     ShapeError, DTypeError
         `x` is empty, or not float32 or float64.
     ParameterError
-        No such axis.
+        `axis` is not an axis of `x`.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def softmax_backward(dy: FloatArray, cache: SoftmaxCache) -> FloatArray:
 
 
 def log_softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, LogSoftmaxCache]:
-    """Return x − log Σ exp(x), the sum along one axis: scores to log-probabilities.
+    """Return x − log Σ exp(x), summed along one axis: log-probabilities from scores.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def log_softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, Lo
     Raises
     ------
     ShapeError, DTypeError, ParameterError
-        As `softmax_forward`.
+        As for `softmax_forward`.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Enlarging by an integer factor as a transposed convolution with a bilinear filter.
+"""Upsampling by an integer factor as a transposed convolution with a bilinear filter.
 
     y[i] = Σ_o x[o]·w[i + p − f·o]        w[k] = 1 − |k − c| / f,  c = (2f − 1 − f mod 2) / 2,  p = ⌈(f − 1) / 2⌉
 
-along each axis. The filter has 2f − f mod 2 taps, at most two of which meet an output; with p samples cut off, H
-becomes f·H, samples are the centres of their pixels, and beyond the outermost centres the result falls towards 0. This
-is how FCN starts the filters it learns, and Caffe its Deconvolution layers.
+along each axis. The filter has 2f − f mod 2 taps, of which at most two reach any output. Cropping p samples turns H
+into f·H. Samples are the centres of pixels, and beyond the outermost centres the result falls towards 0. FCN
+initialises the filters that it learns in this way, and Caffe its Deconvolution layers.
 
 Role: public edge, composed of `conv.operators`.
 
@@ -70,13 +70,13 @@ def bilinear_filter(factor: int, dtype: type = np.float64) -> FloatArray:
 
 
 def _convolution(channels, factor, dtype):
-    """Return the filters and options of the convolution whose adjoint enlarges."""
+    """Return the filters and options of the convolution whose adjoint is the upsampling."""
     w = np.tile(bilinear_filter(factor, dtype), (channels, 1, 1, 1))
     return w, {"stride": factor, "padding": factor // 2, "groups": channels}
 
 
 def upsample_forward(x: FloatArray, factor: int) -> tuple[FloatArray, UpsampleCache]:
-    """Enlarge the last two axes by an integer factor, each channel alone.
+    """Enlarge the last two axes by an integer factor, each channel separately.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def upsample_forward(x: FloatArray, factor: int) -> tuple[FloatArray, UpsampleCa
     Raises
     ------
     ShapeError
-        `x` has not four axes, is empty, or the result has more than 2^31 - 1 elements.
+        `x` does not have four axes, is empty, or the result has more than 2^31 - 1 elements.
     DTypeError
         `x` is not float32 or float64.
     ParameterError
@@ -103,8 +103,8 @@ def upsample_forward(x: FloatArray, factor: int) -> tuple[FloatArray, UpsampleCa
 
     Notes
     -----
-    Cost: 8 flops an output, as a depthwise convolution with stride `factor`. `resize_bilinear` with half-pixel centres
-    gives the same but near the borders, where it repeats the border value.
+    Cost: 8 flops per output, like a depthwise convolution with stride `factor`. `resize_bilinear` with half-pixel
+    centres gives the same except near the borders, where it repeats the border value.
 
     References
     ----------
@@ -127,7 +127,7 @@ def upsample_forward(x: FloatArray, factor: int) -> tuple[FloatArray, UpsampleCa
 
 
 def upsample_backward(dy: FloatArray, cache: UpsampleCache) -> FloatArray:
-    """Return dx of `upsample_forward`, its exact adjoint: the convolution itself."""
+    """Return dx of `upsample_forward`, its exact adjoint: the strided convolution."""
     shape, factor, _ = _check.own_cache("upsample_backward", cache, UpsampleCache)
     dy = _check.upstream("upsample_backward", dy, (*shape[:2], *(factor * n for n in shape[2:])), cache)
     w, options = _convolution(shape[1], factor, dy.dtype)

@@ -109,7 +109,7 @@ def _checked_option(name, value):
     if name == "fc6" and len(found) != 2:
         raise ParameterError(f"build: fc6 must be (kernel, rate), got {value!r}.")
     if name == "rates" and (not found or len(set(found)) < len(found)):
-        raise ParameterError(f"build: rates must be different, at least one, got {value!r}.")
+        raise ParameterError(f"build: rates must be different integers, at least one, got {value!r}.")
     if name in {"units", "widths"} and len(found) != {"units": 4, "widths": 5}[name]:
         raise ParameterError(f"build: {name} must be {4 if name == 'units' else 5} numbers, got {value!r}.")
     return found if np.ndim(value) or name == "rates" else found[0]
@@ -125,7 +125,7 @@ def build(name: str, classes: int | None = None, **options: Any) -> Network:
     classes : int, optional
         Channels of the scores; by default 21 (PASCAL VOC), 1000 for the ``dense_…`` classifiers.
     **options
-        What the paper varies; the error for an unknown option lists those of the network.
+        What the paper varies; the error for an unknown option lists the options of the network.
 
         =======  ===================================================================================================
         v1       ``fc6`` as (kernel, rate)
@@ -163,7 +163,7 @@ def build(name: str, classes: int | None = None, **options: Any) -> Network:
         near = difflib.get_close_matches(str(name).lower().replace("v3+", "v3plus"), networks(), 3, 0.7)
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
         listed = ", ".join(CATALOGUE)
-        raise ParameterError(f"build: name must be one of {listed}, or tiny_ and one of them; got {name!r}.{meant}")
+        raise ParameterError(f"build: name must be one of {listed}, or one with the prefix tiny_; got {name!r}.{meant}")
     known = [option for option in inspect.signature(entry.builder).parameters if option != "depth"]
     if unknown := [option for option in options if option not in known]:
         raise ParameterError(

@@ -1,7 +1,7 @@
-"""ImageNet classifiers that answer at every position of an image: the dense VGG-16 and ResNets.
+"""ImageNet classifiers that give scores at every position of an image: the dense VGG-16 and ResNets.
 
-With fully connected layers as convolutions and the last strides traded for rates, the weights of the classifier answer
-at every eighth pixel instead of every thirty-second.
+With fully connected layers as convolutions and the last strides traded for rates (output stride 8), the weights of the
+classifier give scores at every eighth pixel instead of every thirty-second.
 
 Role: description.
 
@@ -23,7 +23,7 @@ from atrous.nets import resnet, vgg
 def dense_vgg16(classes=1000, *, output_stride=32, widths=vgg.WIDTHS, width=4096, kernel=7):
     """Return VGG-16 with its fully connected layers as convolutions, its 2×2 pools, and the wanted output stride.
 
-    An image of 224² gives one position at any output stride: the scores of the classifier.
+    An image of 224² gives one position, the scores of the classifier, at any output stride.
     """
     strides = [2 ** (i + 1) for i in range(5)]
     if output_stride not in strides:
@@ -45,7 +45,7 @@ def dense_vgg16(classes=1000, *, output_stride=32, widths=vgg.WIDTHS, width=4096
 
 
 def dense_resnet(classes=1000, *, depth=50, output_stride=32, units=None, width=64):
-    """Return torchvision's ResNet with its classifier at every position; the mean of the scores is the classifier's."""
+    """Return torchvision's ResNet with scores at every position; at output stride 32 their mean is the classifier's."""
     stages, c = resnet.resnet(
         units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention="torchvision",
         output_stride=output_stride, width=width,

@@ -1,7 +1,7 @@
-"""A fully connected layer as a convolution, the seed of DeepLab, and fc6 made smaller.
+"""A fully connected layer as a convolution, where DeepLab begins, and fc6 made smaller.
 
-A fully connected layer on a k×k map is a k×k convolution that was evaluated at one position. As a convolution it runs
-on images of any size. fc6 of VGG-16 is large, so DeepLab keeps every second or third of its 7×7 taps and a quarter of
+A fully connected layer on a k×k map is a k×k convolution evaluated at a single position. As a convolution it runs on
+images of any size. fc6 of VGG-16 is large, so DeepLab keeps every second or third of its 7×7 taps and a quarter of
 its filters.
 
 Role: conversion of weights.
@@ -30,13 +30,13 @@ def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     ----------
     params : dict of ndarray
         A classifier's weights in the order of its layers: convolutions (F, C, K, K), fully connected layers (F, D) on
-        the flattened map before them. Other arrays are left alone. Caffe's old blobs (1, 1, F, D) count as matrices.
+        the flattened map before them. Other arrays are left alone. Caffe's old blobs (1, 1, F, D) become matrices.
 
     Returns
     -------
     dict of ndarray
         The same names. A layer (F, C·k²) after C channels becomes (F, C, k, k): VGG-16's fc6 (4096, 25088) becomes
-        (4096, 512, 7, 7), fc7 (4096, 4096, 1, 1). Views where memory allows.
+        (4096, 512, 7, 7), fc7 (4096, 4096, 1, 1). Views where possible.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
             if side**2 * channels != inputs:
                 raise ShapeError(
                     f"convolutionalize: {name} has {inputs} inputs, which are not a square map of the {channels} "
-                    "channels before it. Are the layers in their order?"
+                    "channels before it. Are the layers in order?"
                 )
             array = array.reshape(f, channels, side, side)  # noqa: PLW2901
         if array.ndim == 4:
@@ -131,7 +131,7 @@ def decimate_kernel(
         filters = _check.integer(owner, "filters", filters, least=1)
         if filters > len(w) or rng is None:
             raise ParameterError(
-                f"{owner}: filters must be at most the {len(w)} of w, and rng a numpy Generator that draws them; got "
+                f"{owner}: filters must be at most {len(w)}, the filters of w, and rng a Generator to draw them; got "
                 f"filters={filters}, rng={rng!r}."
             )
         kept = np.sort(rng.choice(len(w), filters, replace=False))

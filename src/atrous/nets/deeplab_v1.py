@@ -1,10 +1,10 @@
-"""DeepLab v1: VGG-16 with a convolutional fc6 with several kernel sizes and rates, and multi-scale features.
+"""DeepLab v1: VGG-16 with fc6 as a convolution, in several kernel sizes and rates, and multi-scale features.
 
 References
 ----------
 Chen et al., arXiv:1412.7062, Sections 3.1, 3.2 (field of view, Table 2) and 4.3 (multi-scale features); the released
-networks. The paper concatenates the multi-scale features before one classifier; the released networks add up a
-classifier for each, which is the same map.
+networks. The paper concatenates the multi-scale features before one classifier; the released networks sum the
+scores of one classifier per feature map, which is the same linear map.
 """
 
 from atrous.compose.chain import chain
@@ -42,7 +42,7 @@ def deeplab_v1(
     trunk = vgg.trunk(widths, vgg.LARGE_POOLS if large else vgg.FIRST_POOLS, average=large)
     scores = chain(Endpoint("image"), *trunk.members, Endpoint("features"), head(widths[-1], width, classes, *fc6))
     if multi_scale:
-        # pool4 of the 4×4 network loses a sample: its outputs are halfway between those of pool3, hence one zero less.
+        # pool4 of the 4×4 network loses a sample: its outputs lie between those of pool3 and need one zero less.
         pads = ["same", "same", "same", "same" if large else ((1, 0), (1, 0)), "same"]
         sides = (
             (f"pool{i}" if i else "image", _multi_scale(i, c, multi_scale_width, classes, stride, pad))

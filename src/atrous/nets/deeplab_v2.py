@@ -36,7 +36,7 @@ def deeplab_v2_resnet(
     classes, *, rates=(6, 12, 18, 24), output_stride=8, multi_scale=True, align_corners=True, units=resnet.UNITS[101],
     width=64, frozen=True,
 ):  # fmt: skip
-    """Return the network on a ResNet; `frozen` batch norms; `multi_scale` input at 1, ¾ and ½."""
+    """Return the network on a ResNet, by default with frozen batch norms and multi-scale input at 1, ¾ and ½."""
     stages, c = resnet.resnet(
         units, names=resnet.kazuto_names(), convention="caffe", output_stride=output_stride, width=width,
         pool_rule="ceil", frozen=frozen,

@@ -1,4 +1,4 @@
-"""DeepLab v3+: an encoder with ASPP, and a decoder that adds features of stride 4 to its output.
+"""DeepLab v3+: an encoder with ASPP, and a decoder that joins features of stride 4 to its output.
 
 References
 ----------
@@ -64,7 +64,7 @@ def deeplab_v3plus_xception(
     classes, *, output_stride=16, rates=None, separable=True, image_pooling=True, decoder=True, middle=16, divisor=1,
     aspp_width=256, low_width=48,
 ):  # fmt: skip
-    """Return the paper's network on Xception-65 (middle=16) or -41 (8); decoder=False leaves the head of v3."""
+    """Return the paper's network on Xception-65 (middle=16) or -41 (8); decoder=False gives it the head of v3."""
     stages, c = xception.xception(output_stride=output_stride, middle=middle, divisor=divisor)
     if not decoder:
         rates = scaled_rates(output_stride, rates)

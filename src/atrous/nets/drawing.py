@@ -25,7 +25,7 @@ from atrous.compose.residual import Residual
 from atrous.compose.skip_connections import SkipConnections
 from atrous.errors import ParameterError
 
-# (fill, edge); the hues are those of the figures.
+# (fill, edge) in the hues of the figures.
 COLOURS = {
     "image": ("#CCE3F0", "#0072B2"),
     "layer": ("#FCF2DC", "#C99A2E"),
@@ -157,7 +157,7 @@ def _conv(part, values, pointwise=None):
 
 
 def _family(part):
-    """Return what the names of modules have in common, "middle" for "middle 7", or None."""
+    """Return the part that names of modules share, such as "middle" in "middle 7", or None."""
     name = getattr(part, "name", "") if isinstance(part, (Residual, Chain)) else ""
     return name.split()[0] if " " in name and not name.startswith("rate") else None
 

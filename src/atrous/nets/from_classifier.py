@@ -29,7 +29,7 @@ def from_classifier(
     *,
     preprocessing: str = "torchvision",
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Return first values of a network from an ImageNet classifier, as the papers do before they train.
+    """Return initial values of a network from an ImageNet classifier.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def from_classifier(
         One on VGG-16 or on a ResNet in torchvision's convention or names.
     weights : dict of ndarray
         A classifier's weights in the order of its layers, such as `load_weights` of torchvision's vgg16 or resnet101,
-        in torchvision's or Caffe's names; fully connected layers may be matrices. torchvision's ResNets have their
-        strides in other places than those of v2 and v3: there the weights are a start, not the same function.
+        in torchvision's or Caffe's names; fully connected layers may be matrices. torchvision's ResNets have
+        their strides in other places than those of v2 and v3, so there they compute another function, but a good start.
     rng : Generator
         Draws the arrays that the classifier lacks (new classifier, ASPP, decoder), and which filters of VGG's fc6 and
         fc7 are kept.
@@ -76,7 +76,7 @@ def from_classifier(
         raise ParameterError(
             f"from_classifier: only {len(taken.intersection(trunk))} of the {len(trunk)} arrays of the trunk of "
             f"{network.name} are in the classifier, which has {', '.join(list(weights)[:4]) or 'nothing'} and so on. "
-            "VGG-16 fits networks on VGG-16, a ResNet those on a ResNet of its depth; Xception has no classifier here."
+            "VGG-16 fits networks on VGG-16, a ResNet those on a ResNet of its depth; no classifier fits Xception."
         )
     for arrays in (params, state):
         arrays.update((name, np.ascontiguousarray(given[name], dtype)) for name in arrays.keys() & taken)
@@ -84,7 +84,7 @@ def from_classifier(
 
 
 def _converted(variables, given, old, new):
-    """Return the first convolution for images prepared in another way, and the bias or running mean after it."""
+    """Return the first convolution for images prepared in another way, and the bias or running mean that follows it."""
     _check.one_of("from_classifier", "preprocessing", old, tuple(PREPARATIONS))
     first = next(name for name, v in variables.items() if len(v.shape) == 4)
     behind = first.replace("weight", "bias") if first.replace("weight", "bias") in variables else None

@@ -59,7 +59,7 @@ def guess(weights: Mapping[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]
     -------
     list of (name, options)
         For ``build(name, **options)``. There are several if the networks differ only in rates or pools, which have no
-        weights. Tiny siblings that are the same network under two names are listed once.
+        weights. Of tiny siblings that are the same network, only one is listed.
 
     Examples
     --------

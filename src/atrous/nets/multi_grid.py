@@ -21,7 +21,7 @@ BLOCK = 4
 
 
 def multi_grid_rates(owner: str, multi_grid: int | Sequence[int], units: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return for each stage of a ResNet the unit rates: `multi_grid` from block 4 on (the last of fewer), 1 before."""
+    """Return the unit rates of each stage: 1 before block 4 (or the last, if there are fewer), then `multi_grid`."""
     first, found = min(BLOCK, len(units)), []
     for block, count in enumerate(units, start=1):
         grid = (multi_grid,) * count if isinstance(multi_grid, int) else tuple(multi_grid)

@@ -1,6 +1,6 @@
 """A network as users see it: a description with a name, and the methods that run it.
 
-Role: public edge.
+Role: public functions.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _float_type(owner, dtype):
 
 
 class NetworkCache(NamedTuple):
-    """What `Network.backward` needs: the caches of the layers, which refer to inputs and outputs: leave those as is."""
+    """What `Network.backward` needs: the layers' caches. They refer to inputs and outputs; do not change these."""
 
     body: Part
     held: Any
@@ -80,7 +80,7 @@ class Network(NamedTuple):
     remainder : int
         Images of output_stride·k + remainder samples along an axis fit the network's grid exactly; 0: all sizes do.
     options : dict
-        What `build` was given.
+        The options given to `build`.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Network(NamedTuple):
     def fitting(self, size: Sequence[int]) -> tuple[int, int]:
         """Return the smallest size (H, W), at least `size`, that fits the network's grid exactly.
 
-        With such a size corners are aligned: of 8·k + 1 pixels, every eighth is the centre of a score. For 32·k + 1
+        At such a size, with aligned corners, every eighth of 8·k + 1 pixels is the centre of a score. For 32·k + 1
         pixels this also holds at three quarters of the size. Networks that resize by half-pixel centres take any size.
         """
         if not (self.remainder and self.body.align_corners):
@@ -113,7 +113,7 @@ class Network(NamedTuple):
         return tuple(-(-max(n - self.remainder, 0) // step) * step + self.remainder for n in size)
 
     def variables(self):
-        """Return every array by name, as a Variable: its shape, its first values, and whether it is trained."""
+        """Return every array by name, as a Variable: its shape, its initial values, and whether it is trained."""
         return self.body.variables()
 
     @property
@@ -138,7 +138,7 @@ class Network(NamedTuple):
     def init(
         self, rng: np.random.Generator, dtype: type = np.float32
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-        """Return first values (params, state): He's normal numbers, σ = 0.01 in classifiers, biases 0, gamma 1.
+        """Return initial values (params, state): He's normal numbers, σ = 0.01 in classifiers, biases 0, gamma 1.
 
         Networks with frozen batch norms (v2 on ResNet) should not be trained from these values: their sums grow from
         unit to unit. Start them with `from_classifier` or `load`, or build them with ``frozen=False``.
@@ -189,7 +189,7 @@ class Network(NamedTuple):
             )
         if odd := [name for name in variables if given[name].dtype.kind not in "fiu"]:
             raise WeightsError(f"load: {odd[0]} must contain real numbers, got {given[odd[0]].dtype}.")
-        # The caller's arrays are copied; those of a file belong to nobody else.
+        # The caller's arrays are copied; arrays from a file have no other owner.
         take = np.ascontiguousarray if isinstance(weights, (str, Path)) else np.array
         with np.errstate(over="ignore"):
             found = {name: np.require(take(given[name], dtype), requirements="C") for name in variables}
@@ -250,7 +250,7 @@ class Network(NamedTuple):
         x : ndarray of shape (N, 3, H, W)
             Images as `prepare` returns them, dtype of the parameters.
         train : bool, default False
-            Batch statistics in batch norms, and dropout.
+            Use batch statistics in batch norms, and dropout.
         rng : Generator, optional
             Draws dropout; needed with `train` if the network has dropout.
         endpoints : dict, optional
@@ -313,7 +313,7 @@ class Network(NamedTuple):
 
         The network is lowered to a list of steps for the size of x (`program`). Batch norm, bias, shortcut and ReLU are
         one pass over the result of each convolution; nothing is stored for a backward pass. With ``device="cuda"`` it
-        runs on a GPU by plain CUDA kernels and agrees to rounding; the arrays are copied to the GPU at each call.
+        runs in plain CUDA kernels, equal up to rounding; the arrays are copied to the GPU at each call.
         """
         x = self._checked("infer", params, state, x)
         program, arrays = self.program(x.shape[2:], owner="infer"), {**params, **state}
@@ -347,7 +347,7 @@ class Network(NamedTuple):
         return summarize(self.name, self.body, self.program(size, self.endpoint_names[:-1], "summary"))
 
     def with_batch_norms(self, *, frozen: bool | None = None, momentum: float | None = None) -> Network:
-        """Return the same network with other batch norms: frozen, as in the last stage of v3's training, or slower.
+        """Return the same network with other batch norms: frozen, as in v3's last training stage, or another momentum.
 
         Parameters
         ----------

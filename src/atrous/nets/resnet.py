@@ -63,7 +63,7 @@ def _planned(units, convention, multi_grid, output_stride):
     total = math.prod(layer.stride for layer in chain)
     if output_stride > total:
         raise ParameterError(
-            f"build: the strides of {len(units)} stages multiply to {total} only, output_stride={output_stride} "
+            f"build: the strides of {len(units)} stages multiply to only {total}, so output_stride={output_stride} "
             "cannot be reached. Lower it, or cascade more blocks (blocks=7)."
         )
     layers = iter(plan_output_stride(chain, output_stride)[2:])

@@ -1,4 +1,4 @@
-"""The layout of a ResNet: its main path as a chain of layers, in three conventions of where a stage keeps its stride.
+"""The layout of a ResNet: its main path as a chain of layers, in three conventions for where a stage has its stride.
 
     caffe         on the first 1×1 of the first unit       (MSRA; DeepLab v2)
     torchvision   on the 3×3 of the first unit             (ResNet v1.5)

@@ -83,8 +83,8 @@ def predict(
     Returns
     -------
     ndarray of shape (classes, H, W)
-        They sum to 1. As in the network's paper (`network.fusion`): the maximum of the scores, then softmax; or
-        softmax, then the mean.
+        They sum to 1 over the classes. Fused as in the network's paper (`network.fusion`): the maximum of the scores,
+        then softmax; or softmax, then the mean.
 
     Raises
     ------

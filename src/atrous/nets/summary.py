@@ -33,9 +33,9 @@ class Summary(NamedTuple):
     """The table of a network for one image size; `print` shows it.
 
     `macs` counts every tap of every convolution, including taps on zeros. `interlaced_macs` counts atrous layers at the
-    positions that interlacing fills up, ⌈out / rate⌉·rate along an axis: this reproduces the Multiply-Adds of the v3+
+    positions that interlacing pads to, ⌈out / rate⌉·rate along an axis: this reproduces the Multiply-Adds of the v3+
     paper. `field` is the receptive field of the scores along one axis, in pixels. `memory` is the most that feature
-    maps take at any time in inference, in bytes for one float32 image.
+    maps take at any time during inference, in bytes for one float32 image.
     """
 
     network: str

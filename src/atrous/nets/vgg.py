@@ -1,7 +1,7 @@
 """VGG-16 as DeepLab uses it: thirteen convolutions and five pools, the last two of which keep the size.
 
 The released v1 and v2 networks replace the 2×2 pools of VGG by 3×3 pools and run conv5 at rate 2. Fine-tuning makes up
-for the difference from an exact conversion, which is `classifiers.dense_vgg16`.
+for the difference from the exact conversion, `classifiers.dense_vgg16`.
 
 Role: description. Names are Caffe's.
 

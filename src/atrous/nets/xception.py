@@ -2,7 +2,7 @@
 
 In the entry, middle and first exit modules, each separable convolution begins with a ReLU and has none between
 depthwise and pointwise. In the last module batch norm and ReLU follow both. (In the paper's text they follow every
-depthwise convolution; the released code and its weights are as here.)
+depthwise convolution; this file follows the released code and weights.)
 
 Role: description.
 

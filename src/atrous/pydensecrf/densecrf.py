@@ -1,8 +1,8 @@
 """pydensecrf.densecrf on this package's lattice.
 
-Names, signatures, defaults, numeric conventions and exceptions are pydensecrf's; the package's docstring lists what
-differs. If the number of variables is not a multiple of four, (−N) mod 4 points without a value are appended at the
-origin of the features: the C++ code processes points in fours, its padding owns vertices, and blurs pass through them.
+Names, signatures, defaults, numeric conventions and exceptions are pydensecrf's; the package's docstring lists the
+differences. If the number N of variables is not a multiple of four, (−N) mod 4 points without a value are appended at
+the origin of the features. The C++ code pads points to fours; the padding creates vertices, through which blurs pass.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from atrous.pydensecrf import eigen
 
 
 class NormalizationType(enum.IntEnum):
-    """What is divided by the row sums of the Gaussian."""
+    """How the Gaussian is divided by its row sums."""
 
     NO_NORMALIZATION = 0
     NORMALIZE_BEFORE = 1
@@ -33,7 +33,7 @@ class NormalizationType(enum.IntEnum):
 
 
 class KernelType(enum.IntEnum):
-    """Form of the kernel's covariance; stored for learning only, without effect on inference, as in pydensecrf."""
+    """Form of the Gaussian's covariance; it matters only for learning, so it is checked and has no effect here."""
 
     CONST_KERNEL = 0
     DIAG_KERNEL = 1
@@ -55,14 +55,12 @@ def _float32(name, value, ndim):
         raise ShapeError(f"Buffer has wrong number of dimensions (expected {ndim}, got {array.ndim}) in {name}.")
     array = np.ascontiguousarray(array, np.float32)
     if np.isnan(array).any():
-        raise ParameterError(
-            f"{name} holds NaN. Probabilities of zero go through unary_from_softmax, which clips them."
-        )
+        raise ParameterError(f"{name} holds NaN. For probabilities of zero use unary_from_softmax, which clips them.")
     return array
 
 
 class Unary:
-    """Base of the unary terms; holds energies (nlabels, nvar)."""
+    """Base class of the unary terms; holds energies (nlabels, nvar)."""
 
     _energies = None
 
@@ -112,7 +110,7 @@ class LogisticUnary(Unary):
 
 
 def _compatibility(compat, labels):
-    """Return a compatibility in this package's signs: numbers and vectors reward agreement, matrices cost."""
+    """Return a compatibility with this package's signs: numbers and vectors reward equal labels, matrices are costs."""
     if isinstance(compat, Number) and not isinstance(compat, complex):
         number = float(compat)
         if not np.isfinite(number):
@@ -145,7 +143,7 @@ class DenseCRF:
 
     Notes
     -----
-    Cost and memory as `mean_field`; a lattice is built at the first inference after a term was added and kept.
+    Cost and memory as for `mean_field`. The lattices are built at the first inference after a term is added, then kept.
 
     References
     ----------
@@ -199,7 +197,7 @@ class DenseCRF:
         self._built = None
 
     def setUnary(self, u: Unary) -> None:
-        """Take the energies of a Unary object."""
+        """Set the energies to those of a Unary object."""
         if not isinstance(u, Unary) or u._energies is None:
             raise DTypeError(f"Argument 'u' must be a ConstUnary or a LogisticUnary, got {type(u).__name__}")
         if u._energies.shape != (self._labels, self._variables):
@@ -213,7 +211,7 @@ class DenseCRF:
         self.setUnary(ConstUnary(u) if f is None else LogisticUnary(u, f))
 
     def _prepare(self):
-        """Return (order of the points, Joined, parts), built once for all that was added."""
+        """Return (order of the points, Joined, list of Vertices), built once for all terms so far."""
         if self._built is None:
             order = strip_order(self._grid)
             mute = -self._variables % 4
@@ -268,7 +266,7 @@ class DenseCRF:
         np.asarray(Q)[...] = self._run(1, self._marginals(Q)) if self._pairwise else self._run(0)
 
     def klDivergence(self, Q: eigen.MatrixXf) -> float:
-        """Return Σ Q log Q + Σ U·Q + Σₖ Σ Q ⊙ μₖKₖQ: pydensecrf's sum, twice the model's pairwise part, no log Z."""
+        """Return Σ Q log Q + Σ U·Q + Σₖ Σ Q ⊙ μₖKₖQ, as pydensecrf: twice the model's pairwise part, no log Z."""
         _matrix("Q", Q)
         q = self._marginals(Q)
         total = (q * np.log(np.maximum(q, np.float32(1e-20)))).sum(dtype=np.float64)
@@ -348,7 +346,7 @@ class DenseCRF2D(DenseCRF):
                 f"Bad shape for pairwise bilateral (Need ({self._grid[0]}, {self._grid[1]}, 3), got {image.shape})"
             )
         if image.dtype != np.uint8 and image.max() <= 1:
-            raise ParameterError("rgbim is a float image with a maximum of at most 1; srgb counts levels 0-255. "
+            raise ParameterError("rgbim is a float image with a maximum of at most 1, but srgb is in levels 0-255. "
                                  "Multiply the image by 255.")  # fmt: skip
         colors = [image[..., c].reshape(-1) / s for c, s in enumerate(_deviations("srgb", srgb, 3))]
         self._add(np.stack([*self._positions(sxy), *colors], axis=1), compat, kernel, normalization)
@@ -360,7 +358,7 @@ class DenseCRF2D(DenseCRF):
 
 
 def _deviations(name, value, count):
-    """Return float32 standard deviations from one number or a sequence of `count`; more are ignored, as they were."""
+    """Return float32 standard deviations from one number or `count` of them; as in pydensecrf, more are ignored."""
     try:
         values = [value] * count if isinstance(value, Number) else list(value)[:count]
     except TypeError:

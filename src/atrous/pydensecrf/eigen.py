@@ -1,7 +1,7 @@
 """Stand-ins for pydensecrf's wrappers of Eigen matrices: opaque objects that NumPy reads and writes through.
 
-``np.asarray(Q)`` is a float32 array on the same memory, column by column as Eigen stores it; ``np.array(Q)`` a copy.
-Arrays are refused as pydensecrf refuses them, with the same built-in exceptions and the same first words.
+``np.asarray(Q)`` is a float32 array on the same memory, column by column as Eigen stores it; ``np.array(Q)`` copies it.
+Invalid arrays raise the same built-in exceptions as in pydensecrf, with messages that begin in the same words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from atrous._types import Array
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
-# C's names for the dtypes, as pydensecrf's messages have them.
+# C's names for the dtypes, as used in pydensecrf's messages.
 C_NAMES = {
     "?": "bool", "b": "signed char", "B": "unsigned char", "h": "short", "H": "unsigned short", "i": "int",
     "I": "unsigned int", "l": "long", "L": "unsigned long", "q": "long long", "Q": "unsigned long long",
@@ -26,16 +26,16 @@ class BufferDTypeError(DTypeError, ValueError):
 
 
 def require_buffer(value: Any, ndim: int, dtype: type = np.float32, *, name: str = "arr") -> Array:
-    """Return `value` as an array if pydensecrf would take it: C-contiguous, writable, of that ndim and native dtype.
+    """Return `value` as an array if pydensecrf would accept it: C-contiguous, writable, of that ndim and native dtype.
 
     Parameters
     ----------
     value : ndarray or other object with the buffer protocol
-        What the user passed.
+        The user's argument.
     ndim : int
-        Number of axes wanted.
+        Required number of axes.
     dtype : type, default numpy.float32
-        Kind of number wanted.
+        Required dtype.
     name : str
         The argument's name, for messages.
 
@@ -47,11 +47,11 @@ def require_buffer(value: Any, ndim: int, dtype: type = np.float32, *, name: str
     Raises
     ------
     DTypeError
-        None, or an object without the buffer protocol; a TypeError.
+        `value` is None or has no buffer protocol; also a TypeError.
     BufferDTypeError
-        Another dtype or byte order; a ValueError and a TypeError.
+        Wrong dtype or byte order; also a ValueError and a TypeError.
     ShapeError, ParameterError
-        Another number of axes; not C-contiguous, or read-only; a ValueError.
+        Wrong number of axes; not C-contiguous, or read-only; also a ValueError.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def require_buffer(value: Any, ndim: int, dtype: type = np.float32, *, name: str
 
 
 class _Wrapper:
-    """An opaque holder of one float32 array, column by column in memory."""
+    """An opaque wrapper of one float32 array, stored column by column."""
 
     __slots__ = ("_array",)
     _ndim = 0
@@ -117,7 +117,7 @@ class _Wrapper:
         return wrapper
 
     def __array__(self, dtype=None, copy=None):
-        """Return the array itself if that is allowed and its dtype right, else a copy, as NumPy asks."""
+        """Return a view if no copy is requested and the dtype fits, else what np.array returns."""
         if copy is None and dtype in (None, self._array.dtype):
             return self._array.view()
         return np.array(self._array, dtype=dtype, copy=copy)
@@ -160,7 +160,7 @@ def matrixXf(arr: Array, /) -> MatrixXf:
     Raises
     ------
     DTypeError, ShapeError, ParameterError
-        As `require_buffer`, all of them also the TypeError or ValueError of pydensecrf; an empty array.
+        As for `require_buffer`; also an empty array.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def vectorXf(arr: Array, /) -> VectorXf:
     Raises
     ------
     DTypeError, ShapeError, ParameterError
-        As `matrixXf`.
+        As for `matrixXf`.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """pydensecrf.utils: the same names, arguments and numbers, for code that imports them.
 
-Results are equal to the last bit. Where pydensecrf raises, so does this, with an error that is also its built-in one,
-or takes what is meant: label maps of unsigned integers, lists. Where pydensecrf goes on with what nobody can mean, this
-raises: negative labels (there the last rows), scales of zero or below, fewer scales than axes or channels.
+Results are equal to the last bit. Where pydensecrf raises, these functions raise an error that is also its built-in
+one, or accept clear input: label maps of unsigned integers, lists. They also raise where pydensecrf accepts invalid
+input: negative labels (which select the last rows there), scales of zero or below, too few scales.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CertaintyError(ParameterError, AssertionError):
 
 
 class LabelError(ParameterError, IndexError):
-    """A label outside its range, where pydensecrf fails to index."""
+    """A label outside its range, where indexing fails in pydensecrf."""
 
 
 class ZeroDivisorError(ParameterError, ZeroDivisionError):
@@ -31,24 +31,24 @@ class ZeroDivisorError(ParameterError, ZeroDivisionError):
 
 
 class AxisCountError(ShapeError, IndexError):
-    """An axis that is not there, where pydensecrf fails to index."""
+    """An axis that does not exist, where indexing fails in pydensecrf."""
 
 
 def unary_from_labels(labels: Array, n_labels: int, gt_prob: float, zero_unsure: bool = True) -> Array:
     """Return unary energies from a label map that is right with probability `gt_prob`.
 
-    The label of a pixel costs −ln gt_prob, each other −ln((1 − gt_prob) / (n_labels − 1)).
+    The label of a pixel has energy −ln gt_prob, and every other label −ln((1 − gt_prob) / (n_labels − 1)).
 
     Parameters
     ----------
     labels : ndarray of integers, any shape, N elements
         0 to n_labels − 1; with `zero_unsure`, 1 to n_labels, and 0 for unknown.
     n_labels : int
-        Number of labels, at least 2; with `zero_unsure` without the 0.
+        Number of labels, at least 2; with `zero_unsure`, label 0 does not count.
     gt_prob : float
         Between 0 and 1, both excluded.
     zero_unsure : bool, default True
-        Whether 0 means "unknown", with equal energies −ln(1 / n_labels), and label k belongs to row k − 1.
+        Whether 0 means "unknown", with equal energies −ln(1 / n_labels), and label k has row k − 1.
 
     Returns
     -------
@@ -60,11 +60,11 @@ def unary_from_labels(labels: Array, n_labels: int, gt_prob: float, zero_unsure:
     CertaintyError
         `gt_prob` outside (0, 1); also an AssertionError.
     LabelError
-        A label outside its range, or labels that are no integers; also an IndexError.
+        A label outside its range, or labels that are not integers; also an IndexError.
     ZeroDivisorError
-        One label; also a ZeroDivisionError.
+        `n_labels` is 1; also a ZeroDivisionError.
     DTypeError
-        `n_labels` is no integer.
+        `n_labels` is not an integer.
 
     Notes
     -----
@@ -87,14 +87,14 @@ def unary_from_labels(labels: Array, n_labels: int, gt_prob: float, zero_unsure:
     except TypeError:
         raise DTypeError(f"unary_from_labels: n_labels must be an integer, got {n_labels!r}.") from None
     if n_labels == 1:
-        raise ZeroDivisorError("unary_from_labels: n_labels must be at least 2, got 1: a single label has no rival.")
+        raise ZeroDivisorError("unary_from_labels: n_labels must be at least 2, got 1: there is no second label.")
     if n_labels < 1:
         raise LabelError(f"unary_from_labels: n_labels must be at least 2, got {n_labels!r}.")
     first = 1 if zero_unsure else 0
     outside = (labels < 0) | (labels >= n_labels + first)
     if outside.any():
         raise LabelError(
-            f"unary_from_labels: labels must lie in 0 to {n_labels - 1 + first}, got {labels[outside][0]}. Raise "
+            f"unary_from_labels: labels must be 0 to {n_labels - 1 + first}, got {labels[outside][0]}. Raise "
             "n_labels; unknown pixels are 0 with zero_unsure=True."
         )
     rows = labels.astype(np.int64)
@@ -109,7 +109,7 @@ def unary_from_labels(labels: Array, n_labels: int, gt_prob: float, zero_unsure:
 
 
 def compute_unary(labels: Array, M: int, GT_PROB: float = 0.5) -> Array:
-    """Return `unary_from_labels` of the same arguments; deprecated there, and logs so.
+    """Return `unary_from_labels` of the same arguments; deprecated in pydensecrf, so it logs a warning.
 
     Parameters
     ----------
@@ -131,11 +131,11 @@ def unary_from_softmax(sm: Array, scale: float | None = None, clip: float | None
     Parameters
     ----------
     sm : ndarray of shape (K, ...)
-        Probabilities, classes first; N elements a class.
+        Probabilities, classes first; N elements per class.
     scale : float, optional
         In (0, 1]: p = scale·sm + (1 − scale) / K instead of sm.
     clip : float or None, default 1e-5
-        p is held within [clip, 1]; None: it is taken as it is, and p = 0 gives inf.
+        p is clipped to [clip, 1]. None: it is not clipped, and p = 0 gives inf.
 
     Returns
     -------
@@ -147,9 +147,9 @@ def unary_from_softmax(sm: Array, scale: float | None = None, clip: float | None
     CertaintyError
         `scale` outside (0, 1]; also an AssertionError.
     ShapeError
-        No classes, or no axis for them.
+        `sm` has no classes, or no axis for them.
     DTypeError
-        `sm` holds no real numbers.
+        `sm` does not hold real numbers.
 
     Notes
     -----
@@ -178,7 +178,7 @@ def unary_from_softmax(sm: Array, scale: float | None = None, clip: float | None
 
 
 def softmax_to_unary(sm: Array, GT_PROB: float = 1) -> Array:
-    """Return `unary_from_softmax` without clipping; deprecated there, and logs so.
+    """Return `unary_from_softmax` without clipping; deprecated in pydensecrf, so it logs a warning.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def softmax_to_unary(sm: Array, GT_PROB: float = 1) -> Array:
 
 
 def _scales(owner, name, scales, count, what):
-    """Return `scales` as a list of `count` positive numbers, each as it came: its dtype decides the rounding."""
+    """Return `scales` as a list of `count` positive numbers of unchanged dtype, which decides the rounding."""
     try:
         scales = list(scales)
     except TypeError:
@@ -215,7 +215,7 @@ def _positive(owner, name, scale):
         raise DTypeError(f"{owner}: {name} must be real numbers above 0, got {scale!r}.")
     if not scale > 0:
         error = ZeroDivisorError if scale == 0 else ParameterError
-        raise error(f"{owner}: {name} must be above 0, got {scale!r}. Leave an axis out with inf.")
+        raise error(f"{owner}: {name} must be above 0, got {scale!r}. To leave an axis out, use inf.")
 
 
 def _mesh(scales, shape):
@@ -237,7 +237,7 @@ def _sizes(owner, shape):
 
 
 def create_pairwise_gaussian(sdims: Sequence[float], shape: Sequence[int]) -> Array:
-    """Return the features of a Gaussian kernel: each point's coordinates over the scale of their axis.
+    """Return the features of a Gaussian over position: each point's coordinates, divided by the scales of the axes.
 
     Parameters
     ----------
@@ -255,11 +255,11 @@ def create_pairwise_gaussian(sdims: Sequence[float], shape: Sequence[int]) -> Ar
     Raises
     ------
     AxisCountError
-        Not as many scales as axes; also an IndexError.
+        The number of scales is not the number of axes; also an IndexError.
     ZeroDivisorError, ParameterError
-        A scale of zero; one below it, or NaN.
+        A scale of zero; a negative scale, or NaN.
     DTypeError
-        `sdims` or `shape` of another kind.
+        `sdims` or `shape` is not a sequence of numbers.
 
     Notes
     -----
@@ -279,18 +279,18 @@ def create_pairwise_gaussian(sdims: Sequence[float], shape: Sequence[int]) -> Ar
 def create_pairwise_bilateral(
     sdims: Sequence[float], schan: float | Sequence[float], img: Array, chdim: int = -1
 ) -> Array:
-    """Return the features of a bilateral kernel: coordinates and channels over their scales.
+    """Return the features of a bilateral Gaussian: coordinates and channels, divided by their scales.
 
     Parameters
     ----------
     sdims : sequence of float
         Standard deviation along each spatial axis, in samples, in the order of the axes.
     schan : float or sequence of float
-        Standard deviation of the channels, in units of `img`; one for all, or one each.
+        Standard deviation of the channels, in units of `img`; one for all channels, or one for each.
     img : ndarray
         Any shape and numeric dtype. Never modified.
     chdim : int, default -1
-        The axis of channels; -1 means that there is none, not the last.
+        The axis of the channels; -1 means that there is none, not that it is the last.
 
     Returns
     -------
@@ -300,11 +300,11 @@ def create_pairwise_bilateral(
     Raises
     ------
     AxisCountError
-        Not as many scales as axes or channels; no such axis; also an IndexError.
+        The number of scales is not that of axes or channels, or `chdim` is not an axis; also an IndexError.
     ZeroDivisorError, ParameterError
-        A scale of zero; one below it, or NaN.
+        A scale of zero; a negative scale, or NaN.
     DTypeError
-        `sdims` or `schan` of another kind, or complex or non-numeric `img`.
+        `sdims` or `schan` does not hold real numbers, or `img` is complex or not numeric.
 
     Notes
     -----
@@ -341,7 +341,7 @@ def create_pairwise_bilateral(
 
 
 def _create_pairwise_gaussian_2d(sx, sy, shape):
-    """Return `create_pairwise_gaussian((sx, sy), shape)` divided in double precision; sx belongs to rows."""
+    """Return `create_pairwise_gaussian((sx, sy), shape)` divided in double precision; sx is for rows."""
     owner = "_create_pairwise_gaussian_2d"
     sizes = _sizes(owner, shape)
     if len(sizes) < 2:

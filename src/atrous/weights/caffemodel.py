@@ -1,7 +1,7 @@
-"""Caffe's .caffemodel: a protocol buffer, read field by field; what is not needed is skipped.
+"""Caffe's .caffemodel: a protocol buffer, read field by field; fields that are not needed are skipped.
 
-A message is a row of fields, each a key, number·8 + kind, and a value: a number in groups of seven bits (kind 0), eight
-bytes (1), a length and as many bytes (2), or four bytes (5). Messages in messages are bytes with a length.
+A message is a sequence of fields. Each has a key, number·8 + kind, and a value: an integer in groups of seven bits
+(kind 0), eight bytes (1), a length and that many bytes (2), or four bytes (5). A message inside a message has kind 2.
 
 Role: reading.
 
@@ -20,10 +20,10 @@ import numpy as np
 from atrous._types import Array
 from atrous.weights.errors import WeightsError, as_path, told
 
-# Caffe's own bound.
+# Caffe's own limit.
 AXES = 32
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
-# Layers of the format before 2014 have numbers for types; these carry weights.
+# The format before 2014 has numbers for the types of layers; these types have weights.
 V1_TYPES = {4: "Convolution", 14: "InnerProduct", 39: "Deconvolution"}
 
 
@@ -36,7 +36,7 @@ class CaffeLayer(NamedTuple):
 
 
 def read_caffemodel(data: bytes | memoryview) -> list[CaffeLayer]:
-    r"""Read the layers of a Caffe model, those without weights too.
+    r"""Read the layers of a Caffe model, including those without weights.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ def read_caffemodel(data: bytes | memoryview) -> list[CaffeLayer]:
     Returns
     -------
     list of CaffeLayer
-        (name, type, blobs) in the file's order; blobs float32, or float64 where the file has doubles. Old files have
-        four axes for every blob, a bias (1, 1, 1, C).
+        (name, type, blobs) in the file's order; blobs are float32, or float64 if the file has doubles. In old files
+        every blob has four axes; a bias is (1, 1, 1, C).
 
     Raises
     ------
     WeightsError
-        The bytes are no such message, cut short, or an array's shape does not fit its numbers.
+        The bytes are not such a message or are cut short, or an array's shape does not fit its numbers.
 
     Notes
     -----
@@ -86,16 +86,16 @@ def load_caffemodel(path: str | os.PathLike[str]) -> dict[str, Array]:
     -------
     dict of str to ndarray
         "layer.0", "layer.1", … → the layer's arrays in Caffe's order, usually weight and bias, as `read_caffemodel`
-        gives them.
+        returns them.
 
     Raises
     ------
     WeightsError
-        As `read_caffemodel`; the file cannot be read, or has no layer with weights, or two of one name.
+        As for `read_caffemodel`; or the file cannot be read, has no layer with weights, or two with the same name.
 
     Notes
     -----
-    Cost: one copy of the file. What the arrays mean depends on the layer's type, see `read_caffemodel`.
+    Cost: one copy of the file. What the arrays mean depends on the layer's type; see `read_caffemodel`.
     """
     path = as_path("load_caffemodel", path)
     with told("load_caffemodel", "read", path), path.open("rb") as file:
@@ -112,7 +112,7 @@ def flat(file):
                 raise WeightsError(f"two layers with weights are named {layer.name!r:.200}. Rename one.")
     if not found:
         raise WeightsError(
-            "it has no layer with weights. A file from before 2014 must first be upgraded by Caffe's "
+            "it has no layer with weights. A file from before 2014 must first be upgraded with Caffe's "
             "upgrade_net_proto_binary."
         )
     return found
@@ -157,7 +157,7 @@ def _blob(layer, message):
 
 
 def _dims(message):
-    """Return the axis sizes of a BlobShape, one field each or all in one."""
+    """Return the axis sizes of a BlobShape, whether each has a field or all share one."""
     dims = []
     for number, wire, value in _fields(message):
         if (number, wire) == (1, VARINT):
@@ -171,7 +171,7 @@ def _dims(message):
 
 
 def _fields(message):
-    """Yield (number, kind, value) of every field: an int for kind 0, else the bytes, never copied."""
+    """Yield (number, kind, value) of every field; the value is an int for kind 0, otherwise a view of its bytes."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -184,7 +184,7 @@ def _fields(message):
                 length, at = _varint(message, at)
             if length > len(message) - at:
                 raise WeightsError(
-                    f"a field claims {length} bytes of {len(message) - at}. Copy or download the file again."
+                    f"a field claims {length} bytes, but {len(message) - at} are left. Copy or download the file again."
                 )
             value, at = message[at : at + length], at + length
         else:
@@ -193,7 +193,7 @@ def _fields(message):
 
 
 def _varint(message, at):
-    """Return (number, where it ends)."""
+    """Return (number, index of the byte after it)."""
     number = 0
     for i, byte in enumerate(message[at : at + 10]):
         number |= (byte & 127) << 7 * i

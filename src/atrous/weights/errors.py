@@ -1,4 +1,4 @@
-"""What is wrong with a weight file, told in one kind of error."""
+"""One error for everything that can be wrong with a weight file."""
 
 import contextlib
 from pathlib import Path
@@ -11,7 +11,7 @@ class WeightsError(AtrousError, ValueError):
 
 
 def as_path(owner, path):
-    """Return a path, or tell that there is none."""
+    """Return `path` as a Path, or raise an error if it is not a path."""
     try:
         return Path(path)
     except TypeError:
@@ -20,7 +20,7 @@ def as_path(owner, path):
 
 @contextlib.contextmanager
 def told(owner, verb, path):
-    """Turn whatever goes wrong inside into a WeightsError that names the file."""
+    """Turn any error in the block into a WeightsError that names the file."""
     try:
         yield
     except WeightsError as error:

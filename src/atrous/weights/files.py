@@ -1,7 +1,7 @@
-"""Weights as files: a flat dictionary of names and arrays, read from four formats and written to two.
+"""Weights as files: a flat dictionary from names to arrays, read from four formats and written to two.
 
-Role: public edge. Files are told apart by what they hold, not by their names, since weights travel under any; only
-a .caffemodel has no mark of its own.
+Role: public functions. The format is recognised by the first bytes, since weight files come with all sorts of names;
+only a .caffemodel, which starts with no fixed bytes, is recognised by its name.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from atrous.weights.torch_zip import is_torch, read_torch
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
-READ = ".npz, .safetensors, .pth of PyTorch and .caffemodel"
-# What files begin with that are taken for weights and are none.
+READ = ".npz, .safetensors, PyTorch's .pth and .caffemodel"
+# The first bytes of files that are often mistaken for weights.
 NO_WEIGHTS = [
     (rb"version https://git-lfs", "it is a git-lfs pointer, not the weights. Fetch them: git lfs pull."),
-    (rb"\s*<(!doctype|html|head|\?xml)", "it is a web page, not weights. Download the file that the page leads to."),
+    (rb"\s*<(!doctype|html|head|\?xml)", "it is a web page, not weights. Download the file that the page links to."),
     (
         rb"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.|.{257}ustar",
         "it is PyTorch's format from before version 1.6. Convert it in PyTorch, if you trust it: "
@@ -38,11 +38,11 @@ NO_WEIGHTS = [
     ),
     (
         rb"\x80[\x01-\x05]",
-        "it is a pickle, which could run anything when loaded. Where you trust it, load it and save an .npz.",
+        "it is a pickle, which can run any code when loaded. If you trust it, load it and save an .npz.",
     ),
-    (rb"\x93NUMPY", "it is one array without a name. Save it by its name: save_weights({'name': array}, 'new.npz')."),
-    (rb"\x89HDF", "it is HDF5, which is not read. Load it where it was made and save an .npz."),
-    (rb"\x1f\x8b", "it is compressed by gzip. Unpack it first."),
+    (rb"\x93NUMPY", "it is one array without a name. Save it under a name: save_weights({'name': array}, 'new.npz')."),
+    (rb"\x89HDF", "it is HDF5, which cannot be read. Load it in the program that made it and save an .npz."),
+    (rb"\x1f\x8b", "it is compressed with gzip. Unpack it first."),
 ]
 
 
@@ -52,28 +52,28 @@ def load_weights(path: PathLike) -> dict[str, Array]:
     Parameters
     ----------
     path : str or path
-        An .npz, .safetensors, .pth (PyTorch since 1.6) or .caffemodel file. All but the last are known by what they
-        hold, whatever their names.
+        An .npz, .safetensors, .pth (PyTorch since 1.6) or .caffemodel file. All but the last are recognised by
+        their content, whatever their names.
 
     Returns
     -------
     dict of str to ndarray
-        In the file's order, in this machine's byte order. bfloat16, and float16 of PyTorch and safetensors, become
-        float32. From a training checkpoint only the weights, without a common ``module.`` before their names; tensors
-        that share memory there share it here. From Caffe "layer.0", "layer.1", … for the arrays of a layer.
+        In the file's order and this machine's byte order. bfloat16, and float16 from PyTorch and safetensors, become
+        float32. A training checkpoint gives only its weights, without a common prefix ``module.``; tensors that share
+        memory in the file share it here too. A layer of a Caffe model gives "layer.0", "layer.1", ….
 
     Raises
     ------
     WeightsError
-        The file is missing, of another format, broken, cut short, claims more than it has, or asks to run code; also
-        a ValueError.
+        The file is missing, broken or cut short, has another format, claims more than it has, or asks to run code. It
+        is also a ValueError.
     ParameterError
-        `path` is no path.
+        `path` is not a path.
 
     Notes
     -----
-    Cost: one copy of the file; what a file claims is compared with its size before memory is asked for. Nothing in a
-    file is ever run: pickles are followed as far as they describe tensors, and refused beyond.
+    Cost: one copy of the file; the sizes that a file claims are checked before memory is allocated. No code in a file
+    is ever run: a pickle that asks for more than state dicts need is refused.
 
     Examples
     --------
@@ -86,11 +86,11 @@ def load_weights(path: PathLike) -> dict[str, Array]:
     path = as_path("load_weights", path)
     with told("load_weights", "read", path):
         if path.exists() and not path.is_file():
-            raise WeightsError("it is a folder, or no plain file. Name a file.")
+            raise WeightsError("it is a folder, or not a regular file. Pass a file.")
         with path.open("rb") as file:
             found = _read(file, path.suffix.lower())
         if not found or "" in found:
-            raise WeightsError("it holds no arrays, or one without a name.")
+            raise WeightsError("it has no arrays, or one without a name.")
         return found
 
 
@@ -103,7 +103,7 @@ def _read(file, suffix):
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         with zipfile.ZipFile(file) as archive:
             return (read_torch if is_torch(archive) else read_npz)(archive, size)
-    # Before the others: a header of 384 bytes begins as pickles do.
+    # Checked before the others: the length of a 384-byte header looks like the start of a pickle.
     if is_safetensors(head, size):
         return read_safetensors(file, size)
     for start, message in NO_WEIGHTS:
@@ -111,7 +111,7 @@ def _read(file, suffix):
             raise WeightsError(message)
     if suffix == ".caffemodel":
         return flat(file)
-    raise WeightsError(f"its format is unknown, or it is cut short. Read are {READ}.")
+    raise WeightsError(f"its format is unknown, or it is cut short. It must be one of {READ}.")
 
 
 def save_weights(weights: Mapping[str, Array], path: PathLike, *, overwrite: bool = True) -> None:
@@ -120,12 +120,11 @@ def save_weights(weights: Mapping[str, Array], path: PathLike, *, overwrite: boo
     Parameters
     ----------
     weights : mapping of str to ndarray
-        Names, any but the empty one, and arrays of truth values, integers or floats. Never modified.
+        Names without NUL, not empty, and arrays of booleans, integers or floats. Never modified.
     path : str or path
-        Its ending, .npz or .safetensors, is the format. A file of that name is replaced only when everything is
-        written.
+        Its ending, .npz or .safetensors, selects the format. A file is replaced only after everything is written.
     overwrite : bool, default True
-        Whether to replace a file that is there.
+        Whether to replace an existing file.
 
     Returns
     -------
@@ -135,16 +134,16 @@ def save_weights(weights: Mapping[str, Array], path: PathLike, *, overwrite: boo
     Raises
     ------
     ParameterError, DTypeError
-        Another ending; no weights, a name that is no text or empty, an array of another kind.
+        Another ending, no weights, a name that is not allowed, or an array of another dtype.
     WeightsError
-        The file cannot be written, or is there and `overwrite` is false; also a ValueError.
+        The file cannot be written, or exists and `overwrite` is false. It is also a ValueError.
     BackendUnavailable
-        .safetensors without the library: ``pip install "atrous[weights]"``.
+        .safetensors needs its library: ``pip install "atrous[weights]"``.
 
     Notes
     -----
-    Cost: one pass, for .safetensors a copy of all arrays in memory. An .npz is what `numpy.savez`
-    writes, uncompressed, and `numpy.load` reads it; equal weights give equal files.
+    Cost: one pass; .safetensors also needs a copy of all arrays in memory. An .npz is uncompressed, as `numpy.savez`
+    writes it, and `numpy.load` reads it; equal weights give equal files.
 
     Examples
     --------
@@ -158,9 +157,9 @@ def save_weights(weights: Mapping[str, Array], path: PathLike, *, overwrite: boo
     path = as_path(owner, path)
     suffix = path.suffix.lower()
     if suffix not in (".npz", ".safetensors"):
-        mend = "These formats are only read. " if suffix in (".pth", ".pt", ".caffemodel") else ""
+        fix = "These formats can only be read. " if suffix in (".pth", ".pt", ".caffemodel") else ""
         raise ParameterError(
-            f"{owner}: the file's name must end in .npz or .safetensors, got {path.name!r}. {mend}"
+            f"{owner}: the file's name must end in .npz or .safetensors, got {path.name!r}. {fix}"
             f"Write {path.stem + '.npz'!r}."
         )
     arrays = _arrays(owner, weights)
@@ -168,7 +167,7 @@ def save_weights(weights: Mapping[str, Array], path: PathLike, *, overwrite: boo
         safetensors_library()
     with told(owner, "write", path):
         if path.exists() and not (overwrite and path.is_file()):
-            raise WeightsError("it is there already. Choose another name, or pass overwrite=True to replace a file.")
+            raise WeightsError("it already exists. Choose another name, or pass overwrite=True to replace a file.")
         with replacing(path) as (partial,):
             (write_npz if suffix == ".npz" else write_safetensors)(arrays, partial)
 
@@ -177,21 +176,21 @@ def _arrays(owner, weights):
     """Return name → native array, checked."""
     if not isinstance(weights, Mapping) or not weights:
         raise ParameterError(
-            f"{owner}: weights must map names to arrays, at least one, got {type(weights).__name__} of "
-            f"{len(weights) if hasattr(weights, '__len__') else 'no'} elements. A pair (params, state) is saved as "
+            f"{owner}: weights must map at least one name to an array, got {type(weights).__name__} with "
+            f"{len(weights) if hasattr(weights, '__len__') else 'no'} elements. Save a pair (params, state) as "
             "{**params, **state}."
         )
     found = {}
     for name, value in weights.items():
         if not isinstance(name, str) or not name or "\0" in name:
-            raise ParameterError(f"{owner}: names must be text, not empty and without NUL, got {name!r}.")
+            raise ParameterError(f"{owner}: names must be text without NUL, and not empty, got {name!r}.")
         if not isinstance(value, (np.ndarray, np.generic)) or isinstance(value, np.ma.MaskedArray):
             raise DTypeError(
                 f"{owner}: {name} must be a plain NumPy array, got {type(value).__name__}. Convert it: np.asarray(…)."
             )
         if not plain(value.dtype):
             raise DTypeError(
-                f"{owner}: {name} must hold truth values, integers or floats of at most 8 bytes, got {value.dtype}. "
+                f"{owner}: {name} must hold booleans, integers or floats of at most 8 bytes, got {value.dtype}. "
                 "Convert it: .astype(np.float32)."
             )
         found[name] = native(np.asarray(value))

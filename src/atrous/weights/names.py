@@ -1,12 +1,12 @@
-"""Names that other projects give to the same arrays, brought to those of our networks.
+"""Names that other projects give to the same arrays, translated into those of our networks.
 
     Caffe          conv1_1.0, conv1_1.1; res4b12_branch2a.0, bn4b12_branch2a.0 to .2, scale4b12_branch2a.0, .1
-    torchvision    its segmentation networks as they are; classifiers: features.0.weight …, layer1.0.conv1.weight …
+    torchvision    its segmentation networks unchanged; classifiers: features.0.weight …, layer1.0.conv1.weight …
     kazuto1011     base.layer2.block1.reduce.conv.weight …, with or without "base."
-    wrappers       a first part that all names share, such as model. or _orig_mod.
-    VainF          as they are
+    wrappers       a prefix that all names share, such as model. or _orig_mod.
+    VainF          unchanged
 
-Role: names. Tables and rules; nothing is read here.
+Role: names. Tables and rules; no file is read here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-# The place of each of VGG-16's convolutions in torchvision's `features`.
+# The index of each of VGG-16's convolutions in torchvision's `features`.
 _VGG_FEATURES = dict(
     zip(
         (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
@@ -28,14 +28,15 @@ _CAFFE_PIECES = {"1": "shortcut", "2a": "reduce", "2b": "conv3x3", "2c": "increa
 
 
 def plain(weights):
-    """Return the weights without what no network computes with: counters of batches."""
+    """Return the weights without the counters of batches, which no network uses."""
     return {name: a for name, a in weights.items() if not name.endswith("num_batches_tracked")}
 
 
 def kazuto_from_caffe_layer(layer):
-    """Return (name, kind) of a layer of the released ResNet-101 under kazuto1011's names, or None.
+    """Return (kazuto1011's name, kind) for a layer of the released ResNet-101, or None.
 
-    kind is "conv", "bn" or "scale". Branches for other scales (``_res05``, ``_res075``) share their arrays: None.
+    kind is "conv", "bn", "scale" or "score" (a classifier). Branches for other scales (``_res05``, ``_res075``) give
+    None, as they share their arrays.
     """
     if layer in {"conv1", "bn_conv1", "scale_conv1"}:
         kind = {"c": "conv", "b": "bn", "s": "scale"}[layer[0]]
@@ -65,7 +66,7 @@ def from_caffe(weights):
                 continue
             layer = re.sub(r"^fc8_\w+?(_[1-4])?$", r"fc8_voc12\1", layer)
             name = f"{layer}.{ {'0': 'weight', '1': 'bias'}.get(blob, blob) }"
-            # Of two heads the second keeps its name, and is then unexpected.
+            # If there are two heads, the second keeps its own name and is reported as unexpected.
             found[key if name in found else name] = array.reshape(-1) if blob == "1" else array
             continue
         name, kind = known
@@ -76,7 +77,7 @@ def from_caffe(weights):
         elif kind == "scale":
             found[f"{name}.bn.{'weight' if blob == '0' else 'bias'}"] = array.reshape(-1)
         elif blob in "01":
-            # Caffe keeps sums and the weight that they carry.
+            # Caffe stores mean and variance multiplied by a factor, and this factor.
             factor = float(weights.get(f"{layer}.2", np.ones(1)).sum())
             mean = array.reshape(-1) / (factor or 1.0)
             found[f"{name}.bn.{'running_mean' if blob == '0' else 'running_var'}"] = mean.astype(array.dtype)
@@ -100,19 +101,19 @@ def from_resnet(weights):
 
 
 def with_base(weights):
-    """Return kazuto1011's arrays with the prefix that some of its files lack."""
+    """Return kazuto1011's arrays with the prefix ``base.``, which some of its files lack."""
     renamed = {name if name.startswith("base.") else f"base.{name}": array for name, array in weights.items()}
     return renamed if len(renamed) == len(weights) else weights
 
 
 def unwrapped(weights):
-    """Return the weights without a first part that all names share (``model.``, ``_orig_mod.``)."""
+    """Return the weights without a prefix that all names share (``model.``, ``_orig_mod.``)."""
     first = {name.partition(".")[0] for name in weights}
     return {name.partition(".")[2]: a for name, a in weights.items()} if len(first) == 1 else weights
 
 
 def kazuto_from_resnet(weights):
-    """Return torchvision's ResNet classifier under kazuto1011's names, which put its units in layers 2 to 5."""
+    """Return torchvision's ResNet classifier under kazuto1011's names, in which its stages are layers 2 to 5."""
     pieces = {"1": "reduce", "2": "conv3x3", "3": "increase"}
     found = {}
     for key, array in weights.items():
@@ -134,9 +135,9 @@ def versions(weights):
 
 
 def fitting(found, wanted):
-    """Return the one of the versions that shares most names with `wanted`, without a side head that is not wanted.
+    """Return the version that shares the most names with `wanted`, without a side head that is not wanted.
 
-    torchvision's side head serves training; a network without it is whole.
+    torchvision's side head is used only in training; a network is complete without it.
     """
     best = max(found, key=lambda version: len(version.keys() & wanted.keys()))
     if any(name.startswith("aux_classifier.") for name in wanted):
@@ -145,5 +146,5 @@ def fitting(found, wanted):
 
 
 def renamed(weights, wanted):
-    """Return the weights under the names of `wanted` by the map that fits most; as they are if none fits any."""
+    """Return the weights renamed by the one of `MAPS` that gives the most names in `wanted`."""
     return fitting(versions(weights), wanted)

@@ -1,8 +1,8 @@
-"""PyTorch's .pth since version 1.6, without PyTorch: a zip archive with a pickle of the structure and raw storages.
+"""PyTorch's .pth since version 1.6, without PyTorch: a zip archive of raw storages and a pickle that describes tensors.
 
-Loading a pickle runs what it says, so none is loaded: `_run` follows the few instructions that build dictionaries of
-tensors, and refuses every other by name. Nothing that a file names is imported or called; a tensor stays a record
-until it is known to be wanted and to lie inside its storage.
+Loading a pickle can run any code, so none is loaded: `_run` interprets the few instructions that build dictionaries of
+tensors, and refuses all others by name. Nothing that a file names is imported or called. A tensor stays a record until
+it is known to be needed and to lie inside its storage.
 
 Role: reading.
 
@@ -24,7 +24,7 @@ from atrous.weights.errors import WeightsError
 
 PICKLE = 1 << 23
 AXES = 32
-# Where training scripts keep the weights, and what DataParallel puts before every name.
+# The keys under which training scripts store weights, and the prefix that DataParallel adds to every name.
 INSIDE = ("state_dict", "model_state", "model", "model_state_dict")
 PREFIX = "module."
 
@@ -50,7 +50,7 @@ DTYPES = {
     **{f"torch.int{n}": f"I{n}" for n in (8, 16, 32, 64)},
     **{f"torch.uint{n}": f"U{n}" for n in (8, 16, 32, 64)},
 }
-# Calls that give a tensor or a dictionary, and those that stand beside weights in checkpoints and give nothing here.
+# Calls that make a tensor or a dictionary, and calls that checkpoints contain beside weights, which are ignored here.
 CALLS = {
     "collections.OrderedDict",
     "torch._utils._rebuild_tensor_v2",
@@ -119,7 +119,7 @@ def read_torch(archive, size):
             "torch.save(torch.jit.load(file).state_dict(), 'new.pth')."
         )
     if len(pickles) != 1 or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
-        raise WeightsError("it is not as torch.save writes it: one data.pkl, nothing compressed. Save it again.")
+        raise WeightsError("it must have one data.pkl and no compression, as torch.save writes it. Save it again.")
     if entries[pickles[0]].file_size > PICKLE:
         raise WeightsError(f"its data.pkl has more than {PICKLE} bytes. Save only model.state_dict().")
     tensors = _chosen(_run(archive.read(pickles[0]), f"{folder}data/", entries))
@@ -132,7 +132,7 @@ def read_torch(archive, size):
 
 
 def _byte_order(archive, entry):
-    """Return NumPy's sign for the byte order; files from before PyTorch 2.1 do not say it."""
+    """Return NumPy's character for the byte order; files from before PyTorch 2.1 have none and are little-endian."""
     said = b"little" if entry is None else archive.read(entry)[:20]
     if said not in (b"little", b"big"):
         raise WeightsError(f"its byte order must be little or big, got {said!r}. Save it again.")
@@ -140,7 +140,7 @@ def _byte_order(archive, entry):
 
 
 def _view(tensor, storage):
-    """Return a tensor as a view of its storage; NumPy, too, refuses one that would leave it."""
+    """Return a tensor as a view of its storage; NumPy also refuses one that would reach beyond it."""
     if 0 in tensor.shape:
         return np.empty(tensor.shape, storage.dtype)
     strides = [step * storage.itemsize for step in tensor.strides]
@@ -148,7 +148,7 @@ def _view(tensor, storage):
 
 
 def _chosen(top):
-    """Return name → tensor of a state dict or a training checkpoint."""
+    """Return name → tensor from a state dict or a training checkpoint."""
     if not isinstance(top, dict):
         raise WeightsError("it holds no dictionary of tensors. Save model.state_dict().")
     for key in INSIDE:
@@ -159,7 +159,7 @@ def _chosen(top):
     tensors = {name: value for name, value in top.items() if isinstance(value, _Tensor)}
     if not tensors or not all(isinstance(name, str) for name in tensors):
         raise WeightsError(
-            "it holds no dictionary of tensors with names, itself or under "
+            "it holds no dictionary of named tensors, at the top or under "
             f"{', '.join(map(repr, INSIDE))}. Save model.state_dict()."
         )
     if all(name.startswith(PREFIX) for name in tensors):
@@ -210,7 +210,7 @@ def _run(data, folder, entries):
             items = cut(-2 if name == "SETITEM" else marks.pop())
             _only(isinstance(stack[-1], dict) or stack[-1] is OTHER, name)
             if isinstance(stack[-1], dict):
-                # Hashing tuples of tuples can take for ever.
+                # Hashing nested tuples could take forever, so only text and integers are kept as keys.
                 pairs = zip(items[::2], items[1::2], strict=True)
                 stack[-1].update((key, value) for key, value in pairs if isinstance(key, (str, int)))
         elif name in ("GLOBAL", "STACK_GLOBAL"):
@@ -232,7 +232,7 @@ def _run(data, folder, entries):
 def _only(fine, instruction):
     if not fine:
         raise WeightsError(
-            f"its pickle has the instruction {instruction} where state dicts have none; it was not followed. "
+            f"its pickle has the instruction {instruction} where state dicts do not have it; it was not run. "
             "Save model.state_dict()."
         )
 
@@ -242,14 +242,14 @@ def _global(path):
     if name not in ALLOWED:
         raise WeightsError(
             f"its pickle asks for {name!r:.200}, which state dicts do not need; it was not loaded. "
-            "Where you trust the file, load it in PyTorch and save model.state_dict()."
+            "If you trust the file, load it in PyTorch and save model.state_dict()."
         )
     return _Global(name)
 
 
 def _called(function, arguments):
-    """Return what a call gives that a pickle asks for."""
-    name = function.name if isinstance(function, _Global) else "something that is no function"
+    """Return the result of a call that a pickle asks for."""
+    name = function.name if isinstance(function, _Global) else "something that is not a function"
     if isinstance(arguments, tuple):
         if name in IDLE:
             return OTHER
@@ -265,14 +265,14 @@ def _called(function, arguments):
 
 
 def _storage(place, folder, entries):
-    """Return a storage from what a pickle says about it, if the archive has it in that size."""
+    """Return the storage that a pickle describes, if the archive has it with that size."""
     what, kind, key, _, count = place
     if what != "storage" or not isinstance(kind, _Global) or kind.name not in STORAGES:
-        raise WeightsError("its pickle refers to something that is no storage of numbers. Save model.state_dict().")
+        raise WeightsError("its pickle refers to something that is not a storage of numbers. Save model.state_dict().")
     kind = STORAGES[kind.name]
     entry = entries.get(f"{folder}{key}") if isinstance(key, str) else None
     if type(count) is not int or entry is None or count * (1 if kind is None else itemsize(kind)) != entry.file_size:
-        raise WeightsError(f"its storage {key!r:.80} is missing or has another size than told. Download it again.")
+        raise WeightsError(f"its storage {key!r:.80} is missing or has another size than stated. Download it again.")
     return _Storage(entry.filename, kind, count)
 
 
@@ -282,12 +282,12 @@ def _tensor(storage, offset, shape, strides, dtype=None):
         kind = DTYPES[dtype.name]
         storage = storage._replace(kind=kind, count=storage.count // itemsize(kind))
     if not isinstance(storage, _Storage) or storage.kind is None:
-        raise WeightsError("a tensor has no storage with a kind of number. Save model.state_dict().")
+        raise WeightsError("a tensor has no storage with a dtype. Save model.state_dict().")
     counts = (offset, *shape, *strides)
     fine = len(shape) == len(strides) <= AXES and all(type(n) is int and n >= 0 for n in counts)
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) if fine else 0
     if not fine or (0 not in shape and last >= storage.count):
-        raise WeightsError("a tensor leaves its storage. Download the file again.")
+        raise WeightsError("a tensor does not lie inside its storage. Download the file again.")
     if math.prod(shape) > storage.count:
-        raise WeightsError("a tensor repeats its storage. Save tensors made by .contiguous().")
+        raise WeightsError("a tensor repeats elements of its storage. Save tensors made by .contiguous().")
     return _Tensor(storage, offset, shape, strides)
