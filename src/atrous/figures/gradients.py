@@ -17,7 +17,7 @@ def figure_step_sizes():
     ----------
     Griewank and Walther, Evaluating Derivatives, 2nd ed., 2008; Squire and Trapp, SIAM Review 40(1), 1998.
     """
-    steps = np.logspace(-1, -15, 57)
+    steps = np.ldexp(1.0, -np.arange(3, 51))
     errors = step_errors(steps)
     fig = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     ax = fig.subplots()
