@@ -24,7 +24,7 @@ def small(name, *classes):
 
 def arrays(network, dtype=np.float64):
     found = {name: drawn(name, v.shape).astype(dtype) for name, v in network.variables().items()}
-    return network._split(found)
+    return network.split(found)
 
 
 def image(name, rng, n=1, dtype=np.float64):

@@ -42,14 +42,14 @@ def _named_by_branch(branch, piece):
     return f"{name}.dw" if piece.startswith("depthwise") else name
 
 
-def _width(owner, params, name, axis=0):
+def _width(owner, params, name):
     """Return the number of channels of an array in `params`, even if other arrays are wrong."""
     if np.ndim(params.get(name)) != 4:
         raise ParameterError(
             f"{owner}: params must have filters {name!r} of shape (F, C, K, K); it has "
             f"{sorted(params)[:6] or 'nothing'}."
         )
-    return params[name].shape[axis]
+    return len(params[name])
 
 
 def _block(owner, x, params, rates, form):

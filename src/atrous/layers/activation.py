@@ -5,7 +5,7 @@
 
 The slopes depend on y alone, so the caches refer to the output, which the next layer keeps anyway; x can be freed.
 
-Role: public edge.
+Role: public functions.
 
 References
 ----------

@@ -9,7 +9,7 @@ In training, μ and σ² are the mean and variance of the batch over images and 
 Otherwise they are running statistics, which are constants. Batch norm is then one scale and one shift per channel, with
 dx = dy·scale, and can be folded into the convolution before it. DeepLab v1 and v2 also freeze γ and β.
 
-Role: public edge.
+Role: public functions.
 
 References
 ----------

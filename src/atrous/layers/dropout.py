@@ -4,7 +4,7 @@
 
 Because training does the scaling (inverted dropout, as in Caffe and PyTorch), inference returns x unchanged.
 
-Role: public edge.
+Role: public functions.
 
 References
 ----------

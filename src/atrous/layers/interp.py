@@ -1,6 +1,6 @@
 """Caffe's Interp layer: crop, then resize once, bilinearly with corners aligned, to a size given by factors.
 
-Role: public edge. The resize and its adjoint are those of `resize`.
+Role: public functions. The resize and its adjoint are those of `resize`.
 
 References
 ----------

@@ -7,7 +7,7 @@ concatenate.
     max      dx_b = dy where b is the first branch that reaches the maximum, else 0
     concat   dx_b = the channels of dy that came from b
 
-Role: public edge. Cost: one pass over every branch and memory for the result.
+Role: public functions. Cost: one pass over every branch and memory for the result.
 
 References
 ----------

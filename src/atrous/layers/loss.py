@@ -6,7 +6,7 @@
 At output stride 8, scores have an eighth of the size of the labels. DeepLab v1 and v2 sub-sample the labels; v3 and v3+
 enlarge the scores, because small objects vanish from sub-sampled labels.
 
-Role: public edge. The backward passes recompute the softmax and the enlarged scores instead of storing them.
+Role: public functions. The backward passes recompute the softmax and the enlarged scores instead of storing them.
 
 References
 ----------

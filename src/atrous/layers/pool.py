@@ -13,7 +13,7 @@ Windows are boxes, so both pools work one axis at a time, and along an axis one 
 strided slice of the input with the output, and no window is copied out. The gradient of the maximum goes to the first
 of equal samples in scan order, which the backward pass finds by comparing x with y.
 
-Role: public edge.
+Role: public functions.
 
 References
 ----------

@@ -11,7 +11,7 @@ DeepLab's papers and Caffe's Interp layer align corners: enlarging 41 samples by
 of which every eighth is an input sample. p is a ratio of integers, so i and t come from integer division: where the
 grids coincide, t is exactly 0 and only x[i] is read.
 
-Role: public edge. Axes are resized one at a time, each with two lists of taps.
+Role: public functions. Axes are resized one at a time, each with two lists of taps.
 
 References
 ----------

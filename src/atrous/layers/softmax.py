@@ -5,7 +5,7 @@
 
 Subtracting the maximum does not change the result and keeps exp from overflowing. The caches refer to the output.
 
-Role: public edge. Cost: one copy of x and about four passes in each direction.
+Role: public functions. Cost: one copy of x and about four passes in each direction.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ along each axis. The filter has 2f − f mod 2 taps, of which at most two reach 
 into f·H. Samples are the centres of pixels, and beyond the outermost centres the result falls towards 0. FCN
 initialises the filters that it learns in this way, and Caffe its Deconvolution layers.
 
-Role: public edge, composed of `conv.operators`.
+Role: public functions, composed of `conv.operators`.
 
 References
 ----------

@@ -154,9 +154,10 @@ class Network(NamedTuple):
         dtype = _float_type("init", dtype)
         variables = self.variables()
         drawn = {name: v.draw(rng, dtype) for name, v in variables.items()}
-        return self._split(drawn)
+        return self.split(drawn)
 
-    def _split(self, arrays):
+    def split(self, arrays):
+        """Return (params, state) from one dictionary of both."""
         variables = self.variables()
         return (
             {name: arrays[name] for name, v in variables.items() if v.trained},
@@ -198,7 +199,7 @@ class Network(NamedTuple):
                 f"load: {len(broken)} arrays contain NaN or infinite numbers: {', '.join(broken[:8])}. The file is "
                 "broken, or its training diverged."
             )
-        return self._split(found)
+        return self.split(found)
 
     def _checked(self, owner, params, state, x):
         x = _check.float_array(owner, "x", x)

@@ -41,7 +41,7 @@ def _weights(network, params):
             raise ShapeError(
                 f"segment: params do not fit {network.name}: {wrong}. Pass what network.load or network.init returns."
             )
-        return network._split(params)
+        return network.split(params)
     if not (isinstance(params, (tuple, list)) and len(params) == 2 and all(isinstance(p, Mapping) for p in params)):
         raise ParameterError(
             f"segment: params must be the pair (params, state) or one dictionary of both, got {type(params).__name__}. "

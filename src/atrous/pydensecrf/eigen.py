@@ -83,15 +83,15 @@ def require_buffer(value: Any, ndim: int, dtype: type = np.float32, *, name: str
             f"{array.shape}; reshape it."
         )
     if array.dtype != dtype:
-        mend = f"Convert it with {name}.astype(np.{dtype})."
+        fix = f"Convert it with {name}.astype(np.{dtype})."
         if array.dtype.newbyteorder("=") == dtype:
-            raise BufferDTypeError(f"Byte order {array.dtype.str!r} not supported. {mend}")
+            raise BufferDTypeError(f"Byte order {array.dtype.str!r} not supported. {fix}")
         if array.dtype.char not in C_NAMES and array.dtype.char != "O":
             raise BufferDTypeError(
-                f"Does not understand character buffer dtype format string ('{array.dtype.char}'). {mend}"
+                f"Does not understand character buffer dtype format string ('{array.dtype.char}'). {fix}"
             )
         received = "Python object" if array.dtype.char == "O" else f"'{C_NAMES[array.dtype.char]}'"
-        raise BufferDTypeError(f"Buffer dtype mismatch, expected '{C_NAMES[dtype.char]}' but got {received}. {mend}")
+        raise BufferDTypeError(f"Buffer dtype mismatch, expected '{C_NAMES[dtype.char]}' but got {received}. {fix}")
     return array
 
 
