@@ -225,8 +225,9 @@ LEVELS = [
     {"data.classes", "data.photos"},
     # files of weights
     {"weights.dtypes"},
-    {"weights.archive", "weights.safetensors_file", "weights.caffemodel"},
-    {"weights.torch_zip"},
+    {"weights.archive", "weights.safetensors_file", "weights.caffemodel", "weights.torch_tensors"},
+    {"weights.torch_pickle"},
+    {"weights.torch_zip", "weights.torch_legacy", "weights.torch_tar"},
     {"weights.files"},
     # convolution
     {"conv.effective_kernel", "gradients"},

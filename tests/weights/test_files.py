@@ -61,8 +61,6 @@ NO_WEIGHTS = [
     ("web page", b"\n <!DOCTYPE html><p>Sign in", "web page"),
     ("web page in capitals", b"<HTML>", "web page"),
     ("git-lfs", b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "git lfs pull"),
-    ("PyTorch 1.5", b"\x80\2\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\2", r"before version 1\.6.*torch\.save\(torch\.load"),
-    ("PyTorch 0.1", b"sys_info".ljust(257, b"\0") + b"ustar", r"before version 1\.6"),
     ("pickle", b"\x80\4\x95\0", "it is a pickle"),
     ("one array", b"\x93NUMPY\1\0", "one array without a name"),
     ("HDF5", b"\x89HDF\r\n", "HDF5"),

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tarfile
 import zipfile
 from io import BytesIO
 
@@ -107,6 +108,77 @@ def torch_bytes(arrays, order="<", wrap=ordered, **how):
         storages[f"{len(storages)}"] = raw
         items[key] = tensor(storage(f"{len(items)}", array.size, kind), array.shape)
     return archive(wrap(items), storages, **how)
+
+
+def legacy(top, storages, sizes=None, first=b"", order="little", protocol=1001):
+    """Return the bytes of a .pth from before PyTorch 1.6: the object `top` and the storages, key → bytes.
+
+    sizes: key → elements of each storage, by default as many as there are float32 in its bytes.
+    """
+    sizes = sizes or {key: len(raw) // 4 for key, raw in storages.items()}
+    magic = Op(b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19")
+    keys = Op(b"](" + b"".join(map(code, storages)) + b"e")
+    facts = {"protocol_version": 1001, "little_endian": order == "little", "type_sizes": {"short": 2}}
+    pickles = (first or code(magic), code(protocol), code(facts), code(top), code(keys))
+    raw = b"".join(sizes[key].to_bytes(8, order) + raw for key, raw in storages.items())
+    return b"".join(b"\x80\2" + pickle + b"." for pickle in pickles) + raw
+
+
+def legacy_storage(key, count, kind="Float", view=None, what="storage", module="torch"):
+    return Op(code((what, name(module, f"{kind}Storage"), key, "cpu", count, view)) + b"Q")
+
+
+def legacy_bytes(arrays, wrap=ordered, **how):
+    """Return a .pth of arrays as torch.save wrote it before PyTorch 1.6."""
+    items, storages, sizes = {}, {}, {}
+    for key, array in ((key, np.asarray(array)) for key, array in arrays.items()):
+        at = f"{94000000000000 + len(items)}"
+        storages[at] = np.asarray(array, array.dtype.newbyteorder("<"), order="C").tobytes()
+        kind = TORCH_NAMES[f"{array.dtype.kind}{array.itemsize}"]
+        sizes[at] = array.size
+        items[key] = tensor(legacy_storage(at, array.size, kind), array.shape)
+    return legacy(wrap(items), storages, sizes, **how)
+
+
+def packed(members):
+    """Return a tar archive."""
+    file = BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as out:
+        for key, raw in members.items():
+            entry = tarfile.TarInfo(key)
+            entry.size = len(raw)
+            out.addfile(entry, BytesIO(raw))
+    return file.getvalue()
+
+
+def one(value):
+    """Return a pickle of one value."""
+    return b"\x80\2" + code(value) + b"."
+
+
+def int64(*values):
+    return struct.pack(f"<{len(values)}q", *values)
+
+
+def tar_members(arrays, wrap=ordered, views=(), tensors=()):
+    """Return name → bytes of the members of a .pth from before PyTorch 0.1.10.
+
+    views: (key, root, first, elements); tensors: (name, key of its storage, shape, strides, offset) beside the arrays.
+    """
+    storages, described = one(len(arrays)), []
+    for at, (key, array) in enumerate(((key, np.asarray(array)) for key, array in arrays.items()), 100):
+        kind = TORCH_NAMES[f"{array.dtype.kind}{array.itemsize}"]
+        storages += one((at, "cpu", name("torch", f"{kind}Storage"))) + int64(array.size)
+        storages += np.asarray(array, array.dtype.newbyteorder("<"), order="C").tobytes()
+        strides = [step // array.itemsize for step in np.ascontiguousarray(array).strides[: array.ndim]]
+        described.append((key, at, array.shape, strides, 0))
+    described += tensors
+    raw, items = one(len(described)), {}
+    for number, (key, at, shape, strides, offset) in enumerate(described, 900):
+        raw += one((number, at, name("torch", "FloatTensor"))) + int64(len(shape), *shape, *strides, offset)
+        items[key] = Op(code(str(number)) + b"Q")
+    storages += b"\x80\2](" + b"".join(code(view) for view in views) + b"e."
+    return {"sys_info": one({}), "storages": storages, "tensors": raw, "pickle": one(wrap(items))}
 
 
 # safetensors

@@ -10,6 +10,7 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -22,6 +23,8 @@ from atrous.weights.caffemodel import flat
 from atrous.weights.dtypes import native, plain
 from atrous.weights.errors import WeightsError, as_path, told
 from atrous.weights.safetensors_file import is_safetensors, read_safetensors, safetensors_library, write_safetensors
+from atrous.weights.torch_legacy import is_legacy, read_legacy
+from atrous.weights.torch_tar import is_tar, read_tar
 from atrous.weights.torch_zip import is_torch, read_torch
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -31,11 +34,6 @@ READ = ".npz, .safetensors, PyTorch's .pth and .caffemodel"
 NO_WEIGHTS = [
     (rb"version https://git-lfs", "it is a git-lfs pointer, not the weights. Fetch them: git lfs pull."),
     (rb"\s*<(!doctype|html|head|\?xml)", "it is a web page, not weights. Download the file that the page links to."),
-    (
-        rb"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.|.{257}ustar",
-        "it is PyTorch's format from before version 1.6. Convert it in PyTorch, if you trust it: "
-        "torch.save(torch.load('old.pth', map_location='cpu'), 'new.pth').",
-    ),
     (
         rb"\x80[\x01-\x05]",
         "it is a pickle, which can run any code when loaded. If you trust it, load it and save an .npz.",
@@ -52,8 +50,8 @@ def load_weights(path: PathLike) -> dict[str, Array]:
     Parameters
     ----------
     path : str or path
-        An .npz, .safetensors, .pth (PyTorch since 1.6) or .caffemodel file. All but the last are recognised by
-        their content, whatever their names.
+        An .npz, .safetensors, .pth (of any version of PyTorch) or .caffemodel file. All but the last are recognised
+        by their content, whatever their names.
 
     Returns
     -------
@@ -88,13 +86,27 @@ def load_weights(path: PathLike) -> dict[str, Array]:
         if path.exists() and not path.is_file():
             raise WeightsError("it is a folder, or not a regular file. Pass a file.")
         with path.open("rb") as file:
-            found = _read(file, path.suffix.lower())
+            _, size, read = _recognised(file, path.suffix.lower())
+            file.seek(0)
+            found = read(file, size)
         if not found or "" in found:
             raise WeightsError("it has no arrays, or one without a name.")
         return found
 
 
-def _read(file, suffix):
+def weights_format(path):
+    """Return the name of the format of a file that `load_weights` reads."""
+    with path.open("rb") as file:
+        return _recognised(file, path.suffix.lower())[0]
+
+
+def _read_zip(read, file, size):
+    with zipfile.ZipFile(file) as archive:
+        return read(archive, size)
+
+
+def _recognised(file, suffix):
+    """Return (name, size, reader) of an open file by its first bytes, or raise an error that says what it is."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(512)
     file.seek(0)
@@ -102,15 +114,20 @@ def _read(file, suffix):
         raise WeightsError("it is empty. Download it again.")
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         with zipfile.ZipFile(file) as archive:
-            return (read_torch if is_torch(archive) else read_npz)(archive, size)
+            name, read = ("PyTorch", read_torch) if is_torch(archive) else ("NumPy .npz", read_npz)
+        return name, size, partial(_read_zip, read)
     # Checked before the others: the length of a 384-byte header looks like the start of a pickle.
     if is_safetensors(head, size):
-        return read_safetensors(file, size)
+        return "safetensors", size, read_safetensors
+    if is_legacy(head):
+        return "PyTorch before 1.6", size, read_legacy
+    if is_tar(head):
+        return "PyTorch before 0.1.10", size, read_tar
     for start, message in NO_WEIGHTS:
         if re.match(start, head, re.IGNORECASE | re.DOTALL):
             raise WeightsError(message)
     if suffix == ".caffemodel":
-        return flat(file)
+        return "Caffe", size, lambda file, _: flat(file)
     raise WeightsError(f"its format is unknown, or it is cut short. It must be one of {READ}.")
 
 
