@@ -281,6 +281,7 @@ LEVELS = [
     {"compose.skip_connections", "compose.cpu", "compose.cuda", "nets.vgg", "nets.resnet", "nets.xception"},
     {"aspp.forms", "nets.classifiers", "nets.from_classifier", "nets.deeplab_v1"},
     {"aspp.operators", "nets.deeplab_v2", "nets.deeplab_v3", "nets.drawing"},
+    {"nets.fresh"},
     {"nets.deeplab_v3plus", "nets.network"},
     {"nets.catalogue", "nets.segmentation"},
     {"nets.guess"},

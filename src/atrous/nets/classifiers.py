@@ -39,7 +39,7 @@ def dense_vgg16(classes=1000, *, output_stride=32, widths=vgg.WIDTHS, width=4096
     fc6 = TORCH.conv("fc6", widths[-1], width, kernel, bias=True, rate=last.rate, padding="valid")
     scores = chain(
         fc6, ReLU(), Dropout(0.5), TORCH.conv("fc7", width, width, 1, bias=True), ReLU(), Dropout(0.5),
-        TORCH.conv("fc8", width, classes, 1, bias=True), name="fc6–fc8",
+        TORCH.conv("fc8", width, classes, 1, bias=True, sigma=0.01), name="fc6–fc8",
     )  # fmt: skip
     return ToInputSize(chain(trunk, Endpoint("features"), scores, Endpoint("low_logits")))
 

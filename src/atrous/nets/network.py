@@ -23,6 +23,7 @@ from atrous.compose.program import Program, for_inference, run
 from atrous.compose.side_head import SideHead
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.jit import gpu
+from atrous.nets.fresh import fresh_names, remedy
 from atrous.nets.summary import Summary, summarize
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights
@@ -165,7 +166,12 @@ class Network(NamedTuple):
         )
 
     def load(
-        self, weights: str | Path | Mapping[str, np.ndarray], dtype: type = np.float32
+        self,
+        weights: str | Path | Mapping[str, np.ndarray],
+        dtype: type = np.float32,
+        *,
+        fresh: str | Sequence[str] = (),
+        rng: np.random.Generator | None = None,
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Return (params, state) from a file or a flat dictionary, in this network's names or another project's.
 
@@ -175,18 +181,45 @@ class Network(NamedTuple):
             See `load_weights` for the file formats. Names of torchvision, kazuto1011, VainF and Caffe are understood.
         dtype : float32 or float64
             Arrays are converted to it.
+        fresh : {"classifier", "head"} or patterns of names, default none
+            What is initialised as by `init` instead of loaded, for example to train on other classes: "classifier" is
+            the layers with one score per class, "head" everything after the backbone, and patterns name arrays, as in
+            ``["decoder.*"]``. `fresh_names` lists them. Arrays of the file that the network does not have are then
+            left out.
+        rng : Generator
+            Draws what is fresh; not needed otherwise.
 
         Raises
         ------
         WeightsError
             Arrays are missing, unexpected or of the wrong shape (all are listed), or contain NaN or infinite numbers.
+        ParameterError
+            A pattern that matches nothing, or `fresh` without `rng`.
+
+        Examples
+        --------
+        >>> two, five = (build("tiny_deeplabv3_resnet50", classes=n) for n in (2, 5))
+        >>> rng = np.random.default_rng(0)
+        >>> params, state = five.load(two.init(rng), fresh="classifier", rng=rng)
+        >>> five.fresh_names("classifier"), params["classifier.4.weight"].shape
+        (('classifier.4.weight', 'classifier.4.bias'), (5, 8, 1, 1))
         """
         given, dtype, variables = flat("load", weights), _float_type("load", dtype), self.variables()
         given = renamed(given, variables)
+        drawn = self._drawn(fresh, rng, dtype, given)
+        if drawn:
+            given = {name: given[name] for name in variables if name in given and name not in drawn}
+            variables = {name: v for name, v in variables.items() if name not in drawn}
         if wrong := mismatch(variables, given):
+            part = None if drawn else remedy(self.body, given)
             raise WeightsError(
                 f"load: the weights do not fit {self.name} with {self.classes} classes: {wrong}. `atrous weights show` "
                 "lists what a file contains and which network it fits."
+                + (
+                    f" To initialise the {part}, pass fresh={part!r} and rng=numpy.random.default_rng(0)."
+                    if part
+                    else ""
+                )
             )
         if odd := [name for name in variables if given[name].dtype.kind not in "fiu"]:
             raise WeightsError(f"load: {odd[0]} must contain real numbers, got {given[odd[0]].dtype}.")
@@ -199,7 +232,21 @@ class Network(NamedTuple):
                 f"load: {len(broken)} arrays contain NaN or infinite numbers: {', '.join(broken[:8])}. The file is "
                 "broken, or its training diverged."
             )
-        return self.split(found)
+        return self.split(found | drawn)
+
+    def fresh_names(self, fresh: str | Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the arrays that ``load(…, fresh=fresh)`` initialises, in the order of the network."""
+        return tuple(fresh_names(self.body, fresh, ()))
+
+    def _drawn(self, fresh, rng, dtype, given):
+        """Return the initial values of the arrays that `fresh` names."""
+        names = fresh_names(self.body, fresh, given) if len(fresh) else []
+        if names and not isinstance(rng, np.random.Generator):
+            raise ParameterError(
+                f"load: fresh needs rng, such as numpy.random.default_rng(0), to draw {len(names)} arrays; got {rng!r}."
+            )
+        variables = self.variables()
+        return {name: variables[name].draw(rng, dtype) for name in names}
 
     def _checked(self, owner, params, state, x):
         x = _check.float_array(owner, "x", x)
