@@ -216,7 +216,7 @@ class Network(NamedTuple):
                 f"load: the weights do not fit {self.name} with {self.classes} classes: {wrong}. `atrous weights show` "
                 "lists what a file contains and which network it fits."
                 + (
-                    f" To initialise the {part}, pass fresh={part!r} and rng=numpy.random.default_rng(0)."
+                    f" To initialise the {part}, pass fresh={part!r}, rng=numpy.random.default_rng(0)."
                     if part
                     else ""
                 )
