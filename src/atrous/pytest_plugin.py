@@ -20,10 +20,10 @@ def gradcheck(request):
 
     chosen = request.config.getoption("--gradcheck")
 
-    def check(forward, backward, inputs, **options):
+    def check(*functions_and_inputs, **options):
         __tracebackhide__ = True
         if chosen:
             options["mode"] = chosen
-        return assert_gradients(forward, backward, inputs, **options)
+        return assert_gradients(*functions_and_inputs, **options)
 
     return check

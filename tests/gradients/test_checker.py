@@ -8,6 +8,7 @@ from gradients import planted
 
 import atrous
 from atrous import adjoint_error, assert_gradients, gradcheck
+from atrous.cli import main
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
 OPERATORS = {op.name: op for op in planted.operators(np.random.default_rng(3))}
@@ -422,3 +423,176 @@ def test_odd_forms_are_refused_with_the_accepted_ones_named(affine, rng):
     with pytest.raises(ParameterError, match="is empty"):
         gradcheck(np.sin, lambda dy, x: dy * np.cos(x), [np.empty((0, 2))])
     assert [r.name for r in gradcheck(affine_forward, affine_backward, affine, wrt=["w", np.int64(1)]).inputs] == ["w"]
+
+
+# A function that returns (loss, grads)
+
+
+def softmax_loss(w, x, labels, decay=0.0):
+    """Return the loss of a linear classifier and its gradient with respect to w, as in CS231n's assignments."""
+    scores = x @ w
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    loss = -np.log(p[np.arange(len(x)), labels]).mean() + decay * np.sum(w * w)
+    p[np.arange(len(x)), labels] -= 1
+    return loss, x.T @ p / len(x) + 2 * decay * w
+
+
+def two_layers(params, x, t):
+    """Return the squared error of two affine layers with a ReLU between them, and gradients by name."""
+    hidden = np.maximum(x @ params["W1"] + params["b1"], 0)
+    error = hidden @ params["W2"] + params["b2"] - t
+    back = (2 * error @ params["W2"].T) * (hidden > 0)
+    grads = {"W2": hidden.T @ error * 2, "b2": 2 * error.sum(axis=0), "W1": x.T @ back, "b1": back.sum(axis=0)}
+    return np.sum(error**2), grads
+
+
+@pytest.fixture
+def network(rng):
+    """Return parameters, an input and a target for `two_layers`."""
+    params = {"W1": rng.standard_normal((3, 4)), "b1": rng.standard_normal(4)}
+    params |= {"W2": rng.standard_normal((4, 2)), "b2": rng.standard_normal(2)}
+    return params, rng.standard_normal((5, 3)), rng.standard_normal((5, 2))
+
+
+GRADS = {
+    "list": lambda w, x: [x, w],
+    "tuple": lambda w, x: (x, w),
+    "dict": lambda w, x: {"x": w, "w": x},
+    "dict with d": lambda w, x: {"dx": w, "dw": x},
+}
+
+
+@pytest.mark.parametrize("form", GRADS)
+@pytest.mark.parametrize("factor", [1, 1.001])
+def test_a_loss_comes_with_its_gradients(form, factor, rng):
+    inputs = [rng.standard_normal((2, 3)), rng.standard_normal((2, 3))]
+    report = gradcheck(lambda w, x: (np.sum(w * x), GRADS[form](w, factor * x)), inputs)
+    assert [(r.name, r.ok) for r in report.inputs] == [("w", factor == 1), ("x", True)]
+    if factor != 1:
+        assert report.inputs[0].hint_kind == "factor"
+        # dy is 1, so that the report shows the user's own numbers.
+        assert report.inputs[0].analytic == factor * inputs[1][report.inputs[0].worst_index]
+
+
+def test_a_loss_of_one_input_among_several(rng):
+    w, x, labels = rng.standard_normal((4, 3)), rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
+    assert_gradients(lambda w: softmax_loss(w, x, labels), w)
+    assert_gradients(softmax_loss, [w, x, labels, 0.1], wrt="w")
+    assert_gradients(lambda w: list(softmax_loss(w, x, labels)), None, [w])
+    with pytest.raises(ParameterError, match=r"the function returned 1 gradients for 3 array inputs .*wrt="):
+        gradcheck(softmax_loss, [w, x, labels])
+    with pytest.raises(AssertionError, match="wrong sign"):
+        assert_gradients(lambda w: (softmax_loss(w, x, labels)[0], -softmax_loss(w, x, labels)[1]), [w])
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "directional"}, {"method": "complex", "wrt": "b2"}], ids=str)
+def test_a_dictionary_of_parameters(network, options):
+    params, x, t = network
+    before = {name: a.copy() for name, a in params.items()}
+    report = assert_gradients(lambda p: two_layers(p, x, t), params, **options)
+    assert [r.name for r in report.inputs] == [options["wrt"]] if "wrt" in options else list(params)
+    for name, a in params.items():
+        np.testing.assert_array_equal(a, before[name])
+
+
+def test_a_wrong_entry_of_a_dictionary_is_named(network):
+    params, x, t = network
+
+    def without_relu(p):
+        loss, grads = two_layers(p, x, t)
+        return loss, grads | {
+            "b1": (2 * (np.maximum(x @ p["W1"] + p["b1"], 0) @ p["W2"] + p["b2"] - t)).sum(0) @ p["W2"].T
+        }
+
+    failed = [r.name for r in gradcheck(without_relu, params).inputs if not r.ok]
+    assert failed == ["b1"]
+    problems = gradcheck(lambda p: (two_layers(p, x, t)[0], {"W1": two_layers(p, x, t)[1]["W1"]}), params).problems
+    assert problems == tuple(f"the function returned no gradient for {name}." for name in ("b1", "W2", "b2"))
+    halved = gradcheck(lambda p: (np.sum(p["w"] ** 2), {"w": p["w"]}), {"w": np.ones((2, 3))})
+    assert halved.inputs[0].hint.endswith("0.5: a factor 2 is missing.")
+    with pytest.raises(ParameterError, match="the function returned a dict with the keys 'W3', the inputs are W1, b1"):
+        gradcheck(lambda p: (two_layers(p, x, t)[0], {"W3": x}), params)
+
+
+def test_names_of_parameters_may_differ_in_case_or_begin_with_d(rng):
+    params = {name: rng.standard_normal(3) for name in ("W", "w", "b", "db", "dw")}
+    weights = dict(zip(params, (1.0, 2.0, 3.0, 4.0, 5.0), strict=True))
+
+    def loss(p):
+        return sum(k * np.sum(p[name] ** 2) for name, k in weights.items()), {
+            n: 2 * k * p[n] for n, k in weights.items()
+        }
+
+    assert_gradients(loss, params)
+    assert_gradients(lambda p: (p[0] @ p[1], {0: p[1], 1: p[0]}), {1: params["b"], 0: params["w"]})
+
+
+def test_a_dictionary_of_inputs_for_a_forward_and_a_backward_pass(affine):
+    def forward(p):
+        return affine_forward(p["x"], p["w"], p["b"])[0]
+
+    def backward(dy, p):
+        return dict(zip(("dx", "dw", "db"), affine_backward(dy, (p["x"], p["w"], p["b"])), strict=True))
+
+    assert_gradients(forward, backward, dict(zip(("x", "w", "b"), affine, strict=True)))
+
+
+def test_losses_of_other_types(rng):
+    x = rng.standard_normal(3)
+    assert_gradients(lambda x: (float(x @ x), 2 * x), x)
+    assert_gradients(lambda x: (np.array([[x @ x]]), 2 * x), x)
+    assert_gradients(lambda x: (np.sum(x * x), 2 * x), x.astype("f4"), allow_float32=True)
+    state = np.random.default_rng(0)
+    assert "the function gives another result" in gradcheck(lambda x: (state.random(), 0 * x), x).problems[0]
+
+    def in_place(x):
+        x *= 2
+        return x.sum(), np.full(3, 2.0)
+
+    assert gradcheck(in_place, x).problems == ("the function changes its input x in place.",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ((lambda x: x.sum(), [np.ones(3)]), r"must return \(loss, grads\).*got one value of type float64. If it"),
+        ((lambda x: (x.sum(), x, x), [np.ones(3)]), r"\(loss, grads\).*got 3 values"),
+        ((lambda x: (2 * x, x), [np.ones(3)]), r"\(loss, grads\).*first value of shape \(3,\), .*backward"),
+        ((lambda x: (1, x), [np.ones(3)]), r"one float.*first value of shape \(\), int64"),
+        ((lambda x: (x, 1.0), [np.ones(3)]), r"\(loss, grads\).*first value of shape \(3,\)"),
+        ((lambda x, w: (x.sum(), [(x, np.ones(2)), x]), [np.ones(3)] * 2), "must be one array, got tuple"),
+        ((lambda x: (x.sum(), {"x": {"w": x}}), [np.ones(3)]), "must be one array, got dict"),
+        ((lambda p, x: (1.0, {"w": x}), [{"w": np.ones(3)}, np.ones(3)]), "keys 'w'.* p, x. A dict of .* only input"),
+        ((lambda x: (x.sum(), x),), r"pass \(forward, backward, inputs\), or \(loss_and_grads, inputs\).*got func"),
+        ((relu_forward, relu_backward), r"\(loss_and_grads, inputs\) without .*; got function, function"),
+        (([np.ones(3)], relu_forward, relu_backward), "got list, function, function"),
+        ((relu_forward, [np.ones(3)], [np.ones(3)]), "got function, list, list"),
+    ],
+)  # fmt: skip
+def test_wrong_calls_without_a_backward_pass_say_what_was_expected(arguments, match):
+    with pytest.raises(ParameterError, match=match):
+        gradcheck(*arguments)
+
+
+def test_the_fixture_takes_a_loss(gradcheck, network):
+    params, x, t = network
+    assert gradcheck(lambda p: two_layers(p, x, t), params)
+    with pytest.raises(AssertionError, match="constant factor 2"):
+        gradcheck(lambda x: (x @ x, 4 * x), [np.ones(3)])
+
+
+LOSS = """
+def squares(x, w):
+    return ((x @ w) ** 2).sum(), (2 * x @ w @ w.T, {factor} * x.T @ x @ w)
+"""
+
+
+@pytest.mark.parametrize(("factor", "failed"), [(2, 0), (3, 1)])
+def test_the_command_takes_a_loss(factor, failed, tmp_path, capsys):
+    file = tmp_path / "loss.py"
+    file.write_text(LOSS.format(factor=factor))
+    assert main(["gradcheck", str(file), "--loss", "squares", "--shapes", "2,3", "3,4"]) == failed
+    assert f"{1 - failed} passed, {failed} failed" in capsys.readouterr().out
+    assert main(["gradcheck", str(file), "--shapes", "2,3", "3,4"]) == 1
+    assert "name a function that returns (loss, grads) with --loss" in (capsys.readouterr().err)

@@ -12,10 +12,14 @@ def add(commands):
     """Add the command and its arguments."""
     check = add_command(commands, "gradcheck", run, "check the gradients of atrous, or of your own file")
     check.add_argument(
-        "file", nargs="?", metavar="FILE.py", help="a file that defines a forward and a backward function"
+        "file",
+        nargs="?",
+        metavar="FILE.py",
+        help="a file that defines a forward and a backward function, or one that returns (loss, grads)",
     )
     check.add_argument("--forward", default="forward", help="name of the forward function (default: forward)")
     check.add_argument("--backward", default="backward", help="name of the backward function (default: backward)")
+    check.add_argument("--loss", help="name of one function that returns (loss, grads), in place of the two")
     check.add_argument("--shapes", nargs="+", metavar="N,N,...", help="shapes of the inputs, which are random")
     check.add_argument(
         "--mode", choices=("full", "sample", "directional"), default="full", help="which entries to check"
@@ -43,7 +47,7 @@ def run(arguments):
 
 
 def _check_file(arguments):
-    """Check the forward/backward pair of a user's file on random inputs."""
+    """Check the forward/backward pair of a user's file, or its loss with gradients, on random inputs."""
     import numpy as np
 
     from atrous.gradients import gradcheck
@@ -64,15 +68,18 @@ def _check_file(arguments):
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise AtrousError(f"{arguments.file} cannot be loaded: {type(error).__name__}: {error}") from error
-    pair = []
-    for name in (arguments.forward, arguments.backward):
+    names = (arguments.loss,) if arguments.loss else (arguments.forward, arguments.backward)
+    for name in names:
         if not callable(getattr(module, name, None)):
-            raise AtrousError(f"{arguments.file} defines no function {name!r}; name it with --forward or --backward.")
-        pair.append(getattr(module, name))
+            raise AtrousError(
+                f"{arguments.file} defines no function {name!r}; name it with --forward or --backward, or name a "
+                "function that returns (loss, grads) with --loss."
+            )
+    functions = [getattr(module, name) for name in names]
     draw = np.random.default_rng(1).standard_normal
     inputs = [draw(integers("--shapes", shape)) for shape in arguments.shapes]
     try:
-        return gradcheck(*pair, inputs, mode=arguments.mode)
+        return gradcheck(*functions, inputs, mode=arguments.mode)
     except AtrousError:
         raise
     except (Exception, SystemExit) as error:

@@ -4,6 +4,10 @@ The check draws a random upstream gradient dy, takes the loss φ = Σ dy·y, and
 with the difference quotient (φ(x + h) − φ(x − h)) / 2h, entry by entry. Linear maps have a sharper test that needs no
 step: an operator and its adjoint satisfy ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ up to rounding (`adjoint_error`).
 
+A function that returns a loss and its gradients, (loss, grads), is checked without a backward pass:
+`assert_gradients(loss_and_grads, inputs)`. There φ is the loss itself. The gradients are in the order of the inputs, or
+in a dictionary; a dictionary of parameters is passed to the function as one argument.
+
 Modules: `checker` (start here), `pair`, `differences`, `hints`, `report`, `html`. This folder needs only NumPy.
 
 References

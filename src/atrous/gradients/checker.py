@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from atrous import _check
 from atrous._types import Array
-from atrous.errors import DTypeError, ShapeError
+from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.gradients.differences import carries_complex, is_kink, slope
 from atrous.gradients.hints import diagnose
-from atrous.gradients.pair import Pair, generator, is_float
+from atrous.gradients.pair import Pair, as_list, generator, is_float
 from atrous.gradients.report import GradcheckReport, InputReport
 
+Inputs: TypeAlias = Sequence[Any] | Mapping[str, Any] | Array
 MODES = ("full", "sample", "directional")
 METHODS = ("central", "complex", "ridders")
 # Wrong entries to examine for kinks before all count as mistakes, and entries of the largest Jacobian for a hint.
@@ -25,8 +26,8 @@ MOST_JACOBIAN = 20_000_000
 
 def gradcheck(
     forward: Callable,
-    backward: Callable,
-    inputs: Sequence[Any] | Array,
+    backward: Callable | Inputs | None = None,
+    inputs: Inputs | None = None,
     *,
     wrt: Sequence[int | str] | int | str | None = None,
     mode: str = "full",
@@ -43,18 +44,24 @@ def gradcheck(
 ) -> GradcheckReport:
     """Compare a backward pass with difference quotients of its forward pass.
 
+    ``gradcheck(forward, backward, inputs)`` checks a pair of functions, ``gradcheck(loss_and_grads, inputs)`` one
+    function that returns a loss and its gradients.
+
     Parameters
     ----------
     forward : callable
-        ``forward(*inputs)`` returns y or (y, cache); y is an array or a number.
-    backward : callable
+        ``forward(*inputs)`` returns y or (y, cache); y is an array or a number. Without `backward` it returns
+        (loss, grads): one float, and the gradients in any of the forms below.
+    backward : callable, left out if forward returns (loss, grads)
         ``backward(dy, cache)``, or ``backward(dy, *inputs)`` where forward returns no cache. Returns the gradients in
         the order of the inputs (all inputs, or those that are arrays) as a tuple, NamedTuple, list or dict, or one
         array where there is one input. Dict keys may be the inputs' names, plain or as ``dx``, ``grad_x``, ``x_grad``.
-    inputs : sequence
-        Float64 arrays are checked; anything else (None, integers, labels, option dicts) is passed on unchanged.
+    inputs : sequence, ndarray or dict
+        Float64 arrays are checked; anything else (None, integers, labels, option dicts) is passed on unchanged. A dict
+        of parameters is passed as one argument, and its keys are the names of the inputs.
     wrt : sequence of int or str, optional
-        Which inputs to check, by position or by forward's parameter name. All float arrays by default.
+        Which inputs to check, by position or by name (forward's parameter, or the key in the dict). All float arrays by
+        default.
     mode : {"full", "sample", "directional"}
         "full": every entry. "sample": `n_samples` random entries of each input, which may miss one wrong entry among
         many. "directional": `directions` random directions of each input, each of which mixes all entries.
@@ -102,11 +109,26 @@ def gradcheck(
     >>> backward = lambda dy, x, w: (dy @ w.T, x.T @ dy)
     >>> bool(gradcheck(forward, backward, [np.ones((2, 3)), np.eye(3)]))
     True
+
+    A function that returns a loss and its gradients:
+
+    >>> def loss_and_grads(params):
+    ...     error = np.arange(6.0).reshape(2, 3) @ params["w"] - params["b"]
+    ...     return (error**2).sum(), {"w": 2 * np.arange(6.0).reshape(2, 3).T @ error, "b": -2 * error}
+    >>> bool(gradcheck(loss_and_grads, {"w": np.ones(3), "b": np.ones(2)}))
+    True
     """
+    if inputs is None and not callable(backward):
+        backward, inputs = None, backward
+    if inputs is None or not callable(forward) or not (backward is None or callable(backward)):
+        raise ParameterError(
+            f"gradcheck: pass (forward, backward, inputs), or (loss_and_grads, inputs) without a backward pass; got "
+            f"{', '.join(type(a).__name__ for a in (forward, backward, inputs) if a is not None)}."
+        )
     _check.one_of("gradcheck", "mode", mode, MODES)
     _check.one_of("gradcheck", "method", method, METHODS)
     _check.one_of("gradcheck", "kink", kink, ("skip", "report", "fail"))
-    single = allow_float32 and any(is_float(a) and a.dtype == np.float32 for a in _as_list(inputs))
+    single = allow_float32 and any(is_float(a) and a.dtype == np.float32 for a in as_list(inputs))
     if eps is None:
         eps = {"central": 1e-2 if single else 1e-5, "complex": 1e-20, "ridders": 1e-2}[method]
     for name, number in (("eps", eps), ("rtol", rtol), ("atol", atol), ("nondet_tol", nondet_tol)):
@@ -115,7 +137,7 @@ def gradcheck(
     directions = _check.integer("gradcheck", "directions", directions, least=1)
     if single:
         rtol, atol = max(rtol, 1e-2), max(atol, 1e-2)
-    pair = Pair(forward, backward, _as_list(inputs), wrt, rng, nondet_tol, allow_float32)
+    pair = Pair(forward, backward, inputs, wrt, rng, nondet_tol, allow_float32)
     rule = _Rule(mode, method, eps, rtol, atol, n_samples, directions, kink)
     results = _with_hints(pair, [_check_input(pair, i, rule) for i in pair.checked if pair.grads[i] is not None])
     remarks = [f"{r.name}: left out {r.kinks} entries at a kink." for r in results if r.kinks and kink == "report"]
@@ -125,9 +147,11 @@ def gradcheck(
 
 
 def assert_gradients(
-    forward: Callable, backward: Callable, inputs: Sequence[Any] | Array, **options: Any
+    forward: Callable, backward: Callable | Inputs | None = None, inputs: Inputs | None = None, **options: Any
 ) -> GradcheckReport:
     """Raise AssertionError with a full report unless backward computes the gradient of forward.
+
+    ``assert_gradients(loss_and_grads, inputs)`` checks a function that returns (loss, grads).
 
     Parameters
     ----------
@@ -146,6 +170,8 @@ def assert_gradients(
     >>> def backward(dy, x):
     ...     return dy * (x > 0)
     >>> bool(assert_gradients(forward, backward, [np.array([-1.0, 2.0])]))
+    True
+    >>> bool(assert_gradients(lambda w, x: (np.sum(w * x), [x, w]), [np.ones(3), np.arange(3.0)]))
     True
     """
     __tracebackhide__ = True
@@ -204,10 +230,6 @@ def adjoint_error(
     return float(abs(np.vdot(ax, y) - np.vdot(x, aty)) / size)
 
 
-def _as_list(inputs):
-    return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
-
-
 class _Rule(NamedTuple):
     """The options of `gradcheck` on how to take slopes and which errors to accept."""
 
@@ -263,7 +285,9 @@ def _check_input(pair, i, rule):
     numeric, noise = np.array([s.value for s in slopes]), np.array([s.noise for s in slopes])
     if not np.all(np.isfinite(numeric)):
         at = probes[int(np.flatnonzero(~np.isfinite(numeric))[0])].index
-        pair.problems.append(f"forward is not finite near {pair.names[i]}{list(at or ())}: choose another value there.")
+        pair.problems.append(
+            f"{pair.callers[0]} is not finite near {pair.names[i]}{list(at or ())}: choose another value there."
+        )
     larger, errors = np.maximum(np.abs(analytic), np.abs(numeric)), np.abs(analytic - numeric)
     used = np.abs(numeric[numeric != 0])
     scale = float(np.median(used)) if used.size else 0.0

@@ -69,7 +69,8 @@ def _whole(pair, i, wrong, right, name):
 
 def _reason(pair, factor):
     """Return a colon and the likely reason for a constant factor, or an empty string."""
-    shape = next((a.shape for a in (pair.y, *pair.inputs) if isinstance(a, np.ndarray) and a.ndim > 1), (1,))
+    arrays = (pair.y, *pair.inputs) if pair.keys is None else (pair.y,)  # parameters have no batch axis
+    shape = next((a.shape for a in arrays if isinstance(a, np.ndarray) and a.ndim > 1), (1,))
     batch, positions = shape[0], max(1, prod(pair.y.shape[2:]))
     reasons = (
         (2, "a term is added twice"),

@@ -1,7 +1,9 @@
 """A forward and a backward pass in any of the usual forms, run on copies and checked for side effects.
 
 Accepted: forward returns y or (y, cache); backward takes (dy, cache), (dy, *inputs) or dy alone, and returns a tuple, a
-NamedTuple, a list, a dict or one array. Reported: changed inputs, randomness, missing, misshaped or infinite gradients.
+NamedTuple, a list, a dict or one array. Instead of the two, one function that returns (loss, grads): the loss is y, the
+gradients are the cache, and the backward pass multiplies them by dy, which is 1. Inputs in a dict are passed as a dict.
+Reported: changed inputs, randomness, missing, misshaped or infinite gradients.
 """
 
 import inspect
@@ -56,20 +58,76 @@ def _positional(function):
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
+def as_list(inputs):
+    """Return the inputs, which may be one array, any sequence or a dict, as a list."""
+    if isinstance(inputs, np.ndarray):
+        return [inputs]
+    return list(inputs.values() if isinstance(inputs, dict) else inputs)
+
+
+def _loss_and_grads(function):
+    """Return the function with a check that it returns (loss, grads)."""
+
+    def forward(*inputs):
+        out = function(*inputs)
+        if not isinstance(out, (tuple, list)):
+            got = f"one value of type {type(out).__name__}"
+        elif len(out) != 2:
+            got = f"{len(out)} values"
+        elif np.size(out[0]) == 1 and np.asarray(out[0]).dtype.kind in "fc":
+            return np.asarray(out[0]).reshape(()), out[1]
+        else:
+            got = f"a first value of shape {np.shape(out[0])}, {np.asarray(out[0]).dtype}"
+        raise ParameterError(
+            "gradcheck: a function without a backward pass must return (loss, grads), the loss one float, grads in the "
+            f"order of the inputs or a dict by their names; got {got}. If it returns y or (y, cache), pass the "
+            "backward pass as well: gradcheck(forward, backward, inputs)."
+        )
+
+    return forward
+
+
+def _scaled(dy, grads):
+    """Return the gradients that came with a loss, times dy."""
+    if isinstance(grads, dict):
+        return {key: _scaled_one(dy, g) for key, g in grads.items()}
+    return [_scaled_one(dy, g) for g in grads] if isinstance(grads, (tuple, list)) else _scaled_one(dy, grads)
+
+
+def _scaled_one(dy, gradient):
+    try:
+        found = None if gradient is None else np.asarray(gradient)
+    except ValueError:
+        found = np.array(gradient, object)
+    if found is not None and found.dtype.kind not in "fciub":
+        raise ParameterError(
+            f"gradcheck: each gradient must be one array, got {type(gradient).__name__}. Return them in a flat list or "
+            "tuple, or in a dict by the names of the inputs."
+        )
+    return None if found is None else found * found.dtype.type(dy)
+
+
 class Pair:
-    """A forward and a backward pass with their inputs, run to find y, the upstream gradient, gradients and problems."""
+    """A forward and a backward pass with their inputs, run to find y, the upstream gradient, gradients and problems.
+
+    If `backward` is None, `forward` returns (loss, grads).
+    """
 
     def __init__(self, forward, backward, inputs, wrt, rng, nondet_tol, allow_float32):
-        self.forward, self.backward = forward, backward
+        alone = backward is None
+        self.callers = ("the function",) * 2 if alone else ("forward", "backward")
+        self.forward, self.backward = (_loss_and_grads(forward), _scaled) if alone else (forward, backward)
+        self.keys = list(inputs) if isinstance(inputs, dict) else None
+        inputs = as_list(inputs)
         self.inputs = [_copy(a) for a in inputs]
-        names = _positional(forward) or []
+        names = (_positional(forward) or []) if self.keys is None else [str(key) for key in self.keys]
         self.names = (names + [f"input {i}" for i in range(len(names), len(inputs))])[: len(inputs)]
         self.checked = self._choose(wrt, allow_float32)
         self.rng = generator(rng)
         self.problems = []
         given = [_copy(a) for a in self.inputs]
-        y, has_cache, cache = _split(forward(*given))
-        self._untouched("forward", given)
+        y, has_cache, cache = self._run_forward(given)
+        self._untouched(self.callers[0], given)
         if y.dtype.kind != "f":
             raise DTypeError(f"gradcheck: forward must return a float array y, or (y, cache); y has dtype {y.dtype}.")
         self.y = y.copy()
@@ -79,33 +137,42 @@ class Pair:
             )
         again = self.value()
         if again.shape != self.y.shape or not np.all(np.abs(again - self.y) <= nondet_tol):
-            self.problems.append("forward gives different results for the same inputs: it is not deterministic.")
-        self.dy = np.asarray(self.rng.standard_normal(self.y.shape)).astype(y.dtype)
+            self.problems.append(
+                f"{self.callers[0]} gives another result for the same inputs: it is not deterministic."
+            )
+        self.dy = np.asarray(1 if alone else self.rng.standard_normal(self.y.shape)).astype(y.dtype)
         dy = self.dy.copy()
         given = given if has_cache else [_copy(a) for a in self.inputs]
         first = self._gradients(self._run_backward(dy, has_cache, cache, given))
         if not _same(dy, self.dy):
             self.problems.append("backward changes dy in place.")
-        self._untouched("backward", given)
+        if not alone:
+            self._untouched("backward", given)
         self._compare_runs(first, self.gradients(self.dy), nondet_tol)
         self.grads = {i: self._well_formed(i, first.get(i)) for i in self.checked}
 
     def value(self, inputs=None):
         """Return a fresh copy of y; `inputs` replaces the stored ones."""
         given = [_copy(a) for a in (self.inputs if inputs is None else inputs)]
-        return np.array(_split(self.forward(*given))[0])
+        return np.array(self._run_forward(given)[0])
 
     def gradients(self, dy):
         """Return the gradient for each input from a new forward and backward pass with the upstream gradient dy."""
         given = [_copy(a) for a in self.inputs]
-        _, has_cache, cache = _split(self.forward(*given))
+        _, has_cache, cache = self._run_forward(given)
         return self._gradients(self._run_backward(dy.copy(), has_cache, cache, given))
+
+    def _arguments(self, given):
+        return given if self.keys is None else [dict(zip(self.keys, given, strict=True))]
+
+    def _run_forward(self, given):
+        return _split(self.forward(*self._arguments(given)))
 
     def _run_backward(self, dy, has_cache, cache, given):
         names = _positional(self.backward)
         if names is not None and len(names) == 1:
             return self.backward(dy)
-        return self.backward(dy, cache) if has_cache else self.backward(dy, *given)
+        return self.backward(dy, cache) if has_cache else self.backward(dy, *self._arguments(given))
 
     def _choose(self, wrt, allow_float32):
         if wrt is None:
@@ -143,7 +210,7 @@ class Pair:
             b = second.get(i)
             differ = a is not None and (b is None or a.shape != b.shape or np.any(np.abs(a - b) > nondet_tol))
             if differ:
-                self.problems.append(f"backward gives different results for {self.names[i]} when run twice.")
+                self.problems.append(f"{self.callers[1]} gives different gradients of {self.names[i]} when run twice.")
 
     def _gradients(self, returned):
         """Return {input index: gradient array or None} from any of the forms that backward may return."""
@@ -157,8 +224,9 @@ class Pair:
             places = {len(self.checked): self.checked, len(arrays): arrays, len(every): every}.get(len(returned))
             if places is None:
                 raise ParameterError(
-                    f"gradcheck: backward returned {len(returned)} gradients for {len(arrays)} array inputs "
-                    f"({', '.join(self.names[i] for i in arrays)}). Return one for each, in the inputs' order."
+                    f"gradcheck: {self.callers[1]} returned {len(returned)} gradients for {len(arrays)} array inputs "
+                    f"({', '.join(self.names[i] for i in arrays)}). Return one for each, in the inputs' order, or name "
+                    "the inputs that have one: wrt=[...]."
                 )
             found = zip(places, returned, strict=True)
         # Copies, because a backward pass may return the same buffers again.
@@ -170,18 +238,23 @@ class Pair:
         for i, name in enumerate(self.names):
             name = name.casefold()  # noqa: PLW2901
             known |= dict.fromkeys((name, f"d{name}", f"grad_{name}", f"{name}_grad", f"d_{name}"), i)
-        places = [known.get(key.casefold() if isinstance(key, str) else key) for key in returned]
+        # Names as they are come first: "w" and "W" may be two parameters, and "db" one of its own.
+        known |= {name: i for i, name in enumerate(self.names if self.keys is None else self.keys)}
+        places = [known.get(key, known.get(key.casefold()) if isinstance(key, str) else None) for key in returned]
         if None in places or len(set(places)) < len(places):
+            fix = "Name each gradient after its input, plain or with a d in front."
+            if any(isinstance(a, dict) for a in self.inputs):
+                fix = "A dict of parameters must be the only input: gradcheck(lambda params: f(params, x), params)."
             raise ParameterError(
-                f"gradcheck: backward returned a dict with the keys {', '.join(map(repr, returned))}, the inputs are "
-                f"{', '.join(self.names)}. Name each gradient after its input, plain or with a d in front."
+                f"gradcheck: {self.callers[1]} returned a dict with the keys {', '.join(map(repr, returned))}, the "
+                f"inputs are {', '.join(self.names)}. {fix}"
             )
         return places
 
     def _well_formed(self, i, gradient):
         name, a = self.names[i], self.inputs[i]
         if gradient is None:
-            self.problems.append(f"backward returned no gradient for {name}.")
+            self.problems.append(f"{self.callers[1]} returned no gradient for {name}.")
         elif gradient.shape != a.shape:
             turned = sorted(gradient.shape) == sorted(a.shape)
             self.problems.append(
