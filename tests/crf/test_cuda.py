@@ -32,12 +32,13 @@ def test_cuda_mean_field_is_the_lattice_one(rng, normalization, options):
 
 
 def test_cuda_mean_field_ends_when_told(rng):
-    unary = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    unary = rng.normal(size=(2, 3, 4))
     kernel = atrous.spatial_pairwise((3, 4), 1.0, 2.0)
     seen = []
     found = atrous.mean_field(
         unary, kernel, iterations=5, method="cuda", callback=lambda step, q: seen.append((step, q.copy())) or step == 2
     )
     assert [step for step, _ in seen] == [1, 2]
+    assert found.dtype == seen[0][1].dtype == np.float32
     np.testing.assert_array_equal(found, seen[-1][1])
     np.testing.assert_allclose(found, atrous.mean_field(unary, kernel, iterations=2), atol=1e-5)

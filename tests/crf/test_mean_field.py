@@ -491,6 +491,54 @@ def test_inputs_are_left_alone(rng):
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("given", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"method": "exact"},
+        {"method": "exact", "update": "sequential"},
+        {"damping": 0.5},
+        {"self_message": False},
+        {"iterations": 0},
+        {"tolerance": 0.01},
+    ],
+    ids=str,
+)
+def test_the_unary_takes_the_dtype_of_the_pairwise_terms(options, given, rng):
+    wanted = np.float32 if given == np.float64 else np.float64
+    unary = -np.log(np.moveaxis(rng.dirichlet(np.ones(3), (6, 5)), -1, 0)).astype(given)
+    unary[0, 0, 0] = np.inf
+    start = np.moveaxis(rng.dirichlet(np.ones(3), (6, 5)), -1, 0)
+    fixed = np.full((6, 5), -1)
+    fixed[2, 3] = 1
+    image = rng.integers(0, 255, (6, 5, 3))
+    terms = [spatial_pairwise((6, 5), 2.0, 3.0, dtype=wanted), bilateral_pairwise(image, 9.0, 40, 2.0, dtype=wanted)]
+    for extra in ({}, {"start": start}, {"fixed": fixed}, {"ignore": rng.random((6, 5)) < 0.2}):
+        seen = []
+        q = mean_field(unary, terms, callback=lambda _, q, seen=seen: seen.append(q.dtype), **extra, **options)
+        assert {q.dtype, *seen} == {np.dtype(wanted)}
+        np.testing.assert_array_equal(q, mean_field(unary.astype(wanted), terms, **extra, **options))
+    assert unary.dtype == given
+
+
+def test_energies_take_the_dtype_of_the_pairwise_terms(rng):
+    unary, terms = 2 * rng.standard_normal((2, 6)), [Pairwise(rng.standard_normal((6, 2)).astype("f4"), 1.5)]
+    q, single = mean_field(unary, terms), unary.astype("f4")
+    assert free_energy(q, unary, terms) == free_energy(q.astype("f8"), unary, terms) == free_energy(q, single, terms)
+    assert labelling_energy([0, 1, 0, 1, 1, 0], unary, terms) == labelling_energy([0, 1, 0, 1, 1, 0], single, terms)
+    marginals, log_z = exact_marginals(unary, terms)
+    assert marginals.dtype == np.float32
+    assert log_z == exact_marginals(single, terms)[1]
+    assert mean_field(unary, []).dtype == np.float64
+
+
+def test_an_energy_beyond_float32_excludes_its_label():
+    unary = np.zeros((2, 1, 5))
+    unary[1] = 1e300
+    assert mean_field(unary, spatial_pairwise((1, 5), 1.0, 3.0)).tolist() == [[[1.0] * 5], [[0.0] * 5]]
+
+
 THREADS = """
 import hashlib, json
 import numba
@@ -792,7 +840,10 @@ BAD = {
     "pairwise of numbers": (field(pairwise=[K, 3]), DTypeError, r"pairwise\[1\] must be a Pairwise, got int"),
     "points": (field(pairwise=[K, K._replace(features=K.features[:5])]), ShapeError, r"\[1\].features.*12 points"),
     "features flat": (term(features=K.features[:, 0]), ShapeError, r"pairwise\[0\].features must be \(points, axes\)"),
-    "features float32": (term(features=K.features.astype("f4")), DTypeError, "features are float32, the unary is"),
+    "features float32": (
+        field(pairwise=[K, K._replace(features=K.features.astype("f4"))]),
+        DTypeError, r"pairwise\[1\].features are float32, pairwise\[0\].features are float64. Make all terms with one",
+    ),
     "features NaN": (term(features=K.features * np.nan), ParameterError, r"pairwise\[0\].features holds NaN"),
     "features 1e18": (term(features=K.features * 1e18), ParameterError, r"features reach .*larger sigma"),
     "normalization": (term(normalization="mean"), ParameterError, r"pairwise\[0\].normalization must be one of"),
@@ -852,7 +903,7 @@ BAD = {
     "labels size": (lambda: labelling_energy(LABELS[:2], U, K), ParameterError, r"shape \(8,\)"),
     "labellings": (lambda: exact_marginals(np.zeros((2, 30)), []), ParameterError, "2 labels at 30 points make 1.07e"),
     "energy shapes": (lambda: free_energy(Q[:, :2], U, K), ShapeError, r"one shape, got \(2, 2, 4\) and \(2, 3, 4\)"),
-    "energy dtype": (lambda: free_energy(Q, U.astype("f4"), K), DTypeError, "unary must have .* float64, got float32"),
+    "energy dtype": (lambda: free_energy(Q, U.astype(int), K), DTypeError, "unary must be .* float64, got int64"),
     "energy method": (lambda: free_energy(Q, U, K, method="cuda"), ParameterError, "one of 'lattice', 'exact'"),
     "exact, many points": (
         lambda: mean_field(np.zeros((2, 22500), "f4"), spatial_pairwise((22500,), 2.0, 1.0), method="exact"),

@@ -5,6 +5,7 @@ A copy of the package with one tiny kernel runs in processes of its own, in a fo
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,39 @@ compiled = [name for name, dtype, seconds in compilations]
 print(json.dumps({"out": list(out), "compiled": compiled, "home": atrous.__file__}))
 """
 LINE = "atrous: compiling tiny.scale for float64"
+THREE = """
+from atrous.jit.compiler import compiled
+
+@compiled()
+def twice(a):
+    return a[0] + a[0]
+
+@compiled()
+def fourfold(a):
+    return 2 * twice(a)
+
+@compiled()
+def after(n):
+    return n + 1
+"""
+COUNTS = """
+import numpy as np
+from atrous import three
+from atrous.jit.compiler import expect
+
+for dtype in "f4", "f8":
+    expect(["three.twice", "three.fourfold", "three.after"], dtype)
+    three.fourfold(np.ones(1, dtype)), three.after(3)
+"""
+CRF = """
+import numpy as np
+from atrous import dense_crf, mean_field, spatial_pairwise
+
+for dtype in "f4", "f8":
+    dense_crf(np.full((2, 4, 5), 0.5, dtype), np.zeros((4, 5, 3), np.uint8))
+unary, term = np.zeros((2, 4, 5), "f4"), spatial_pairwise((4, 5), 1.0, 1.0, normalization="none")
+mean_field(unary, [term, term], start=unary + 0.5, iterations=1)
+"""
 DOUBLED, TRIPLED = [0.0, 2.0, 4.0], [0.0, 3.0, 6.0]
 
 
@@ -69,7 +103,7 @@ class House:
     def write_formula(self, factor):
         (self.package / "tiny_formula.py").write_text(FORMULA.format(factor=float(factor)), encoding="utf-8")
 
-    def start(self, cache, **environment):
+    def start(self, cache, script=USER, **environment):
         # Bytecode is not kept: Python would take an edit within one second for none.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ATROUS_", "NUMBA_", "PYTHON"))}
         variables = {
@@ -81,7 +115,7 @@ class House:
             **environment,
         }
         return subprocess.Popen(
-            [sys.executable, "-c", USER],
+            [sys.executable, "-c", script],
             env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -146,6 +180,44 @@ def test_the_second_run_loads(house, cache):
 
 def test_quiet_silences_the_line(house, tmp_path):
     assert house.run(tmp_path / "new", ATROUS_QUIET="1") == (DOUBLED, True, "")
+
+
+def counted(process):
+    """Return the (function, dtype, count) of each line on standard error."""
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    found = [
+        re.fullmatch(r"atrous: compiling (\S+) for (\S+) \((?:(\d+ of \d+), )?once .*\)", line)
+        for line in said.splitlines()
+    ]
+    return [line.groups() for line in found]
+
+
+def test_lines_say_how_many_are_to_come(house, tmp_path):
+    (house.package / "three.py").write_text(THREE, encoding="utf-8")
+    outer_first = ["three.fourfold", "three.twice"]
+    assert counted(house.start(tmp_path / "new", COUNTS)) == [
+        *((name, "float32", f"{i} of 3") for i, name in enumerate(outer_first, 1)),
+        ("three.after", "numbers", "3 of 3"),
+        *((name, "float64", f"{i} of 2") for i, name in enumerate(outer_first, 1)),
+    ]
+    assert counted(house.start(tmp_path / "new", COUNTS)) == []
+    shutil.rmtree(tmp_path / "new")
+    half = COUNTS.replace('"f4", "f8"', '("f4",)')
+    assert [count for *_, count in counted(house.start(tmp_path / "new", half))] == ["1 of 3", "2 of 3", "3 of 3"]
+    assert [count for *_, count in counted(house.start(tmp_path / "new", COUNTS))] == ["1 of 2", "2 of 2"]
+    assert counted(house.start("off", half, ATROUS_QUIET="1")) == []
+
+
+@pytest.mark.slow
+def test_the_first_dense_crf_counts_all_that_it_compiles(house, tmp_path):
+    found = counted(house.start(tmp_path / "new", CRF))
+    single = [count for *_, count in found if count and count.endswith("of 12")]
+    assert single == [f"{i} of 12" for i in range(1, 13)]
+    double = [count for *_, count in found[12:-1]]
+    assert double == [f"{i} of {len(double)}" for i in range(1, len(double) + 1)]
+    assert len(double) < 12, "functions of integers are compiled once"
+    assert found[-1] == ("crf.fused.splat", "float32", "1 of 1")
 
 
 def test_an_edit_of_the_formula_is_never_stale_and_going_back_is_free(house, cache):
@@ -261,7 +333,7 @@ def test_an_edit_between_import_and_first_call_is_not_filed_as_what_was_imported
     file.write_text("def f(x):\n    return x\n", encoding="utf-8")
     namespace = {"__name__": "atrous.kernels"}
     exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), namespace)
-    store = compiler._Store(namespace["f"])
+    store = compiler._Store(namespace["f"], None)
     before = disk_cache.source_digest(file)
     file.write_text("def f(x):\n    return 2 * x\n", encoding="utf-8")
     assert store.digest == before != disk_cache.source_digest(file)

@@ -29,8 +29,9 @@ def free_energy(
     ----------
     marginals : ndarray of shape (L, ...)
         Probabilities.
-    unary : ndarray, same shape and dtype
-        Energies; +inf only where the marginal is 0.
+    unary : ndarray of the same shape
+        Energies; +inf only where the marginal is 0. It is converted to the dtype of the pairwise terms, as the
+        marginals are.
     pairwise : Pairwise or list of Pairwise
         As for `mean_field`.
     method : {"lattice", "exact"}
@@ -66,12 +67,13 @@ def free_energy(
     """
     owner = "free_energy"
     marginals = _check.float_array(owner, "marginals", marginals)
-    unary = _check.float_array(owner, "unary", unary, like=marginals)
+    unary = _check.float_array(owner, "unary", unary)
     if marginals.shape != unary.shape or unary.ndim < 2:
         raise ShapeError(f"{owner}: marginals and unary must have one shape, got {marginals.shape} and {unary.shape}.")
     _check.one_of(owner, "method", method, ("lattice", "exact"))
     marginals, unary = marginals.reshape(len(unary), -1), unary.reshape(len(unary), -1)
-    pairwise = check_pairwise(owner, pairwise, unary.shape[1], len(unary), unary.dtype)
+    unary, pairwise = check_pairwise(owner, unary, pairwise)
+    marginals = marginals.astype(unary.dtype, copy=False)
     operator = exact_operator if method == "exact" else lattice_operator
     used = marginals > 0
     q = marginals[used].astype(np.float64)

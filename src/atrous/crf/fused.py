@@ -21,7 +21,7 @@ from atrous.lattice.rows import clear, collect, copy, copy_rows, spread
 GROUP = 64  # points processed together, so that their rows stay in the innermost cache
 
 
-@compiled()
+@compiled(inline=True)
 def step_of_points(head, tail, logits, table, joined, slot_values, marginals, slices, splats, keeps):
     """Do one step for all points: logits + sliced messages → softmax → splat; store the marginals if `keeps`."""
     width = logits.shape[1]

@@ -21,9 +21,25 @@ from atrous.crf.reference import POINTS, pairwise_matrix, softmax
 from atrous.crf.vertices import padded_rewards
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.jit import gpu
+from atrous.jit.compiler import expect
 
 METHODS = ("auto", "lattice", "exact", "cuda")
 UPDATES = ("parallel", "sequential")
+# What the fused form compiles, for the lines that count; the last two only if a term is normalised, or with a start.
+COMPILED = (
+    "lattice.build.embed",
+    "lattice.build.sort_slots",
+    "lattice.build.neighbours",
+    "lattice.splat_blur_slice.gather_rows",
+    "lattice.splat_blur_slice.blur_rows",
+    "crf.vertices.mix",
+    "crf.vertices.blur_vertices",
+    "crf.layout.to_rows",
+    "crf.fused.steps",
+    "crf.layout.to_planes",
+)
+COMPILED_TO_NORMALIZE = ("crf.joined.splat_ones", "crf.joined.normalize")
+COMPILED_TO_START = ("crf.fused.splat",)
 
 
 def _steps(unary, pairwise, operators, iterations, start, damping, watch):
@@ -59,6 +75,9 @@ def _sequential(unary, pairwise, iterations, start, self_message, watch):
 
 def _fused(owner, unary, pairwise, order, out, iterations, start, tick, watch):
     """Run the compiled pass on the points `order` of `unary` (L, P); write their marginals to `out` (L, P)."""
+    normalizes = any(term.normalization != "none" for term in pairwise)
+    optional = (COMPILED_TO_NORMALIZE if normalizes else ()) + (COMPILED_TO_START if start is not None else ())
+    expect((*COMPILED, *optional), unary.dtype)
     features = [np.take(term.features, order, axis=0) for term in pairwise]
     joined, lattices = join(owner, features, [term.normalization for term in pairwise])
     del features
@@ -156,7 +175,8 @@ def mean_field(
     Parameters
     ----------
     unary : ndarray of shape (L, H, W), (L, D, H, W) or (L, P), float32 or float64
-        Energy of each label at each point, as −log P; +inf excludes a label.
+        Energy of each label at each point, as −log P; +inf excludes a label. It is converted to the dtype of the
+        pairwise terms, which is float32 unless they are made with dtype=np.float64.
     pairwise : Pairwise or list of Pairwise
         From `spatial_pairwise`, `bilateral_pairwise` or any features. Let K be the matrix of the Gaussian for all pairs
         of points, and n its row sums. A number w or a vector v as compatibility adds w·KQ or v⊙KQ to the logits, so
@@ -192,7 +212,7 @@ def mean_field(
     Returns
     -------
     ndarray
-        Shape and dtype of `unary`; sums to 1 over the labels.
+        Shape of `unary`, dtype of the pairwise terms; sums to 1 over the labels.
 
     Raises
     ------
@@ -226,8 +246,7 @@ def mean_field(
     if unary.ndim < 2:
         raise ShapeError(f"{owner}: unary must be (labels, points) or (labels, H, W), got shape {unary.shape}.")
     shape, grid = unary.shape, unary.shape[1:]
-    energies = unary.reshape(shape[0], -1)
-    pairwise = check_pairwise(owner, pairwise, energies.shape[1], shape[0], unary.dtype)
+    energies, pairwise = check_pairwise(owner, unary.reshape(shape[0], -1), pairwise)
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     _check.one_of(owner, "method", method, METHODS)
     _check.one_of(owner, "update", update, UPDATES)
@@ -247,7 +266,7 @@ def mean_field(
         energies = _constrain(owner, energies, fixed, grid)
     _check_energies(owner, energies)
     if start is not None:
-        start = _probabilities(owner, "start", start, shape, unary.dtype)
+        start = _probabilities(owner, "start", start, shape, energies.dtype)
 
     order = layout.strip_order(grid)
     out = np.empty_like(energies)

@@ -193,8 +193,10 @@ def bilateral_pairwise(
     return Pairwise(features, compatibility, normalization)
 
 
-def check_pairwise(owner, pairwise, points, labels, dtype):
-    """Return a list of Pairwise with arrays of one dtype, shapes that fit, and compatibilities as arrays."""
+def check_pairwise(owner, unary, pairwise):
+    """Return the unary (L, P) in the dtype of the terms, and the terms as a list with shapes and dtypes that fit."""
+    labels, points = unary.shape
+    dtype = None
     try:
         pairwise = [pairwise] if isinstance(pairwise, Pairwise) else list(pairwise)
     except TypeError:
@@ -204,10 +206,11 @@ def check_pairwise(owner, pairwise, points, labels, dtype):
         if not isinstance(term, Pairwise):
             raise DTypeError(f"{owner}: pairwise[{i}] must be a Pairwise, got {type(term).__name__}.")
         features = _check.float_array(owner, f"pairwise[{i}].features", term.features)
+        dtype = dtype or features.dtype
         if features.dtype != dtype:
             raise DTypeError(
-                f"{owner}: pairwise[{i}].features are {features.dtype}, the unary is {dtype}. Make the term with "
-                f"dtype=np.{dtype}, or convert the unary: unary.astype(np.{features.dtype})."
+                f"{owner}: pairwise[{i}].features are {features.dtype}, pairwise[0].features are {dtype}. Make all "
+                f"terms with one dtype, for example dtype=np.{dtype}."
             )
         if features.ndim != 2 or len(features) != points:
             raise ShapeError(
@@ -230,4 +233,5 @@ def check_pairwise(owner, pairwise, points, labels, dtype):
         if not np.isfinite(compatibility).all():
             raise ParameterError(f"{owner}: pairwise[{i}].compatibility holds NaN or inf, or numbers beyond {dtype}.")
         checked.append(Pairwise(np.ascontiguousarray(features), compatibility, term.normalization))
-    return checked
+    with np.errstate(over="ignore"):  # an energy beyond float32 excludes its label in float64 too
+        return unary.astype(dtype or unary.dtype, copy=False), checked

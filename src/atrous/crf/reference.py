@@ -146,7 +146,7 @@ def _problem(owner, unary, pairwise):
             f"{owner}: a sum over all pairs takes at most {POINTS} points, got {unary.shape[1]}. "
             'Use method="lattice", or a smaller image.'
         )
-    return unary, check_pairwise(owner, pairwise, unary.shape[1], len(unary), unary.dtype)
+    return check_pairwise(owner, unary, pairwise)
 
 
 def exact_marginals(unary: FloatArray, pairwise: Pairwise | list[Pairwise]) -> tuple[FloatArray, float]:

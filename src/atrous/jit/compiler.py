@@ -1,7 +1,8 @@
 """The decorator that compiles a function with Numba and keeps the machine code on disk.
 
 Each compilation prints one line on standard error, because it makes the first call slow; ``ATROUS_QUIET=1`` turns the
-lines off. The seconds of each compilation are recorded in `compilations`.
+lines off. After `expect`, the lines say how many are to come. The seconds of each compilation are recorded in
+`compilations`.
 """
 
 import contextlib
@@ -9,16 +10,20 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
+import numpy as np
 
 from atrous.jit.disk_cache import NullCache, exclusive, open_cache, source_digest
 
 compilations = []  # (function, dtype, seconds) in this process, for `atrous bench compile`
 _nested = []  # seconds spent on functions called by those now being compiled, innermost last
+_stores = {}  # the _Store of every compiled function, by its label
+_expected = SimpleNamespace(size=0, left=[])  # the labels that `expect` has found missing
 
 
-def compiled(*, contract=True):
+def compiled(*, contract=True, inline=False):
     """Return a decorator that compiles a function of arrays and numbers, caches it, and releases the GIL while it runs.
 
     Parameters
@@ -26,13 +31,15 @@ def compiled(*, contract=True):
     contract : bool
         Allow a·b + c to become one instruction with one rounding. No other floating-point shortcut is allowed: NaN
         and inf keep their meaning, and sums keep their order.
+    inline : bool
+        Compile it as a part of the compiled function that calls it, instead of once by itself and once again there.
     """
 
     def decorate(function):
-        flags = {"contract"} if contract else False
-        dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=flags)(function)
+        options = {"fastmath": {"contract"} if contract else False, "inline": "always" if inline else "never"}
+        dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
         if not numba.config.DISABLE_JIT:
-            dispatcher._cache = _Store(function)
+            dispatcher._cache = _Store(function, dispatcher)
         return dispatcher
 
     return decorate
@@ -43,11 +50,25 @@ def compile_seconds():
     return sum(seconds for *_, seconds in compilations)
 
 
+def expect(labels, dtype):
+    """Count the functions that must be compiled for `dtype` among these, so that their lines can say "3 of 12".
+
+    `labels` are modules and functions as the lines show them: "lattice.build.embed".
+    """
+    if not numba.config.DISABLE_JIT and not _is_quiet():
+        _expected.left = [label for label in labels if not _stores[label].has(np.dtype(dtype).name)]
+        _expected.size = len(_expected.left)
+
+
+def _is_quiet():
+    return bool(os.environ.get("ATROUS_QUIET")) or sys.stderr is None
+
+
 class _Store:
     """The cache object of a Numba dispatcher: looks on disk, announces a compilation, records what it cost."""
 
-    def __init__(self, function):
-        self.function = function
+    def __init__(self, function, dispatcher):
+        self.function, self.dispatcher = function, dispatcher
         self.label = f"{function.__module__.removeprefix('atrous.')}.{function.__name__.strip('_')}"
         # Computed now, while the files are still those that Python has just loaded; a later edit needs another digest.
         try:
@@ -56,6 +77,8 @@ class _Store:
             self.digest = None
         self._disk = None
         self._started = {}
+        self._present = set()
+        _stores[self.label] = self
 
     @property
     def disk(self):
@@ -92,6 +115,16 @@ class _Store:
             if ours:
                 self.disk.save_overload(sig, data)
 
+    def has(self, dtype):
+        """Tell whether the function is loaded or on disk for this dtype; many do not depend on it."""
+        if dtype not in self._present:
+            known = list(self.dispatcher.overloads)
+            with contextlib.suppress(Exception):  # a damaged index holds nothing
+                known += [key[0] for key in self.disk._cache_file._load_index()]
+            if any(dtype in str(sig) or "float" not in str(sig) for sig in known):
+                self._present.add(dtype)
+        return dtype in self._present
+
     def enable(self):
         self.disk.enable()
 
@@ -102,9 +135,12 @@ class _Store:
         self.disk.flush()
 
     def _announce(self, sig):
-        if os.environ.get("ATROUS_QUIET") or sys.stderr is None:
+        if _is_quiet():
             return
         kept = "once for this machine" if self.cache_path else "for this process; no cache folder is writable"
+        if self.label in _expected.left:
+            _expected.left.remove(self.label)
+            kept = f"{_expected.size - len(_expected.left)} of {_expected.size}, {kept}"
         with contextlib.suppress(OSError, ValueError):
             print(f"atrous: compiling {self.label} for {_dtype_of(sig)} ({kept})", file=sys.stderr, flush=True)
 

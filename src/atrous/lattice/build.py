@@ -259,7 +259,7 @@ def _number_corners(key, lanes, found, keys, table, seen, slot_of, corners, star
     return found
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", inline="always")  # or all of it is compiled twice, here and in `_embed`
 def _embed_block(features, scales, packed, lane, begin, end, corners, weights, column, taken, keys, table):
     """Embed the points begin…end of one block; return the number of their distinct vertices."""
     dimension = features.shape[1]
@@ -277,7 +277,7 @@ def _embed_block(features, scales, packed, lane, begin, end, corners, weights, c
     seen = np.full(size, -1, np.int64)  # no packed key is negative
     slot_of = np.zeros(size, np.uint16)
     table[:] = EMPTY
-    found = 0
+    found = np.int64(0)  # with a plain 0, Numba compiles `_number_corners` for the constant and for the type
     for start in range(begin, end, lane):
         lanes = min(lane, end - start)
         _elevate(features, scales, start, lanes, elevated, total)

@@ -48,7 +48,6 @@ def blur_tap(value, before, after, half):
     return value + half * (before + after)
 
 
-@njit
 def slice_scale(dimension):
     """Return 1/(1 + 2⁻ᴰ), which makes an impulse on a vertex of a full lattice come back as 1."""
     return 1 / (1 + 0.5**dimension)
