@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from atrous.conv.geometry import conv_geometry
+from atrous.conv.methods import FITS
+
 
 class Case(NamedTuple):
     """One convolution: shapes of x and w, and the options of atrous_conv."""
@@ -57,12 +60,27 @@ CASES = [
     Case("depthwise_multiplier_stride", (2, 3, 9, 8), (6, 1, 3, 3), 2, 2, "same", 3),
     Case("batch", (5, 2, 4, 3), (3, 2, 3, 2), (1, 2)),
     Case("one_sample", (1, 1, 1, 1), (1, 1, 1, 1)),
+    Case("same_tf", (1, 2, 6, 5), (2, 2, 3, 3), 1, 2, "same_tf"),
+    Case("same_tf_rates", (2, 2, 13, 16), (2, 2, 3, 2), (2, 3), (3, 4), "same_tf"),
+    Case("same_tf_depthwise", (1, 3, 9, 12), (6, 1, 4, 1), (1, 5), (4, 3), "same_tf", 3),
+    Case("same_tf_1d", (1, 1, 13), (2, 1, 6), 1, 5, "same_tf"),
     Case("1d", (2, 3, 13), (4, 3, 3), 3),
     Case("1d_stride", (1, 2, 17), (2, 2, 5), 3, 2, ((4, 7),)),
     Case("3d", (1, 2, 5, 6, 7), (2, 2, 3, 2, 3), (2, 1, 2)),
     Case("3d_stride_groups", (1, 2, 6, 5, 7), (4, 1, 2, 3, 2), (2, 1, 3), (3, 2, 2), ((1, 0), (2, 2), (0, 3)), 2),
 ]
 BY_NAME = {case.name: case for case in CASES}
+
+
+def usable(method, case):
+    """Tell whether a method can be used for a case: all but two can always."""
+    fits = FITS.get(method.partition(":")[0])
+    return fits is None or fits(conv_geometry(case.x, case.w, **case.options))
+
+
+def usable_case(method, name):
+    """Return the case of that name, or one like it that the method can be used for."""
+    return next(case for case in (BY_NAME[name], BY_NAME["rate2"], BY_NAME["depthwise"]) if usable(method, case))
 
 
 def random_case(rng, rank):

@@ -3,21 +3,30 @@
 import numba
 import numpy as np
 import pytest
-from conv.cases import BY_NAME, CASES, random_case
-from oracles import zero_stuff
+from conv.cases import BY_NAME, CASES, Case, random_case, usable, usable_case
+from oracles import tensorflow_same, zero_stuff
 from tolerances import assert_close
 
 import atrous
-from atrous import conv_backward, conv_forward
+from atrous import assert_gradients, conv_backward, conv_forward
 from atrous.conv.geometry import conv_geometry, lift
 from atrous.conv.methods import METHODS, method_named
-from atrous.conv.padding import resolve_padding
+from atrous.conv.padding import resolve_padding, same_tf_padding
 
-NESTED = ("interlace:direct", "interlace:upsampled", "interlace:reference")
+NESTED = ("interlace:direct", "interlace:upsampled", "interlace:reference", "interlace:implicit_gemm")
 USABLE = (*atrous.CONV_METHODS, *NESTED)
+# Winograd has a file of its own, where the tests in float64 are slow ones.
+USABLE = tuple(m for m in USABLE if m != "winograd")
 FAST = tuple(m for m in USABLE if m != "reference")
 # The simulator runs some thousand threads a second, and loops without a compiler are no faster: small cases for both.
-SLOW = ("cuda", *(("direct", "interlace:direct") if numba.config.DISABLE_JIT else ()))
+SLOW = (
+    "cuda",
+    *(
+        ("direct", "interlace:direct", "implicit_gemm", "interlace:implicit_gemm", "depthwise")
+        if numba.config.DISABLE_JIT
+        else ()
+    ),
+)
 SMALL = (
     "one_sample",
     "valid_one_output",
@@ -30,7 +39,7 @@ SMALL = (
 
 
 def cases_for(method):
-    return [c for c in CASES if method not in SLOW or c.name in SMALL]
+    return [c for c in CASES if (method not in SLOW or c.name in SMALL) and usable(method, c)]
 
 
 def every(methods):
@@ -54,10 +63,67 @@ def test_reference_equals_scipy_on_zero_stuffed_filters(case, rng):
     x, w, b = case.draw(rng)
     rank = x.ndim - 2
     rate, stride = per_axis(case.rate, rank), per_axis(case.stride, rank)
-    pads = resolve_padding("test", case.padding, w.shape[2:], rate)
+    pads = resolve_padding("test", case.padding, w.shape[2:], rate, stride, x.shape[2:])
     expected = zero_stuff.conv(x, w, b, rate, stride, pads, case.groups)
     y = atrous.atrous_conv(x, w, b, **case.options, method="reference")
     assert_close(y, expected, "reordered")
+
+
+SAME_TF = [case for case in CASES if case.padding == "same_tf"]
+
+
+@pytest.mark.parametrize("case", SAME_TF, ids=lambda c: c.name)
+def test_same_tf_is_what_tensorflow_computes(case, rng):
+    x, w, b = case.draw(rng)
+    rank = x.ndim - 2
+    expected = tensorflow_same.conv(x, w, b, per_axis(case.stride, rank), per_axis(case.rate, rank), case.groups)
+    assert_close(atrous.atrous_conv(x, w, b, **case.options), expected, "reordered")
+
+
+@pytest.mark.parametrize("case", SAME_TF, ids=lambda c: c.name)
+def test_gradients_with_same_tf(case, rng):
+    def forward(x, w, b):
+        return conv_forward(x, w, b, **case.options)
+
+    assert_gradients(forward, conv_backward, case.draw(rng), eps=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "rate", "before", "after"),
+    [
+        (5, 3, 2, 1, 1, 1),
+        (6, 3, 2, 1, 0, 1),
+        (13, 6, 5, 1, 1, 2),  # the example of TensorFlow's documentation
+        (224, 7, 2, 1, 2, 3),
+        (7, 1, 2, 1, 0, 0),
+        (8, 2, 2, 1, 0, 0),
+        (9, 3, 2, 2, 2, 2),
+        (10, 3, 2, 2, 1, 2),
+        (2, 3, 5, 1, 0, 1),
+    ],
+)
+def test_same_tf_adds_the_zeros_that_tensorflow_adds(size, kernel, stride, rate, before, after):
+    options = {"stride": stride, "rate": rate}
+    assert same_tf_padding(size, kernel, **options) == (before, after)
+    assert atrous.output_size(size, kernel, **options, padding="same_tf") == -(-size // stride)
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 1, size)), rng.standard_normal((1, 1, kernel))
+    np.testing.assert_array_equal(
+        atrous.atrous_conv(x, w, **options, padding="same_tf"),
+        atrous.atrous_conv(x, w, **options, padding=((before, after),)),
+    )
+
+
+@pytest.mark.parametrize(("kernel", "rate"), [(3, 1), (4, 1), (2, 3), (3, 5)])
+@pytest.mark.parametrize("size", [1, 5, 6])
+def test_same_tf_is_same_at_stride_1(size, kernel, rate):
+    assert same_tf_padding(size, kernel, rate=rate) == atrous.same_padding(kernel, rate)
+
+
+def test_same_tf_differs_from_the_fixed_padding_of_slim():
+    x, w = np.arange(1.0, 7).reshape(1, 1, 6), np.ones((1, 1, 3))
+    found = [atrous.atrous_conv(x, w, stride=2, padding=p)[0, 0].tolist() for p in ("same_tf", "same", 1)]
+    assert found == [[6, 12, 11], [3, 9, 15], [3, 9, 15]]
 
 
 @every(FAST)
@@ -102,7 +168,7 @@ def test_random_cases(rank, seed, rng):
     x, w, b = case.draw(rng)
     expected = outcome(case, "reference", x, w, b)
     for method in FAST:
-        if method not in SLOW:
+        if method not in SLOW and usable(method, case):
             for a, e in zip(outcome(case, method, x, w, b, expected[0]), expected, strict=True):
                 assert_close(a, e, "reordered")
 
@@ -115,7 +181,10 @@ def test_golden_results_of_pytorch(golden, method, dtype):
         if method in SLOW and dy.size * w[0].size > 12_000:
             continue
         options = {name: tuple(map(int, golden[f"{i}_{name}"])) for name in ("rate", "stride", "padding")}
-        y, cache = conv_forward(x, w, b, groups=int(golden[f"{i}_groups"]), method=method, **options)
+        case = Case("golden", x.shape, w.shape, **options, groups=int(golden[f"{i}_groups"]))
+        if not usable(method, case):
+            continue
+        y, cache = conv_forward(x, w, b, **case.options, method=method)
         for a, name in zip((y, *conv_backward(dy, cache)), ("y", "dx", "dw", "db"), strict=True):
             assert_close(a, golden[f"{i}_{name}"], "golden")
 
@@ -136,7 +205,7 @@ CONFINED = tuple(m for m in USABLE if "upsampled" not in m and m not in SLOW)
 @pytest.mark.parametrize("name", ["rate2", "stride4_rate6", "one_sided", "groups", "1d_stride"])
 @pytest.mark.parametrize("method", CONFINED)
 def test_nan_and_inf_reach_exactly_the_outputs_that_read_them(method, name, bad, rng):
-    case = BY_NAME[name]
+    case = usable_case(method, name)
     x, w, b = case.draw(rng)
     place = tuple(rng.integers(0, n) for n in x.shape)
     # A tap reads the sample where a unit impulse there changes the output under a filter of ones.
@@ -168,16 +237,17 @@ def test_nan_and_inf_reach_exactly_the_outputs_that_read_them(method, name, bad,
 def test_auto_looks_at_channels_and_at_taps_on_zeros():
     from atrous.conv.methods import choose_method
 
-    def chosen(c, f, n, rate, **options):
-        return choose_method(conv_geometry((1, c, n, n), (f, c, 3, 3), rate=rate, **options))
+    def chosen(c, f, n, rate, exact=False, **options):
+        return choose_method(conv_geometry((1, c, n, n), (f, c, 3, 3), rate=rate, **options), exact=exact)
 
-    assert chosen(512, 1024, 41, 12) == "shift"
-    assert chosen(512, 512, 65, 2) == "im2col"
-    assert chosen(2048, 21, 129, 2) == "shift"
-    assert chosen(64, 64, 41, 12) == "im2col"
-    assert chosen(512, 1024, 41, 12, stride=2) == "im2col"
+    assert chosen(512, 1024, 41, 12) == chosen(512, 512, 65, 2) == chosen(2048, 21, 129, 2) == "winograd"
+    assert chosen(512, 512, 65, 2, exact=True) == "implicit_gemm"
+    assert chosen(512, 512, 9, 8) == "implicit_gemm"  # most taps are on zeros
+    assert chosen(512, 1024, 41, 12, stride=2) == "implicit_gemm"
+    assert chosen(4, 1024, 41, 12) == "im2col"
 
-    assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), groups=4)) == "direct"
+    assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), groups=4)) == "depthwise"
+    assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), stride=2, groups=4)) == "direct"
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 2, 3, 3), groups=2)) == "im2col"
     assert choose_method(conv_geometry((1, 1, 5, 5), (8, 1, 3, 3))) == "im2col"
 

@@ -1,5 +1,6 @@
 """The transposed, depthwise and separable convolutions: against their definitions, and their gradients."""
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -12,9 +13,10 @@ from tolerances import assert_close
 import atrous
 from atrous import adjoint_error, assert_gradients, atrous_conv, atrous_conv_transpose
 from atrous.conv.geometry import conv_geometry
+from atrous.errors import ShapeError
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-STRIDED = [case for case in CASES if np.max(case.stride) > 1]
+STRIDED = [case for case in CASES if np.max(case.stride) > 1 and case.padding != "same_tf"]
 methods = pytest.mark.parametrize("method", ["im2col", "interlace", "direct"])
 
 
@@ -78,7 +80,29 @@ def test_every_possible_size_leads_back_to_the_output(case, method, rng):
 
 
 @methods
-@pytest.mark.parametrize("name", ["stride2_rate4", "groups", "one_sided_stride", "1d_stride", "3d_stride_groups"])
+def test_the_transpose_of_same_tf_takes_every_size_and_by_default_the_largest(method, rng):
+    w, y = rng.standard_normal((3, 2, 3, 4)), rng.standard_normal((2, 3, 4, 3))
+    options = {"stride": (2, 3), "padding": "same_tf", "method": method}
+    np.testing.assert_array_equal(
+        atrous_conv_transpose(y, w, **options), atrous_conv_transpose(y, w, **options, size=(8, 9))
+    )
+    for size in itertools.product((7, 8), (7, 8, 9)):
+        error = adjoint_error(
+            partial(atrous_conv, w=w, **options),
+            partial(atrous_conv_transpose, w=w, **options, size=size),
+            (2, 2, *size),
+            y.shape,
+        )
+        assert error <= 1e-12
+    for size in ((6, 9), (9, 9), (8, 6), (8, 10)):
+        with pytest.raises(ShapeError, match=r"outputs \(4, 3\); along each axis it must be 7 to 8, 7 to 9"):
+            atrous_conv_transpose(y, w, **options, size=size)
+
+
+@methods
+@pytest.mark.parametrize(
+    "name", ["stride2_rate4", "groups", "one_sided_stride", "same_tf_rates", "1d_stride", "3d_stride_groups"]
+)
 def test_gradients_of_the_transpose(name, method, rng):
     case = BY_NAME[name]
     _, w, _ = case.draw(rng)
@@ -104,6 +128,7 @@ SPATIAL = [
     pytest.param((11,), (3,), {"rate": 3}, id="1d"),
     pytest.param((9, 8), (3, 2), {"rate": (2, 3), "stride": (1, 2)}, id="2d"),
     pytest.param((8, 7), (3, 3), {"rate": 2, "padding": ((3, 0), (1, 4))}, id="2d padded"),
+    pytest.param((6, 9), (3, 2), {"rate": (1, 2), "stride": (2, 4), "padding": "same_tf"}, id="2d same_tf"),
     pytest.param((4, 5, 6), (2, 3, 2), {"rate": (1, 2, 2), "padding": "valid"}, id="3d"),
 ]
 over_space = pytest.mark.parametrize(("size", "kernel", "options"), SPATIAL)

@@ -88,6 +88,8 @@ def test_cuda_fold_batch_norm(draw, biased):
         (3, {"stride": 2, "padding": 1, "size_rule": "ceil"}),
         (2, {"stride": 2, "size_rule": "caffe"}),
         (3, {"rate": 2, "padding": 2}),
+        (3, {"stride": 2, "padding": "same_tf"}),
+        (4, {"stride": 3, "padding": ((1, 2), (0, 2))}),
         ((1, 4), {"stride": (3, 1), "padding": (0, 2)}),
     ],
     ids=str,

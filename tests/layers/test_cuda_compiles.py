@@ -17,7 +17,7 @@ KERNELS = {
     "_fold": "1111d111",
     "_epilogue": "4114bf4",
     "_max_pool": "4ww4",
-    "_average_pool": "4ww4",
+    "_average_pool": "4wwb4",
     "_global_average": "44",
     "_resize": "4l2l24",
     "_softmax": "44",
@@ -30,7 +30,7 @@ KINDS = {
     "d": numba.types.float64,
     "i": numba.types.int64,
     "l": numba.types.Array(numba.types.int64, 1, "C"),
-    "w": numba.typeof(Window(5, 3, 2, 1, 1, 3)),
+    "w": numba.typeof(Window(5, 3, 2, 1, 1, 1, 3)),
 }
 
 

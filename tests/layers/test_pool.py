@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from directions import assert_gradients
+from oracles import tensorflow_same
 from oracles.pooling import pool
 from tolerances import TABLE, assert_close
 
@@ -83,6 +84,54 @@ def test_average_pool_equals_a_loop_over_windows(rng, size, kernel, stride, rate
     expected, dx = pool(x, dy, kernel, stride, rate, padding, rule, "padded" if count_padding else "samples")
     assert_close(y, expected, "reordered")
     assert_close(average_pool_backward(dy, cache), dx, "reordered")
+
+
+SAME_TF = [
+    ((5,), (3,), (2,), (1,)),
+    ((6,), (3,), (2,), (1,)),
+    ((13,), (6,), (5,), (1,)),
+    ((7, 8), (2, 3), (3, 2), (1, 2)),
+    ((4, 5, 6), (3, 1, 2), (2, 3, 2), (1, 1, 1)),
+]
+
+
+@RULE
+@pytest.mark.parametrize(("size", "kernel", "stride", "rate"), SAME_TF)
+def test_pools_with_same_tf_are_what_tensorflow_computes(rng, size, kernel, stride, rate, rule):
+    x, options = rng.standard_normal((2, 2, *size)), {"stride": stride, "rate": rate, "size_rule": rule}
+    y, _ = max_pool_forward(x, kernel, **options, padding="same_tf")
+    assert np.array_equal(y, tensorflow_same.pool(x, kernel, stride, rate, "max"))
+    y, _ = average_pool_forward(x, kernel, **options, padding="same_tf")
+    assert_close(y, tensorflow_same.pool(x, kernel, stride, rate, "mean"), "reordered")
+
+
+@pytest.mark.parametrize("count_padding", [None, True, False])
+@pytest.mark.parametrize("padding", ["same_tf", "same", ((0, 1), (2, 0))])
+def test_gradients_and_adjoints_with_padding_of_two_widths(rng, padding, count_padding):
+    x, options = rng.standard_normal((1, 2, 6, 7)), {"stride": (2, 3), "padding": padding}
+    assert_gradients(lambda x: max_pool_forward(x, (3, 4), **options), max_pool_backward, [x])
+    options["count_padding"] = count_padding
+    assert_gradients(lambda x: average_pool_forward(x, (3, 4), **options), average_pool_backward, [x])
+    cache = average_pool_forward(x, (3, 4), **options)[1]
+    error = adjoint_error(
+        lambda x: average_pool_forward(x, (3, 4), **options)[0], lambda dy: average_pool_backward(dy, cache), x.shape
+    )
+    assert error <= TABLE["adjoint"]["float64"]
+
+
+def test_the_words_and_pairs_of_a_convolution_are_paddings_of_a_pool():
+    x = np.array([[[3.0, 6, 9, 5]]])
+
+    def mean(kernel, **options):
+        return average_pool_forward(x, kernel, stride=2, **options)[0].tolist()
+
+    # Windows (3, 6, 9) and (9, 5, 0) of three taps; with "same" (0, 3, 6) and (6, 9, 5).
+    assert mean(3, padding="same_tf") == mean(3, padding=((0, 1),), count_padding=False) == [[[6, 7]]]
+    assert mean(3, padding="same_tf", count_padding=True) == mean(3, padding=((0, 1),)) == [[[6, 14 / 3]]]
+    assert mean(3, padding="same") == mean(3, padding=1) == [[[3, 20 / 3]]]
+    assert mean(3, padding="valid") == mean(3) == [[[6]]]
+    # Four taps: one sample of padding before and two behind.
+    assert mean(4, padding="same") == mean(4, padding=((1, 2),)) == [[[18 / 4, 20 / 4]]]
 
 
 @EVERY
@@ -184,6 +233,18 @@ BAD = [
     ("rate", lambda: average_pool_forward(X, 2, rate=1.5), ParameterError, "rate must be an integer, got 1.5"),
     ("negative padding", lambda: max_pool_forward(X, 2, padding=-1), ParameterError, "padding must be at least 0"),
     ("much padding", lambda: max_pool_forward(X, 3, padding=2), ParameterError, "spans 3.*at most 1, got 2"),
+    (
+        "much padding behind",
+        lambda: max_pool_forward(X, 3, padding=((1, 2), (1, 1))),
+        ParameterError,
+        "at most 1, got 2",
+    ),
+    (
+        "padding's name",
+        lambda: max_pool_forward(X, 3, padding="SAME"),
+        ParameterError,
+        "'same_tf', 'valid'; got 'SAME'",
+    ),
     ("size rule", lambda: max_pool_forward(X, 3, size_rule="same"), ParameterError, "'caffe'; got 'same'"),
     ("count", lambda: average_pool_forward(X, 3, count_padding=9), ParameterError, "count_padding .* got 9"),
     ("large window", lambda: max_pool_forward(X, 3, rate=3), ShapeError, r"axis 0 spans 7 .*rate 3.* has 5"),

@@ -140,11 +140,22 @@ def aspp_forward(
 
     Examples
     --------
-    >>> x = np.ones((1, 4, 9, 9))
-    >>> params = {f"r{r}.{k}": np.ones((2, 4, 3, 3) if k == "w" else 2) for r in (1, 2) for k in "wb"}
-    >>> y, cache, _ = aspp_forward(x, params, rates=(1, 2), form="v2")
-    >>> y.shape, y[0, 0, 4, 4]
-    ((1, 2, 9, 9), np.float64(74.0))
+    One 3×3 convolution for each rate, and their sum:
+
+    >>> from atrous import aspp_backward, atrous_conv
+    >>> draw = np.random.default_rng(0).standard_normal
+    >>> x, params = draw((1, 4, 9, 9)), {}
+    >>> for rate in (6, 12):
+    ...     params[f"r{rate}.w"], params[f"r{rate}.b"] = draw((2, 4, 3, 3)), draw(2)
+    >>> y, cache, _ = aspp_forward(x, params, rates=(6, 12), form="v2")
+    >>> branches = [atrous_conv(x, params[f"r{rate}.w"], params[f"r{rate}.b"], rate=rate) for rate in (6, 12)]
+    >>> [branch.shape for branch in branches], y.shape
+    ([(1, 2, 9, 9), (1, 2, 9, 9)], (1, 2, 9, 9))
+    >>> bool(np.allclose(y, sum(branches)))
+    True
+    >>> dx, grads = aspp_backward(y, cache)
+    >>> dx.shape, {name: grad.shape for name, grad in grads.items()}
+    ((1, 4, 9, 9), {'r6.w': (2, 4, 3, 3), 'r6.b': (2,), 'r12.w': (2, 4, 3, 3), 'r12.b': (2,)})
     """
     owner = "aspp_forward"
     x = _check.float_array(owner, "x", x)

@@ -24,7 +24,8 @@ def table():
     def convs(what, p, x):
         found = []
         for conv, _ in what:
-            (top, bottom), (left, right) = resolve_padding("bench", conv.padding, (conv.kernel,) * 2, (conv.rate,) * 2)
+            per_axis = ((n, n) for n in (conv.kernel, conv.rate, conv.stride))
+            (top, bottom), (left, right) = resolve_padding("bench", conv.padding, *per_axis, x.shape[2:])
             padded, pad = x, (top, left)
             if (top, left) != (bottom, right):
                 padded, pad = functional.pad(x, (left, right, top, bottom)), 0

@@ -27,7 +27,7 @@ from atrous.jit.threads import launch
 
 
 @njit
-def _row_range(k, s, r, p, n, out):
+def row_range(k, s, r, p, n, out):
     """Return the first output whose tap k is inside the input, the number of such outputs, and the first sample."""
     move = tap_position(0, k, s, r, p)
     a = first_output(move, s, out)
@@ -52,7 +52,7 @@ def _forward(head, tail, x, w, y, g):
                 for ky in range(g.kh):
                     move = tap_position(0, ky, g.sh, g.rh, g.ph)
                     for kx in range(g.kw):
-                        ox, count, ix = _row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                        ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
                         weight = w[f, cw, kz, ky, kx]
                         for oy in range(first_output(move, g.sh, g.oh), end_output(move, g.sh, g.h, g.oh)):
                             iy = tap_position(oy, ky, g.sh, g.rh, g.ph)
@@ -74,7 +74,7 @@ def _backward_input(head, tail, dy, w, dx, g):
                 for ky in range(g.kh):
                     move = tap_position(0, ky, g.sh, g.rh, g.ph)
                     for kx in range(g.kw):
-                        ox, count, ix = _row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                        ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
                         weight = w[f, c % channels, kz, ky, kx]
                         for oy in range(first_output(move, g.sh, g.oh), end_output(move, g.sh, g.h, g.oh)):
                             iy = tap_position(oy, ky, g.sh, g.rh, g.ph)
@@ -94,7 +94,7 @@ def _backward_weight(head, tail, dy, x, dw, g):
             for ky in range(g.kh):
                 move = tap_position(0, ky, g.sh, g.rh, g.ph)
                 for kx in range(g.kw):
-                    ox, count, ix = _row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                    ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
                     sums[:] = 0
                     for n in range(g.n):
                         for oz in range(g.od):

@@ -94,6 +94,14 @@ def geometry(n, c, f, groups, *, size, kernel, out, stride, rate, pad):
     return ConvGeometry(n, c, f, groups, *size, *kernel, *out, *stride, *rate, *pad)
 
 
+def mirrored(g):
+    """Return the geometry of dx, for stride 1, as a convolution of dy with the mirrored filters."""
+    pad = tuple(r * (k - 1) - p for r, k, p in zip(g.rate, g.kernel, g.pad, strict=True))
+    return geometry(
+        g.n, g.f, g.c, g.groups, size=g.out, kernel=g.kernel, out=g.size, stride=g.stride, rate=g.rate, pad=pad
+    )
+
+
 def conv_geometry(
     x_shape: Sequence[int],
     w_shape: Sequence[int],
@@ -114,8 +122,8 @@ def conv_geometry(
         (F, C/groups, *K).
     rate, stride : int or one int per axis
         Distance between taps, and between outputs, in input samples.
-    padding : "same", "valid", int, ints or pairs (before, after)
-        Zeros around the input.
+    padding : "same", "same_tf", "valid", int, ints or pairs (before, after)
+        Zeros around the input, as for `atrous_conv`.
     groups : int
         Channel groups, each convolved separately.
     owner : str
@@ -162,7 +170,7 @@ def conv_geometry(
         )
     rate = _check.per_axis(owner, "rate", rate, rank, least=1)
     stride = _check.per_axis(owner, "stride", stride, rank, least=1)
-    pads = resolve_padding(owner, padding, kernel, rate)
+    pads = resolve_padding(owner, padding, kernel, rate, stride, size)
     out, spans = [], []
     for axis, (length, k, r, s, pair) in enumerate(zip(size, kernel, rate, stride, pads, strict=True)):
         span, room = effective_kernel(k, r), length + sum(pair)
@@ -199,8 +207,8 @@ def output_size(
         Samples of the input and taps of the filter.
     rate, stride : int
         Distance between taps, and between outputs, in input samples.
-    padding : "same", "valid", int or (before, after)
-        Zeros around the input.
+    padding : "same", "same_tf", "valid", int or (before, after)
+        Zeros around the input, as for `atrous_conv`.
 
     Returns
     -------

@@ -2,24 +2,26 @@
 
 Each method is a module with the same three functions on the same geometry:
 
-method       idea                                                       extra memory
-reference    the definition: slide a sparse window                      a padded copy
-upsampled    write the holes as zeros; r² times the work                wider columns than im2col
-im2col       sparse samples as columns, one matrix product              a padded copy, at most 64 MiB of columns
-interlace    r² phases, dense convolution, interlace                    the phases and their outputs
-shift        one matrix product per tap, shifted into place             a cropped copy, the product of one tap
-direct       compiled loops that own their output                       none
-cuda         the same loops on a GPU, one thread per output             copies on the GPU
+method          idea                                                       extra memory
+reference       the definition: slide a sparse window                      a padded copy
+upsampled       write the holes as zeros; r² times the work                wider columns than im2col
+im2col          sparse samples as columns, one matrix product              a padded copy, at most 64 MiB of columns
+interlace       r² phases, dense convolution, interlace                    the phases and their outputs
+shift           one matrix product per tap, shifted into place             a cropped copy, the product of one tap
+direct          compiled loops that own their output                       none
+implicit_gemm   the product of im2col without its columns                  x with channels last, packed filters
+winograd        fewer products, on tiles of one phase                      the same, a block of transformed tiles
+depthwise       one channel for each filter, a line at a time              a padded plane per thread
+cuda            the same loops as direct on a GPU, one thread per output   copies on the GPU
 
-"interlace:direct" names interlace's inner convolution. NaN reaches only the outputs that read it, except in upsampled
-and in the weight gradients of interlace and shift.
+"interlace:direct" names interlace's inner convolution, "winograd:2" the size of Winograd's tiles. NaN reaches only the
+outputs that read it, except in upsampled, in winograd (whole tiles) and in the weight gradients of interlace and shift.
 
 Role: choice.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -28,11 +30,34 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous._types import FloatArray
-from atrous.conv.shift import reached
+from atrous.conv import winograd_tiles
 from atrous.errors import ParameterError
 from atrous.jit import gpu
 
-METHODS = ("reference", "upsampled", "im2col", "interlace", "shift", "direct", "cuda")
+METHODS = (
+    *("reference", "upsampled", "im2col", "interlace", "shift", "direct"),
+    *("implicit_gemm", "winograd", "depthwise", "cuda"),
+)
+# Weights that fit into the registers beside the sums of `depthwise`, or nearly so.
+TAPS = 25
+
+
+def _flat(g):
+    """Tell whether the stride is 1 and slices along the first axis stay apart."""
+    return g.stride == (1, 1, 1) and (g.kd, g.pd, g.od) == (1, 0, g.d)
+
+
+# What a method needs, as a test of the geometry and in words.
+FITS = {
+    "winograd": winograd_tiles.fits,
+    "depthwise": lambda g: g.c == g.groups and _flat(g) and g.kh * g.kw <= TAPS,
+}
+NEEDS = {
+    "winograd": "3 × 3 taps in the plane and stride 1",
+    "depthwise": f"one channel for each group, stride 1 and at most {TAPS} taps in the plane",
+}
+# Fewer channels than this are not worth a tile of the micro-kernel's depth.
+CHANNELS = 8
 
 
 class Method(NamedTuple):
@@ -48,39 +73,50 @@ def available_methods():
     return METHODS if gpu.why_not() is None else METHODS[:-1]
 
 
-def choose_method(g):
-    """Return the method that ``method="auto"`` takes, which depends on the geometry alone.
+def choose_method(g, *, exact=False):
+    """Return the method that ``method="auto"`` takes, or "exact", which depend on the geometry alone.
 
-    ``direct`` if every group has a single input channel (depthwise: there is no sum over channels for BLAS to speed
-    up). ``shift`` if there are at least 128 channels, the stride is 1, and either a tenth or more of the taps are on
-    zeros or the columns of im2col would be larger than the output by far (C ≥ 4 F). Otherwise ``im2col``.
+    ``depthwise``, or ``direct`` with other strides, if every group has a single input channel. ``im2col`` if it has
+    few. ``winograd``, unless `exact`, if it needs less work by the estimates of `winograd_tiles`, and ``implicit_gemm``
+    otherwise.
     """
     if g.c == g.groups and g.c > 1:
-        return "direct"
-    if g.groups == 1 and g.c >= 128 and g.stride == (1, 1, 1) and g.kernel != (1, 1, 1):
-        read = math.prod(
-            sum(o.stop - o.start for _, o, _ in reached(g, axis)) / (g.kernel[axis] * g.out[axis]) for axis in range(3)
-        )
-        if read <= 0.9 or g.c >= 4 * g.f:
-            return "shift"
-    return "im2col"
+        return "depthwise" if FITS["depthwise"](g) else "direct"
+    if g.c // g.groups < CHANNELS:
+        return "im2col"
+    tiles = winograd_tiles
+    if not exact and tiles.fits(g) and tiles.work(g) < tiles.ordinary_work(g):
+        return "winograd"
+    return "implicit_gemm"
 
 
 def method_named(owner, name, g):
     """Return the Method of that name; "interlace:direct" is interlace with direct as the inner convolution."""
-    name = choose_method(g) if name == "auto" else name
-    outer, colon, inner = str(name).partition(":")
-    if outer not in METHODS or (colon and (outer != "interlace" or inner not in METHODS or inner == "interlace")):
-        listed = ", ".join(repr(m) for m in ("auto", *METHODS))
+    chosen = choose_method(g, exact=name == "exact") if name in ("auto", "exact") else name
+    outer, colon, inner = str(chosen).partition(":")
+    inners = {
+        "interlace": [m for m in METHODS if m != "interlace"],
+        "winograd": [str(m) for m in winograd_tiles.OUTPUTS],
+    }
+    if outer not in METHODS or (colon and inner not in inners.get(outer, ())):
+        listed = ", ".join(repr(m) for m in ("auto", "exact", *METHODS))
         raise ParameterError(
-            f"{owner}: method must be one of {listed}, or 'interlace:' and one of the others; got {name!r}."
+            f"{owner}: method must be one of {listed}, 'interlace:' and one of the others, or 'winograd:' and 2, 3 or "
+            f"4; got {name!r}."
         )
     if "cuda" in (outer, inner):
         gpu.require(owner)
-    module = import_module(f"atrous.conv.{outer}")
-    maps = [module.forward, module.backward_input, module.backward_weight]
+    modules = [import_module(f"atrous.conv.{m}") for m in (outer, inner) if m in METHODS]
+    for method in (outer, inner):
+        if method in FITS and not FITS[method](g):
+            raise ParameterError(
+                f"{owner}: method {method!r} needs {NEEDS[method]}, got {g.kernel[0]} × {g.kernel[1]} × {g.kernel[2]} "
+                f'taps, stride {g.stride} and {g.c // g.groups} channels in each of {g.groups} groups. Use "auto".'
+            )
+    maps = [modules[0].forward, modules[0].backward_input, modules[0].backward_weight]
     if inner:
-        maps = [partial(a_map, inner=import_module(f"atrous.conv.{inner}")) for a_map in maps]
+        option = {"inner": modules[1]} if outer == "interlace" else {"outputs": int(inner)}
+        maps = [partial(a_map, **option) for a_map in maps]
     return Method(*map(_quiet, maps))
 
 

@@ -86,16 +86,19 @@ def atrous_conv(
         taps spans k_e = rate·(K − 1) + 1 samples.
     stride : int or one int per axis, default 1
         Distance between outputs, in input samples.
-    padding : {"same", "valid"}, int, one int per axis, or one pair (before, after) per axis
+    padding : {"same", "same_tf", "valid"}, int, one int per axis, or one pair (before, after) per axis
         Zeros around the input. "same" adds k_e − 1 zeros in total, an extra one at the end if that is odd. The output
-        is the stride-1 result ``[::stride]`` for any stride.
+        is the stride-1 result ``[::stride]`` for any stride. "same_tf" is TensorFlow's and Keras's SAME, which for
+        strides above 1 adds only as many zeros as this size needs for the same ⌈S / stride⌉ outputs, so that they read
+        other samples than with "same".
     groups : int, default 1
         Channel groups, each convolved separately; C and F must be multiples of it.
     method : str, default "auto"
         "reference", "upsampled", "im2col", "interlace" (also "interlace:direct" and so on, with the method for the
-        phases), "shift", "direct" or "cuda"; ``CONV_METHODS`` lists those that this machine can use. "auto" takes
-        "direct" for depthwise convolutions, "shift" for many channels with taps on zeros or few filters, and "im2col"
-        otherwise. All methods agree to rounding.
+        phases), "shift", "direct", "implicit_gemm", "winograd" (also "winograd:2" to 4, with the size of its tiles),
+        "depthwise" or "cuda"; ``CONV_METHODS`` lists those that this machine can use. "auto" takes "depthwise" or
+        "direct" for depthwise convolutions, "im2col" for a few channels, "winograd" where it saves work, and
+        "implicit_gemm" otherwise; "exact" is the same without "winograd". All methods agree to rounding.
 
     Returns
     -------
@@ -116,8 +119,8 @@ def atrous_conv(
     Notes
     -----
     Cost: 2·N·F·(C/groups)·ΠK·ΠO flops at any rate. Extra memory: see the module of each method. NaN and inf in x reach
-    exactly the outputs whose taps read them, except with "upsampled". An infinite or NaN weight is also multiplied by
-    the zeros around x by the methods that multiply them.
+    exactly the outputs whose taps read them, except with "upsampled" and "winograd". An infinite or NaN weight is also
+    multiplied by the zeros around x by the methods that multiply them.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Padding: the zeros before and after each axis, from "same", "valid", numbers or pairs.
+"""Padding: the zeros before and after each axis, from "same", "same_tf", "valid", numbers or pairs.
 
 Role: geometry. The methods that copy x share the padded copy and its adjoint, the crop.
 """
@@ -37,13 +37,52 @@ def same_padding(kernel: int, rate: int = 1) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def resolve_padding(owner, padding, kernel, rate):
-    """Return ((before, after), …), one pair per axis, from any accepted form of `padding`."""
+def same_tf_padding(size: int, kernel: int, *, rate: int = 1, stride: int = 1) -> tuple[int, int]:
+    """Return the zeros (before, after) of TensorFlow's SAME: just enough for ⌈size / stride⌉ outputs.
+
+    max((⌈size / stride⌉ − 1)·stride + k_e − size, 0) zeros in total; if that number is odd, the extra zero is at the
+    end. At stride 1 these are the zeros of `same_padding`. At a larger stride they depend on the size, and so do the
+    samples that the outputs read.
+
+    Parameters
+    ----------
+    size, kernel : int
+        Samples of the input and taps of the filter.
+    rate, stride : int
+        Distance between taps, and between outputs, in input samples.
+
+    Returns
+    -------
+    (int, int)
+        Zeros before and after the samples.
+
+    Examples
+    --------
+    >>> same_tf_padding(5, 3, stride=2), same_tf_padding(6, 3, stride=2)
+    ((1, 1), (0, 1))
+    """
+    total = max((-(-size // stride) - 1) * stride + effective_kernel(kernel, rate) - size, 0)
+    return total // 2, total - total // 2
+
+
+def is_same_tf(padding):
+    """Tell whether `padding` is TensorFlow's SAME, which depends on the size of the input."""
+    return isinstance(padding, str) and padding == "same_tf"
+
+
+def resolve_padding(owner, padding, kernel, rate, stride, size):
+    """Return ((before, after), …), one pair per axis, from any accepted form of `padding`.
+
+    kernel, rate, stride and size have one number per axis.
+    """
     axes = len(kernel)
     if isinstance(padding, str):
-        _check.one_of(owner, "padding", padding, ("same", "valid"))
+        _check.one_of(owner, "padding", padding, ("same", "same_tf", "valid"))
         if padding == "valid":
             return ((0, 0),) * axes
+        if is_same_tf(padding):
+            per_axis = zip(size, kernel, rate, stride, strict=True)
+            return tuple(same_tf_padding(n, k, rate=r, stride=s) for n, k, r, s in per_axis)
         return tuple(same_padding(k, r) for k, r in zip(kernel, rate, strict=True))
     try:
         depth = np.ndim(padding)
@@ -54,7 +93,7 @@ def resolve_padding(owner, padding, kernel, rate):
     if depth != 2 or np.shape(padding) != (axes, 2):
         example = ", ".join(["(1, 1)"] * axes)
         raise ParameterError(
-            f'{owner}: padding must be "same", "valid", one integer, {axes} integers, or {axes} pairs '
+            f'{owner}: padding must be "same", "same_tf", "valid", one integer, {axes} integers, or {axes} pairs '
             f"(before, after) such as ({example}{',' if axes == 1 else ''}); got {padding!r}."
         )
     return tuple(

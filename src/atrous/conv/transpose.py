@@ -14,7 +14,7 @@ from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.effective_kernel import effective_kernel
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
 from atrous.conv.methods import method_named
-from atrous.conv.padding import resolve_padding
+from atrous.conv.padding import is_same_tf, resolve_padding
 from atrous.errors import ShapeError
 
 
@@ -35,7 +35,7 @@ class TransposeGrads(NamedTuple):
 
 
 def _transpose_geometry(owner, y, w, rate, stride, padding, groups, size):
-    """Return the geometry of the convolution from `size` samples to y; if size is None, from the fewest samples."""
+    """Return the geometry of the convolution from `size` samples to y; None stands for the default of `size`."""
     rank = y.ndim - 2
     if rank not in (1, 2, 3) or w.ndim != y.ndim:
         raise ShapeError(
@@ -47,24 +47,29 @@ def _transpose_geometry(owner, y, w, rate, stride, padding, groups, size):
     groups = _check.integer(owner, "groups", groups, least=1)
     rates = _check.per_axis(owner, "rate", rate, rank, least=1)
     strides = _check.per_axis(owner, "stride", stride, rank, least=1)
-    pads = resolve_padding(owner, padding, w.shape[2:], rates)
-    smallest = tuple(
-        (o - 1) * s + effective_kernel(k, r) - sum(pair)
-        for o, s, k, r, pair in zip(y.shape[2:], strides, w.shape[2:], rates, pads, strict=True)
-    )
-    sizes = smallest if size is None else _check.per_axis(owner, "size", size, rank, least=1)
+    out, kernel = y.shape[2:], w.shape[2:]
+    if is_same_tf(padding):
+        smallest = tuple((o - 1) * s + 1 for o, s in zip(out, strides, strict=True))
+        default = tuple(o * s for o, s in zip(out, strides, strict=True))
+    else:
+        pads = resolve_padding(owner, padding, kernel, rates, strides, None)
+        smallest = default = tuple(
+            (o - 1) * s + effective_kernel(k, r) - sum(pair)
+            for o, s, k, r, pair in zip(out, strides, kernel, rates, pads, strict=True)
+        )
+    sizes = default if size is None else _check.per_axis(owner, "size", size, rank, least=1)
     if min(low + s for low, s in zip(smallest, strides, strict=True)) <= 1:
-        raise ShapeError(f"{owner}: with this padding no input gives outputs {y.shape[2:]}. Lower padding.")
+        raise ShapeError(f"{owner}: with this padding no input gives outputs {out}. Lower padding.")
     fits = all(low <= n < low + s for n, low, s in zip(sizes, smallest, strides, strict=True))
     if min(sizes) < 1 or not fits:
         ranges = ", ".join(f"{max(1, low)} to {low + s - 1}" for low, s in zip(smallest, strides, strict=True))
         raise ShapeError(
-            f"{owner}: an input of size {tuple(sizes)} does not give outputs {y.shape[2:]}; along each axis it must be "
+            f"{owner}: an input of size {tuple(sizes)} does not give outputs {out}; along each axis it must be "
             f"{ranges}. Change size or padding."
         )
     x_shape = (y.shape[0], w.shape[1] * groups, *sizes)
     _check.small_enough(owner, "the result", x_shape)
-    return conv_geometry(x_shape, w.shape, rate=rates, stride=strides, padding=pads, groups=groups, owner=owner)
+    return conv_geometry(x_shape, w.shape, rate=rates, stride=strides, padding=padding, groups=groups, owner=owner)
 
 
 def _transpose(owner, y, w, rate, stride, padding, groups, size, method):
@@ -98,7 +103,7 @@ def atrous_conv_transpose(
         Those of the convolution, as for `atrous_conv`.
     size : int or one int per axis, optional
         Spatial size of the result. With a stride above 1, inputs of several sizes give the same output size; the
-        default is the smallest of them.
+        default is the smallest of them. With padding="same_tf" it is the largest, O·stride, as in Keras.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from numba import cuda
 
 from atrous.conv.taps import is_inside, tap_position
 from atrous.jit.gpu import grid
-from atrous.layers.pool import pool_windows
+from atrous.layers.pool import counts_padding, pool_windows
 from atrous.layers.resize import sample_positions
 
 
@@ -73,8 +73,8 @@ def _max_pool(x, rows, columns, y):
 
 
 @cuda.jit
-def _average_pool(x, rows, columns, y):
-    """Divide by the number of taps inside the padded input."""
+def _average_pool(x, rows, columns, count_padding, y):
+    """Divide by the number of taps inside the padded input, or on samples."""
     i = cuda.grid(1)
     if i >= y.size:
         return
@@ -84,9 +84,10 @@ def _average_pool(x, rows, columns, y):
         iy = tap_position(oy, ky, rows.stride, rows.rate, rows.padding)
         for kx in range(columns.kernel):
             ix = tap_position(ox, kx, columns.stride, columns.rate, columns.padding)
-            if is_inside(iy, rows.size) and is_inside(ix, columns.size):
+            inside = is_inside(iy, rows.size) and is_inside(ix, columns.size)
+            if inside:
                 total += x[n, c, iy, ix]
-            if iy < rows.size + rows.padding and ix < columns.size + columns.padding:
+            if inside or (count_padding and iy < rows.size + rows.after and ix < columns.size + columns.after):
                 count += y.dtype.type(1)
     y[n, c, oy, ox] = total / count
 
@@ -194,19 +195,20 @@ def epilogue(x, scale=None, shift=None, *, add=None, relu=False):
     return _made(_epilogue, x.shape, x, x, scale, shift, x if add is None else add, add is not None, lowest)
 
 
-def _pool(kernel, x, *options):
-    windows = pool_windows("pool", x, *options)
-    return _made(kernel, (*x.shape[:2], *(w.out for w in windows)), x, x, *windows)
+def _pool(kernel, x, options, *arguments):
+    windows = pool_windows("pool", x.shape[2:], *options)
+    return _made(kernel, (*x.shape[:2], *(w.out for w in windows)), x, x, *windows, *arguments)
 
 
 def max_pool(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
     """Return the largest sample of each window."""
-    return _pool(_max_pool, x, kernel, stride, rate, padding, size_rule)
+    return _pool(_max_pool, x, (kernel, stride, rate, padding, size_rule))
 
 
 def average_pool(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
-    """Return the mean of each window, including zeros of the padding."""
-    return _pool(_average_pool, x, kernel, stride, rate, padding, size_rule)
+    """Return the mean of each window, which counts the padding where `average_pool_forward` does by default."""
+    counts = counts_padding("pool", None, padding)
+    return _pool(_average_pool, x, (kernel, stride, rate, padding, size_rule), counts)
 
 
 def global_average(x):

@@ -2,12 +2,15 @@
 
     y[o] = max_k x̃[s·o + r·k − p]        y[o] = Σ_k x̃[s·o + r·k − p] / (samples in the window)
 
-A window has K taps, r apart, and spans k_e = r·(K − 1) + 1 samples; x̃ is x with p samples of padding on each side,
-−∞ for the maximum and 0 for the mean. One of three rules decides whether the last window may reach beyond the padding:
+A window has K taps, r apart, and spans k_e = r·(K − 1) + 1 samples; x̃ is x with p samples of padding before it and q
+after it, −∞ for the maximum and 0 for the mean. One of three rules decides whether the last window may reach beyond the
+padding:
 
-    floor   O = ⌊(S + 2p − k_e) / s⌋ + 1         it may not; PyTorch's default
-    ceil    O = ⌈(S + 2p − k_e) / s⌉ + 1         it may; one less if it would start after the last sample; ceil_mode
+    floor   O = ⌊(S + p + q − k_e) / s⌋ + 1      it may not; PyTorch's default
+    ceil    O = ⌈(S + p + q − k_e) / s⌉ + 1      it may; one less if it would start after the last sample; ceil_mode
     caffe   as ceil, but one less only if p > 0   DeepLab v1 and v2: 321 → 161 by 3 taps, stride 2 and p = 1, 320 → 161
+
+With padding="same_tf" there are ⌈S / s⌉ windows by any rule, and the mean is over samples alone, as in TensorFlow.
 
 Windows are boxes, so both pools work one axis at a time, and along an axis one tap at a time: each tap combines a
 strided slice of the input with the output, and no window is copied out. The gradient of the maximum goes to the first
@@ -29,7 +32,8 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
-from atrous._types import FloatArray, PerAxis
+from atrous._types import FloatArray, Padding, PerAxis
+from atrous.conv.padding import is_same_tf, resolve_padding
 from atrous.conv.tap_range import reach
 from atrous.errors import ParameterError, ShapeError
 
@@ -37,13 +41,17 @@ SIZE_RULES = ("floor", "ceil", "caffe")
 
 
 class Window(NamedTuple):
-    """The windows along one axis: samples, taps, distances between windows and between taps, padding, outputs."""
+    """The windows along one axis: samples, taps, distances between windows and between taps, padding, outputs.
+
+    `padding` is before the samples, `after` behind them.
+    """
 
     size: int
     kernel: int
     stride: int
     rate: int
     padding: int
+    after: int
     out: int
 
 
@@ -96,19 +104,21 @@ def _counts(w):
     return counts
 
 
-def _window(owner, axis, n, k, s, r, p, size_rule):
-    """Return the Window of one axis."""
-    span = r * (k - 1) + 1
+def _window(owner, axis, n, k, s, r, pair, size_rule):
+    """Return the Window of one axis with the padding `pair` (before, after)."""
+    span, (p, q) = r * (k - 1) + 1, pair
     what = f"the window of spatial axis {axis} spans {span} samples (kernel {k}, rate {r})"
-    if 2 * p > span:
-        raise ParameterError(f"{owner}: {what}, so padding must be at most {span // 2}, got {p}. Lower padding.")
-    room = n + 2 * p - span
+    if max(pair) > span // 2:
+        raise ParameterError(
+            f"{owner}: {what}, so padding must be at most {span // 2}, got {max(pair)}. Lower padding."
+        )
+    room = n + p + q - span
     out = 1 + (room // s if size_rule == "floor" else -(-room // s))
     if (size_rule == "ceil" or (size_rule == "caffe" and p)) and (out - 1) * s >= n + p:
         out -= 1
     if out < 1:
-        raise ShapeError(f"{owner}: {what}, but the padded input has {n + 2 * p}. Lower kernel or rate.")
-    window = Window(n, k, s, r, p, out)
+        raise ShapeError(f"{owner}: {what}, but the padded input has {n + p + q}. Lower kernel or rate.")
+    window = Window(n, k, s, r, p, q, out)
     if not _counts(window).all():
         raise ShapeError(
             f"{owner}: {what}; with {n} samples, stride {s}, padding {p} and size_rule={size_rule!r} some window holds "
@@ -117,19 +127,29 @@ def _window(owner, axis, n, k, s, r, p, size_rule):
     return window
 
 
+def pool_windows(owner, size, kernel, stride, rate, padding, size_rule):
+    """Return the checked windows of a pool along each axis of `size`."""
+    _check.one_of(owner, "size_rule", size_rule, SIZE_RULES)
+    options = (("kernel", kernel), ("stride", stride), ("rate", rate))
+    kernel, stride, rate = (_check.per_axis(owner, name, value, len(size), least=1) for name, value in options)
+    pads = resolve_padding(owner, padding, kernel, rate, stride, size)
+    rule = "floor" if is_same_tf(padding) else size_rule
+    values = zip(size, kernel, stride, rate, pads, strict=True)
+    return tuple(_window(owner, axis, *numbers, rule) for axis, numbers in enumerate(values))
+
+
 def pool_size(size, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
     """Return the number of windows along an axis of `size` samples."""
-    return _window("pool_size", 0, size, kernel, stride, rate, padding, size_rule).out
+    return pool_windows("pool_size", (size,), kernel, stride, rate, padding, size_rule)[0].out
 
 
-def pool_windows(owner, x, kernel, stride, rate, padding, size_rule):
-    """Return the checked windows of a pool along each spatial axis of x (N, C, *S)."""
-    _check.one_of(owner, "size_rule", size_rule, SIZE_RULES)
-    options = (("kernel", kernel, 1), ("stride", stride, 1), ("rate", rate, 1), ("padding", padding, 0))
-    values = [_check.per_axis(owner, name, value, x.ndim - 2, least=least) for name, value, least in options]
-    return tuple(
-        _window(owner, axis, *numbers, size_rule) for axis, numbers in enumerate(zip(x.shape[2:], *values, strict=True))
-    )
+def counts_padding(owner, count_padding, padding):
+    """Return whether the mean counts the padding, where None stands for the default."""
+    if count_padding is None:
+        return not is_same_tf(padding)
+    if not isinstance(count_padding, (bool, np.bool_)):
+        raise ParameterError(f"{owner}: count_padding must be True or False, got {count_padding!r}.")
+    return bool(count_padding)
 
 
 def _at(axis, index):
@@ -142,7 +162,7 @@ def _resized(shape, axis, length):
 
 def _divisor(w, axis, like, count_padding):
     """Return the divisors of the sums along an axis of `like`, reshaped to broadcast against it."""
-    counted = w._replace(size=w.size + 2 * w.padding, padding=0) if count_padding else w
+    counted = w._replace(size=w.padding + w.size + w.after, padding=0) if count_padding else w
     return _counts(counted).astype(like.dtype).reshape(-1, *(1,) * (like.ndim - 1 - axis))
 
 
@@ -152,7 +172,7 @@ def max_pool_forward(
     *,
     stride: PerAxis = 1,
     rate: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     size_rule: str = "floor",
 ) -> tuple[FloatArray, MaxPoolCache]:
     """Return the largest sample of each window.
@@ -167,10 +187,12 @@ def max_pool_forward(
         Distance between windows, in samples. (PyTorch's default is the kernel.)
     rate : int or one int per axis, default 1
         Distance between taps, in samples.
-    padding : int or one int per axis, default 0
-        Samples of −∞ on each side, at most half the span of a window.
+    padding : {"same", "same_tf", "valid"}, int, one int per axis, or one pair (before, after) per axis, default 0
+        Samples of −∞ around the input, at most half the span of a window on each side. The words are those of
+        `atrous_conv`: "same" adds k_e − 1 for any stride, "same_tf", TensorFlow's SAME, only as many as this size needs
+        for ⌈S / stride⌉ windows.
     size_rule : {"floor", "ceil", "caffe"}
-        Rule for the number of windows; see the module's docstring.
+        Rule for the number of windows; see the module's docstring. "same_tf" needs none.
 
     Returns
     -------
@@ -203,7 +225,7 @@ def max_pool_forward(
     (array([[[5., 5.]]]), array([[[5., 5., 4.]]]))
     """
     x = _image("max_pool_forward", x)
-    windows = pool_windows("max_pool_forward", x, kernel, stride, rate, padding, size_rule)
+    windows = pool_windows("max_pool_forward", x.shape[2:], kernel, stride, rate, padding, size_rule)
     y = x
     for axis, w in enumerate(windows, 2):
         samples, y = y, np.full(_resized(y.shape, axis, w.out), -np.inf, x.dtype)
@@ -234,9 +256,9 @@ def average_pool_forward(
     *,
     stride: PerAxis = 1,
     rate: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     size_rule: str = "floor",
-    count_padding: bool = True,
+    count_padding: bool | None = None,
 ) -> tuple[FloatArray, AveragePoolCache]:
     """Return the mean of each window.
 
@@ -244,8 +266,9 @@ def average_pool_forward(
     ----------
     x, kernel, stride, rate, padding, size_rule
         As for `max_pool_forward`, but the padding is 0.
-    count_padding : bool, default True
-        True: divide by the taps inside the padded input, as PyTorch and Caffe do. False: by the taps on samples.
+    count_padding : bool, optional
+        True: divide by the taps inside the padded input, as PyTorch and Caffe do. False: by the taps on samples, as
+        TensorFlow does. The default is False with padding="same_tf" and True otherwise.
 
     Returns
     -------
@@ -276,9 +299,8 @@ def average_pool_forward(
     array([[[4.5, 6. , 7.5]]])
     """
     x = _image("average_pool_forward", x)
-    windows = pool_windows("average_pool_forward", x, kernel, stride, rate, padding, size_rule)
-    if not isinstance(count_padding, (bool, np.bool_)):
-        raise ParameterError(f"average_pool_forward: count_padding must be True or False, got {count_padding!r}.")
+    windows = pool_windows("average_pool_forward", x.shape[2:], kernel, stride, rate, padding, size_rule)
+    count_padding = counts_padding("average_pool_forward", count_padding, padding)
     y = x
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, w in enumerate(windows, 2):
@@ -286,7 +308,7 @@ def average_pool_forward(
             for outputs, inputs in _taps(w):
                 y[_at(axis, outputs)] += samples[_at(axis, inputs)]
             y /= _divisor(w, axis, y, count_padding)
-    return y, AveragePoolCache(x.shape, windows, bool(count_padding), x.dtype)
+    return y, AveragePoolCache(x.shape, windows, count_padding, x.dtype)
 
 
 def average_pool_backward(dy: FloatArray, cache: AveragePoolCache) -> FloatArray:

@@ -215,11 +215,7 @@ class Network(NamedTuple):
             raise WeightsError(
                 f"load: the weights do not fit {self.name} with {self.classes} classes: {wrong}. `atrous weights show` "
                 "lists what a file contains and which network it fits."
-                + (
-                    f" To initialise the {part}, pass fresh={part!r}, rng=numpy.random.default_rng(0)."
-                    if part
-                    else ""
-                )
+                + (f" To initialise the {part}, pass fresh={part!r}, rng=numpy.random.default_rng(0)." if part else "")
             )
         if odd := [name for name in variables if given[name].dtype.kind not in "fiu"]:
             raise WeightsError(f"load: {odd[0]} must contain real numbers, got {given[odd[0]].dtype}.")

@@ -1,0 +1,149 @@
+"""Depthwise convolution at memory speed: a line of outputs is summed over all taps in a register.
+
+With one channel for each filter there is no product of matrices to block: an output takes one multiply-add for each
+tap, 9 for 3×3 taps. `direct` does them tap by tap, and loads and stores each output nine times. Here a thread copies
+one plane of x with its zeros, which then stays in the nearest cache, and each line of outputs is summed in a register
+and stored once:
+
+    y[o … o + 15]  =  Σ_k w[k] · x̃[o + r·k … o + r·k + 15]        one register, one load for each tap
+
+The last line of a row ends with the row and computes some outputs twice; rows shorter than a line are summed singly. dx
+is the same with the taps mirrored. For dw the products of a line of dy with each tap's line are summed over the plane.
+
+Role: loops, for stride 1 and taps in the plane. Extra memory: one plane with its zeros for each thread. NaN and inf
+reach exactly the outputs that read them. Equal bits for any number of threads.
+"""
+
+import numpy as np
+from numba.extending import overload
+
+from atrous.conv.direct import plain
+from atrous.conv.geometry import mirrored
+from atrous.jit.compiler import compiled
+from atrous.jit.lanes import LINE_BYTES, add, add_scaled, load_line, multiply, repeat_line, store, total
+from atrous.jit.threads import launch
+
+
+@compiled()
+def _padded(x, start, padded, step, g):
+    """Copy the plane of x that starts at `start` into the middle of `padded`, whose rows are `step` apart."""
+    for iy in range(max(0, -g.ph), min(g.h, len(padded) // step - g.ph)):
+        for ix in range(max(0, -g.pw), min(g.w, step - g.pw)):
+            padded[np.uintp((iy + g.ph) * step + ix + g.pw)] = x[np.uintp(start + iy * g.w + ix)]
+
+
+def sum_taps(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):
+    """Write y[o] = Σ_k w[k] · padded[at + o + k_y·row_step + k_x·step] for `count` ≥ a line of outputs in a row."""
+    o = np.arange(count)
+    taps = [(ky, kx) for ky in range(len(down)) for kx in range(len(across))]
+    y[at_y + o] = sum(w[at_w + i] * padded[at + o + ky * row_step + kx * step] for i, (ky, kx) in enumerate(taps))
+
+
+def _text(down, across):
+    """Return the source of `sum_taps` with a name for each weight, so that all stay in registers."""
+    taps = [(ky, kx) for ky in range(down) for kx in range(across)]
+    body = [f"w{i} = w[at_w + {i}]" for i in range(len(taps))]
+    body += ["for block in range(0, count, line):", "    o = min(block, count - line)", "    sums = zero"]
+    for i, (ky, kx) in enumerate(taps):
+        body.append(
+            f"    sums = add_scaled(sums, w{i}, load_line(padded, uintp(at + o + {ky} * row_step + {kx} * step)))"
+        )
+    body.append("    store(y, uintp(at_y + o), sums)")
+    head = "def kernel(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):"
+    return "\n".join([head, "    zero = repeat_line(y.dtype.type(0))", *(f"    {line}" for line in body)])
+
+
+@overload(sum_taps)
+def _typed(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):
+    scope = {"load_line": load_line, "store": store, "repeat_line": repeat_line, "add_scaled": add_scaled}
+    line = 8 * LINE_BYTES // y.dtype.bitwidth
+    exec(_text(len(down), len(across)), {"uintp": np.uintp, "line": line, **scope}, scope)
+    return scope["kernel"]
+
+
+@compiled()
+def _rows(down, across, padded, step, w, at_w, y, at_y, g):
+    """Write the outputs of one filter for one plane."""
+    line = LINE_BYTES // y.itemsize
+    for oy in range(g.oh):
+        top, row = oy * step, at_y + oy * g.ow
+        if g.ow >= line:
+            sum_taps(down, across, padded, top, g.rh * step, g.rw, w, at_w, y, row, g.ow)
+            continue
+        for ox in range(g.ow):
+            value = y.dtype.type(0)
+            for ky in range(g.kh):
+                for kx in range(g.kw):
+                    value += w[at_w + ky * g.kw + kx] * padded[top + ky * g.rh * step + ox + kx * g.rw]
+            y[row + ox] = value
+
+
+@compiled()
+def _planes(head, tail, down, across, x, w, y, g):
+    per_channel, taps, line = g.f // g.groups, g.kh * g.kw, LINE_BYTES // y.itemsize
+    step = g.ow + g.rw * (g.kw - 1)
+    padded = np.zeros((g.oh + g.rh * (g.kh - 1)) * step + line, y.dtype)
+    inside = padded[: len(padded) - line]
+    for plane in range(head, tail):
+        oz, c, n = plane % g.d, plane // g.d % g.c, plane // (g.d * g.c)
+        _padded(x, ((n * g.c + c) * g.d + oz) * g.h * g.w, inside, step, g)
+        for f in range(c * per_channel, (c + 1) * per_channel):
+            _rows(down, across, padded, step, w, f * taps, y, ((n * g.f + f) * g.d + oz) * g.oh * g.ow, g)
+
+
+@compiled()
+def _backward_weight(head, tail, dy, x, dw, g):
+    per_channel, taps, line = g.f // g.groups, g.kh * g.kw, LINE_BYTES // dy.itemsize
+    step = g.ow + g.rw * (g.kw - 1)
+    padded = np.zeros((g.oh + g.rh * (g.kh - 1)) * step + line, dy.dtype)
+    inside = padded[: len(padded) - line]
+    whole = g.ow // line * line
+    for c in range(head, tail):
+        dw[c * per_channel * taps : (c + 1) * per_channel * taps] = 0
+        for image in range(g.n * g.d):
+            n, oz = image // g.d, image % g.d
+            _padded(x, ((n * g.c + c) * g.d + oz) * g.h * g.w, inside, step, g)
+            for f in range(c * per_channel, (c + 1) * per_channel):
+                plane = ((n * g.f + f) * g.d + oz) * g.oh * g.ow
+                for ky in range(g.kh):
+                    for kx in range(g.kw):
+                        sums, rest = repeat_line(dy.dtype.type(0)), dy.dtype.type(0)
+                        for oy in range(g.oh):
+                            at_x, at_dy = (oy + ky * g.rh) * step + kx * g.rw, plane + oy * g.ow
+                            for ox in range(0, whole, line):
+                                product = multiply(
+                                    load_line(dy, np.uintp(at_dy + ox)), load_line(padded, np.uintp(at_x + ox))
+                                )
+                                sums = add(sums, product)
+                            for ox in range(whole, g.ow):
+                                rest += dy[at_dy + ox] * padded[at_x + ox]
+                        dw[f * taps + ky * g.kw + kx] += total(sums) + rest
+
+
+def forward(x, w, g):
+    """Return y (N, F, D, OH, OW) from x (N, C, D, H, W) and w (F, 1, 1, KH, KW)."""
+    y = np.empty((g.n, g.f, *g.out), x.dtype)
+    launch(
+        _planes, g.n * g.c * g.d, (0,) * g.kh, (0,) * g.kw, plain(x).reshape(-1), plain(w).reshape(-1), y.reshape(-1), g
+    )
+    return y
+
+
+def backward_input(dy, w, g):
+    """Return dx (N, C, D, H, W): the sum over the filters of a channel, each with its taps mirrored."""
+    per_channel = g.f // g.groups
+    turned = plain(w.reshape(g.c, per_channel, *w.shape[1:])[..., ::-1, ::-1])
+    dys = dy.reshape(g.n, g.c, per_channel, *dy.shape[2:])
+    one = mirrored(g._replace(f=g.c))
+    parts = (forward(plain(dys[:, :, i]), turned[:, i], one) for i in range(per_channel))
+    dx = next(parts)
+    for part in parts:
+        dx += part
+    return dx
+
+
+def backward_weight(dy, x, g):
+    """Return dw (F, 1, 1, KH, KW)."""
+    dw = np.empty((g.f, 1, *g.kernel), dy.dtype)
+    launch(_backward_weight, g.c, plain(dy).reshape(-1), plain(x).reshape(-1), dw.reshape(-1), g)
+    return dw
