@@ -13,7 +13,7 @@ from atrous.conv.geometry import conv_geometry, lift
 from atrous.conv.methods import METHODS, method_named
 from atrous.conv.padding import resolve_padding, same_tf_padding
 
-NESTED = ("interlace:direct", "interlace:upsampled", "interlace:reference", "interlace:implicit_gemm")
+NESTED = ("interlace:direct", "interlace:upsampled", "interlace:reference")
 USABLE = (*atrous.CONV_METHODS, *NESTED)
 # Winograd has a file of its own, where the tests in float64 are slow ones.
 USABLE = tuple(m for m in USABLE if m != "winograd")
@@ -21,11 +21,7 @@ FAST = tuple(m for m in USABLE if m != "reference")
 # The simulator runs some thousand threads a second, and loops without a compiler are no faster: small cases for both.
 SLOW = (
     "cuda",
-    *(
-        ("direct", "interlace:direct", "implicit_gemm", "interlace:implicit_gemm", "depthwise")
-        if numba.config.DISABLE_JIT
-        else ()
-    ),
+    *(("direct", "interlace:direct", "implicit_gemm", "depthwise") if numba.config.DISABLE_JIT else ()),
 )
 SMALL = (
     "one_sample",

@@ -24,8 +24,16 @@ def geometry_of(case):
 
 
 FITTING = [case for case in (*CASES, *MORE) if winograd_tiles.fits(geometry_of(case))]
+SLOW = pytest.mark.slow
+# Each tile and dtype takes several seconds to compile, so all but one are slow tests.
 every_tile = pytest.mark.parametrize(
-    ("case", "outputs"), [pytest.param(c, m, id=f"{c.name}-{m}") for c in FITTING for m in winograd_tiles.OUTPUTS]
+    ("case", "outputs", "dtype"),
+    [
+        pytest.param(c, m, dtype, id=f"{c.name}-{m}-{dtype}", marks=() if (m, dtype) == (4, "float32") else SLOW)
+        for c in FITTING
+        for m in winograd_tiles.OUTPUTS
+        for dtype in ("float32", "float64")
+    ],
 )
 
 
@@ -45,8 +53,6 @@ def test_the_matrices_are_lavins_at_his_points():
 
 
 @every_tile
-# Each tile and dtype takes several seconds to compile.
-@pytest.mark.parametrize("dtype", [pytest.param(np.float64, marks=pytest.mark.slow), np.float32], ids=["f64", "f32"])
 def test_every_tile_equals_the_reference(case, outputs, dtype, rng):
     x, w, _ = case.draw(rng, dtype)
     g, x, w = geometry_of(case), lift(x), lift(w)
@@ -77,7 +83,9 @@ def test_adjoints(rng, outputs):
         assert adjoint_error(apply, adjoint, argument.shape) < 1e-13
 
 
-@pytest.mark.parametrize(("outputs", "bound"), [(2, 1e-6), (3, 2e-6), (4, 2e-6)])
+@pytest.mark.parametrize(
+    ("outputs", "bound"), [pytest.param(2, 1e-6, marks=SLOW), pytest.param(3, 2e-6, marks=SLOW), (4, 2e-6)]
+)
 def test_float32_errors_are_those_of_ordinary_sums(rng, outputs, bound):
     # ReLU features with a few large channels, as networks have.
     x = np.maximum(rng.standard_normal((1, 256, 24, 24)) * rng.exponential(1, (1, 256, 1, 1)), 0).astype(np.float32)
@@ -118,9 +126,9 @@ def test_equal_bits_for_any_number_of_threads(rng):
 
     def all_three():
         return (
-            winograd.forward(x, w, g).tobytes(),
-            winograd.backward_input(dy, w, g).tobytes(),
-            winograd.backward_weight(dy, x, g).tobytes(),
+            winograd.forward(x, w, g, 4).tobytes(),
+            winograd.backward_input(dy, w, g, 4).tobytes(),
+            winograd.backward_weight(dy, x, g, 4).tobytes(),
         )
 
     before = numba.get_num_threads()

@@ -20,7 +20,7 @@ How large is the tile? A multiply-add takes 4 steps of the clock, and a processo
 or 2) in each, so at least 8 sums must be independent of each other. And R·L lines, L lines of B and one number of A
 must fit into the registers:
 
-    AVX-512   32 registers of 64 bytes                      R·L = 24    6 × 4, 8 × 3, 12 × 2, 12 × 1
+    AVX-512   32 registers of 64 bytes                      R·L = 24    6 × 4, 12 × 2
     AVX2      16 registers of 32 bytes, so a line takes 2   R·L = 6     6 × 1
     NEON      32 registers of 16 bytes, so a line takes 4   R·L = 6     6 × 1
 
@@ -40,7 +40,7 @@ from numba.extending import overload
 from atrous.jit.lanes import LINE_BYTES, add_scaled, has_wide_registers, load_line, repeat_line, store
 
 # Rows of the tile for each number of lines.
-WIDE = {4: 6, 3: 8, 2: 12, 1: 12}
+WIDE = {4: 6, 2: 12}
 NARROW = {1: 6}
 
 
