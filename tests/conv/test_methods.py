@@ -242,7 +242,9 @@ def test_auto_looks_at_channels_and_at_taps_on_zeros():
     assert chosen(512, 1024, 41, 12, stride=2) == "implicit_gemm"
     assert chosen(4, 1024, 41, 12) == "im2col"
 
-    assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), groups=4)) == "depthwise"
+    assert choose_method(conv_geometry((1, 400, 65, 65), (400, 1, 3, 3), groups=400)) == "depthwise"
+    assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), groups=4)) == "direct"
+    assert chosen(64, 64, 9, 1) == "im2col"  # little to do
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), stride=2, groups=4)) == "direct"
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 2, 3, 3), groups=2)) == "im2col"
     assert choose_method(conv_geometry((1, 1, 5, 5), (8, 1, 3, 3))) == "im2col"

@@ -68,9 +68,8 @@ def test_every_tile_equals_the_reference(case, outputs, dtype, rng):
         assert_close(found, expected, "winograd")
 
 
-@pytest.mark.parametrize(
-    "outputs", [pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), 4]
-)
+@SLOW
+@pytest.mark.parametrize("outputs", winograd_tiles.OUTPUTS)
 def test_adjoints(rng, outputs):
     case = MORE[1]
     x, w, _ = case.draw(rng)

@@ -56,8 +56,10 @@ NEEDS = {
     "winograd": "3 × 3 taps in the plane and stride 1",
     "depthwise": f"one channel for each group, stride 1 and at most {TAPS} taps in the plane",
 }
-# Fewer channels than this are not worth a tile of the micro-kernel's depth.
+# Fewer channels than this are not worth a tile of the micro-kernel's depth, and fewer multiply-adds not a thread: NumPy
+# does these at once, and nothing needs to be compiled first.
 CHANNELS = 8
+SMALL = 1 << 22
 
 
 class Method(NamedTuple):
@@ -76,13 +78,13 @@ def available_methods():
 def choose_method(g, *, exact=False):
     """Return the method that ``method="auto"`` takes, or "exact", which depend on the geometry alone.
 
-    ``depthwise``, or ``direct`` with other strides, if every group has a single input channel. ``im2col`` if it has
-    few. ``winograd``, unless `exact`, if it needs less work by the estimates of `winograd_tiles`, and ``implicit_gemm``
-    otherwise.
+    ``depthwise``, or ``direct`` with other strides and for small inputs, if every group has a single input channel.
+    ``im2col`` if it has few, or if there is little to do. ``winograd``, unless `exact`, if it needs less work by the
+    estimates of `winograd_tiles`, and ``implicit_gemm`` otherwise.
     """
     if g.c == g.groups and g.c > 1:
-        return "depthwise" if FITS["depthwise"](g) else "direct"
-    if g.c // g.groups < CHANNELS:
+        return "depthwise" if FITS["depthwise"](g) and g.macs >= SMALL else "direct"
+    if g.c // g.groups < CHANNELS or g.macs < SMALL:
         return "im2col"
     tiles = winograd_tiles
     if not exact and tiles.fits(g) and tiles.work(g) < tiles.ordinary_work(g):
