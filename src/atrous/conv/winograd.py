@@ -18,8 +18,9 @@ and M the transformed samples, filters and sums (see `winograd_transforms`), a b
     M[e, t, f]  =  Σ_c V[e, t, c] · U[e, c, f]    n² matrix products, by the micro-kernel
     Y           =  Aᵀ M A                     written to rows of outputs, then to y with the channels first
 
-and stays in the cache from the first step to the last. dx is the same with the filters mirrored and x and y exchanged.
-The gradient of the filters is the adjoint step by step: Ū[e, f, c] = Σ_t M̄[e, t, f] · V[e, t, c], dw = Gᵀ Ū G.
+and stays in the cache from the first step to the last; the first two take `DEPTH` channels at a time. dx is the same
+with the filters mirrored and x and y exchanged. The gradient of the filters is the adjoint step by step: Ū[e, f, c] =
+Σ_t M̄[e, t, f] · V[e, t, c], dw = Gᵀ Ū G.
 
 Role: loops. Extra memory: x (and dy) with channels last, n²/9 times the filters, for each thread a block of V and M;
 dw: `CHUNK` bytes of V and M̄. float32 results differ from the exact ones by about as much as those of an ordinary sum:
@@ -98,7 +99,7 @@ def _forward(head, tail, rows, lines, tile, xt, u, y, g, ys, xs, per_block):
     line, size = LINE_BYTES // y.itemsize, len(rows)
     width = len(lines) * line
     panels, across, rate = -(-filters // width), len(xs), (g.rh, g.rw)
-    padded, depth_v, most = panels * width, -(-channels // line) * line, per_block * across
+    padded, depth_v, most = panels * width, -(-min(channels, DEPTH) // line) * line, per_block * across
     v = np.empty((n * n * most + size) * depth_v + line, y.dtype)
     v = v[(-v.ctypes.data % LINE_BYTES) // y.itemsize :]
     sums = np.empty((n * n * most + size) * padded + line, y.dtype)
@@ -113,21 +114,22 @@ def _forward(head, tail, rows, lines, tile, xt, u, y, g, ys, xs, per_block):
         group, first = item // blocks, item % blocks * per_block
         some = min(per_block, bands - first)
         tiles = some * across
-        for t in range(tiles):
-            image, row = (first + t // across) // len(ys), (first + t // across) % len(ys)
-            start, nowhere = image * g.h * g.w * g.c + group * channels, g.n * g.d * g.h * g.w * g.c
-            _positions(at_x, start, ys[row] - g.ph, xs[t % across] - g.pw, n, rate, g.h, g.w, g.c, nowhere)
-            for c in range(0, channels, line):
-                input_transform(tile, xt, at_x, c, v, at_v, t * depth_v + c, kept)
-        for e in range(n * n):
-            for c in range(0, channels, DEPTH):
+        for c in range(0, channels, DEPTH):
+            depth = min(DEPTH, channels - c)
+            for t in range(tiles):
+                image, row = (first + t // across) // len(ys), (first + t // across) % len(ys)
+                start, nowhere = image * g.h * g.w * g.c + group * channels + c, g.n * g.d * g.h * g.w * g.c
+                _positions(at_x, start, ys[row] - g.ph, xs[t % across] - g.pw, n, rate, g.h, g.w, g.c, nowhere)
+                for k in range(0, depth, line):
+                    input_transform(tile, xt, at_x, k, v, at_v, t * depth_v + k, kept)
+            for e in range(n * n):
                 for panel in range(panels):
                     at_u = (((group * n * n + e) * panels + panel) * channels + c) * width
                     for t in range(0, tiles, size):
                         multiply_tile(
-                            rows, lines, v, np.uintp(at_v[e] + t * depth_v + c), np.uintp(depth_v), np.uintp(1), u,
+                            rows, lines, v, np.uintp(at_v[e] + t * depth_v), np.uintp(depth_v), np.uintp(1), u,
                             np.uintp(at_u), np.uintp(width), sums, np.uintp(at_sums[e] + t * padded + panel * width),
-                            np.uintp(padded), np.uintp(min(DEPTH, channels - c)), 0, min(size, tiles - t), c > 0,
+                            np.uintp(padded), np.uintp(depth), 0, min(size, tiles - t), c > 0,
                         )  # fmt: skip
         for t in range(tiles):
             # The rows of the band are the tile's own, m for each row of tiles.
