@@ -146,4 +146,4 @@ class _Store:
 
 
 def _dtype_of(sig):
-    return next((str(a.dtype) for a in sig if hasattr(a, "dtype")), "numbers")
+    return next((str(a.dtype) for a in sig if isinstance(a, numba.types.Array)), "numbers")

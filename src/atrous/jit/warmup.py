@@ -11,7 +11,7 @@ from atrous import _check
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
-    """Compile every function that runs on the CPU, or load it from disk.
+    """Compile every function that runs on the CPU, or load it from disk; Winograd's tiles follow at their first use.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
     float
         Seconds spent: several the first time on a machine, less than one afterwards.
     """
-    from atrous.conv import direct
+    from atrous.conv import depthwise, direct, implicit_gemm
     from atrous.conv.geometry import conv_geometry
     from atrous.layers.epilogue import epilogue
 
@@ -33,9 +33,10 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
         _check.one_of("warmup", "dtypes", name, ("float32", "float64"))
         x, w = np.ones((1, 1, 1, 1, 3), name), np.ones((1, 1, 1, 1, 1), name)
         g = conv_geometry(x.shape, w.shape)
-        y = direct.forward(x, w, g)
-        direct.backward_input(y, w, g)
-        direct.backward_weight(y, x, g)
+        for method in (direct, implicit_gemm, depthwise):
+            y = method.forward(x, w, g)
+            method.backward_input(y, w, g)
+            method.backward_weight(y, x, g)
         epilogue(np.ones((1, 1, 1), name), np.ones(1), np.ones(1))
         _warm_crf(name)
     return time.perf_counter() - started
