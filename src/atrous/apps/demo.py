@@ -17,6 +17,7 @@ def method_table(progress=None):
 
     Each method runs three times, for its result, memory and time; `atrous bench` measures more carefully.
     """
+    from atrous.conv.geometry import conv_geometry
     from atrous.conv.methods import available_methods
     from atrous.conv.operators import conv_forward
 
@@ -24,7 +25,7 @@ def method_table(progress=None):
     x = rng.standard_normal((1, LAYER["c"], LAYER["size"], LAYER["size"]), np.float32)
     w = rng.standard_normal((LAYER["f"], LAYER["c"], 3, 3), np.float32) / 100
     rows, expected = [], None
-    methods = available_methods()
+    methods = available_methods(conv_geometry(x.shape, w.shape, rate=LAYER["rate"]))
     for done, method in enumerate(methods):
         if progress:
             progress(done, len(methods), method)
@@ -124,10 +125,10 @@ def run(image=None, folder="demo", *, say=print, progress=None):
     size = f"{LAYER['size']} x {LAYER['size']}"
     say(f"One layer, {LAYER['c']} to {LAYER['f']} channels on {size}, rate {LAYER['rate']}, float32:")
     rows = method_table(progress)
-    say(f"  {'method':<11}{'time':>11}{'extra memory':>15}{'relative difference':>21}")
+    say(f"  {'method':<15}{'time':>11}{'extra memory':>15}{'relative difference':>21}")
     for r in rows:
         numbers = f"{r['seconds'] * 1e3:>8.1f} ms{r['extra_bytes'] / 1e6:>12.1f} MB{r['difference']:>21.1e}"
-        say(f"  {r['method']:<11}{numbers}")
+        say(f"  {r['method']:<15}{numbers}")
 
     say("")
     say("Gradients against finite differences, float64:")

@@ -25,7 +25,7 @@ from atrous.layers.pool import (
     average_pool_forward,
     max_pool_backward,
     max_pool_forward,
-    pool_size,
+    pool_windows,
 )
 
 
@@ -169,7 +169,7 @@ class Pool(Part):
     kernel: int = 3
     stride: int = 2
     rate: int = 1
-    padding: int = 1
+    padding: Padding = 1
     size_rule: str = "floor"
     name: str = "pool"
 
@@ -190,8 +190,10 @@ class Pool(Part):
     def lower(self, lowering, x):
         """Add a pool."""
         (c, *size), field = lowering.values[x]
-        size = tuple(pool_size(n, self.kernel, **self.options) for n in size)
-        value = Value((c, *size), field.after(Spatial(self.kernel, self.stride, self.rate, self.padding)))
+        options = self.stride, self.rate, self.padding, self.size_rule
+        windows = pool_windows(lowering.owner, size, self.kernel, *options)
+        after = field.after(Spatial(self.kernel, self.stride, self.rate, windows[0].padding))
+        value = Value((c, *(w.out for w in windows)), after)
         return lowering.add("pool", [x], value, self)
 
 

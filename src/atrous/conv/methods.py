@@ -70,9 +70,10 @@ class Method(NamedTuple):
     backward_weight: Callable[..., FloatArray]
 
 
-def available_methods():
-    """Return the names of the methods that can be used on this machine."""
-    return METHODS if gpu.why_not() is None else METHODS[:-1]
+def available_methods(g=None):
+    """Return the names of the methods that can be used on this machine, with g only those that fit this geometry."""
+    here = METHODS if gpu.why_not() is None else METHODS[:-1]
+    return here if g is None else tuple(name for name in here if name not in FITS or FITS[name](g))
 
 
 def choose_method(g, *, exact=False):

@@ -138,11 +138,6 @@ def pool_windows(owner, size, kernel, stride, rate, padding, size_rule):
     return tuple(_window(owner, axis, *numbers, rule) for axis, numbers in enumerate(values))
 
 
-def pool_size(size, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
-    """Return the number of windows along an axis of `size` samples."""
-    return pool_windows("pool_size", (size,), kernel, stride, rate, padding, size_rule)[0].out
-
-
 def counts_padding(owner, count_padding, padding):
     """Return whether the mean counts the padding, where None stands for the default."""
     if count_padding is None:
