@@ -250,6 +250,16 @@ def test_auto_looks_at_channels_and_at_taps_on_zeros():
     assert choose_method(conv_geometry((1, 1, 5, 5), (8, 1, 3, 3))) == "im2col"
 
 
+def test_auto_keeps_winograd_for_float32():
+    g = conv_geometry((1, 32, 1, 24, 24), (32, 32, 1, 3, 3), rate=(1, 2, 2))
+    x, w = np.zeros((1, 32, 1, 24, 24)), np.ones((32, 32, 1, 3, 3))
+    x[0, 0, 0, 12, 12] = 1 / 3
+    by_name = {name: method_named("test", name, g).forward for name in ("auto", "exact", "winograd")}
+    assert np.array_equal(by_name["auto"](x, w, g), by_name["exact"](x, w, g))
+    x, w = x.astype(np.float32), w.astype(np.float32)
+    assert np.array_equal(by_name["auto"](x, w, g), by_name["winograd"](x, w, g))
+
+
 def test_methods_usable_here_are_listed():
     assert set(atrous.CONV_METHODS) >= set(METHODS[:-1])
     assert ("cuda" in atrous.CONV_METHODS) == (atrous.jit.gpu.why_not() is None)

@@ -80,7 +80,7 @@ def choose_method(g, *, exact=False):
     """Return the method that ``method="auto"`` takes, or "exact", which depend on the geometry alone.
 
     ``depthwise``, or ``direct`` with other strides and for small inputs, if every group has a single input channel.
-    ``im2col`` if it has few, or if there is little to do. ``winograd``, unless `exact`, if it needs less work by the
+    ``im2col`` if it has few, or if there is little to do. ``winograd``, in float32 and unless `exact`, if it needs less work by the
     estimates of `winograd_tiles`, and ``implicit_gemm`` otherwise.
     """
     if g.c == g.groups and g.c > 1:
@@ -120,7 +120,15 @@ def method_named(owner, name, g):
     if inner:
         option = {"inner": modules[1]} if outer == "interlace" else {"outputs": int(inner)}
         maps = [partial(a_map, **option) for a_map in maps]
-    return Method(*map(_quiet, maps))
+    found = Method(*map(_quiet, maps))
+    if (name, outer) != ("auto", "winograd"):
+        return found
+    return Method(*map(_for_float32, found, method_named(owner, "exact", g)))
+
+
+def _for_float32(fast, exact):
+    """Return a map that is `fast` for float32; float64 is for checks, in which a zero must stay exactly zero."""
+    return lambda a, b, g: (fast if a.dtype == np.float32 else exact)(a, b, g)
 
 
 def _quiet(a_map):

@@ -97,7 +97,7 @@ def atrous_conv(
         "reference", "upsampled", "im2col", "interlace" (also "interlace:direct" and so on, with the method for the
         phases), "shift", "direct", "implicit_gemm", "winograd" (also "winograd:2" to 4, with the size of its tiles),
         "depthwise" or "cuda"; ``CONV_METHODS`` lists those that this machine can use. "auto" takes "depthwise" or
-        "direct" for depthwise convolutions, "im2col" for a few channels, "winograd" where it saves work, and
+        "direct" for depthwise convolutions, "im2col" for a few channels, "winograd" where it saves work in float32, and
         "implicit_gemm" otherwise; "exact" is the same without "winograd". All methods agree to rounding.
 
     Returns
