@@ -80,8 +80,8 @@ def choose_method(g, *, exact=False):
     """Return the method that ``method="auto"`` takes, or "exact", which depend on the geometry alone.
 
     ``depthwise``, or ``direct`` with other strides and for small inputs, if every group has a single input channel.
-    ``im2col`` if it has few, or if there is little to do. ``winograd``, in float32 and unless `exact`, if it needs less work by the
-    estimates of `winograd_tiles`, and ``implicit_gemm`` otherwise.
+    ``im2col`` if it has few, or if there is little to do. ``winograd``, in float32 and unless `exact`, if it needs less
+    work by the estimates of `winograd_tiles`, and ``implicit_gemm`` otherwise.
     """
     if g.c == g.groups and g.c > 1:
         return "depthwise" if FITS["depthwise"](g) and g.macs >= SMALL else "direct"
