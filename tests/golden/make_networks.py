@@ -46,7 +46,9 @@ def main():
     import atrous
 
     path = Path(__file__).with_name("networks.npz")
-    tiny = [name for name in atrous.networks() if name.startswith("tiny_")]
+    # Networks of other projects have their own oracle, torch_projects.
+    others = ("tiny_smp_", "tiny_mmseg_", "tiny_jfzhang_")
+    tiny = [name for name in atrous.networks() if name.startswith("tiny_") and not name.startswith(others)]
     arrays = all_entries({name: shapes(name) for name in tiny})
     np.savez_compressed(path, **arrays)
     print(f"{path.name}: {len(tiny)} networks, {len(arrays)} arrays, {path.stat().st_size:,} bytes")

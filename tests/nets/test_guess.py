@@ -41,6 +41,22 @@ def test_a_side_head_may_be_missing():
     assert choose(weights).options == choose(weights, "torchvision_deeplabv3_resnet101").options == {"auxiliary": False}
 
 
+@pytest.mark.parametrize("name", ["deeplabv3plus_resnet101", "vainf_deeplabv3plus_resnet50", "smp_deeplabv3_resnet50"])
+def test_separable_convolutions_are_told_by_the_arrays(name):
+    options = {"classes": 6, "separable": True}
+    assert guess(arrays(name, **options)) == [(name, options)]
+    assert guess(arrays("deeplabv3plus_xception65", separable=False)) == [
+        ("deeplabv3plus_xception65", {"classes": 21, "separable": False})
+    ]
+
+
+def test_options_that_names_tell_can_be_overruled():
+    weights = arrays("deeplabv2_resnet101_aspp", classes=4)
+    weights = {name.replace("base.aspp.c", "layer5.conv2d_list."): array for name, array in weights.items()}
+    assert guess(weights) == [("deeplabv2_resnet101_aspp", {"classes": 4, "multi_scale": False})]
+    assert choose(weights, multi_scale=True).options == {"multi_scale": True}
+
+
 def test_names_of_other_projects_are_understood():
     weights = arrays("deeplabv2_resnet101_aspp", classes=4)
     without_base = {name.removeprefix("base."): array for name, array in weights.items()}

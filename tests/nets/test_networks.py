@@ -14,7 +14,8 @@ from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.weights.errors import WeightsError
 
 FULL = [name for name in networks() if not name.startswith("tiny_")]
-TINY = [name for name in networks() if name.startswith("tiny_")]
+# Tiny siblings that are the same network stand here once.
+TINY = list({build(name).body: name for name in reversed(networks()) if name.startswith("tiny_")}.values())[::-1]
 
 
 def small(name, *classes):
@@ -267,6 +268,11 @@ def dropouts(part):
         ("torchvision_deeplabv3_resnet101", [0.1, 0.5]),
         ("deeplabv3plus_xception65", [0.1]),
         ("vainf_deeplabv3plus_resnet101", [0.1]),
+        ("smp_deeplabv3_resnet50", [0.5]),
+        ("smp_deeplabv3plus_resnet34", [0.5]),
+        ("mmseg_deeplabv3_resnet50", [0.1, 0.1]),
+        ("mmseg_deeplabv3plus_resnet50", [0.1, 0.1]),
+        ("jfzhang_deeplabv3plus_xception", [0.5, 0.5, 0.1]),
         ("dense_vgg16", [0.5] * 2),
     ],
 )
@@ -295,6 +301,12 @@ def test_dropout_stands_where_the_papers_have_it(name, probabilities):
         ("torchvision_deeplabv3_resnet101", "torchvision", "mean", 0),
         ("vainf_deeplabv3plus_resnet50", "torchvision", "mean", 0),
         ("vainf_deeplabv3plus_resnet101", "torchvision", "mean", 0),
+        *((f"smp_deeplabv3_resnet{depth}", "torchvision", "mean", 16) for depth in (18, 34, 50, 101)),
+        *((f"smp_deeplabv3plus_resnet{depth}", "torchvision", "mean", 16) for depth in (18, 34, 50, 101)),
+        *((f"mmseg_deeplabv3_resnet{depth}", "torchvision", "mean", 0) for depth in (50, 101)),
+        *((f"mmseg_deeplabv3plus_resnet{depth}", "torchvision", "mean", 0) for depth in (50, 101)),
+        ("jfzhang_deeplabv3plus_resnet101", "torchvision", "mean", 1),
+        ("jfzhang_deeplabv3plus_xception", "torchvision", "mean", 1),
         ("dense_vgg16", "torchvision", "mean", 0),
         ("dense_resnet50", "torchvision", "mean", 0),
         ("dense_resnet101", "torchvision", "mean", 0),
@@ -416,6 +428,8 @@ def test_output_strides_that_cannot_be():
         build("deeplabv3_resnet50", output_stride=12)
     with pytest.raises(ParameterError, match="output_stride of Xception must be 4, 8, 16 or 32"):
         build("deeplabv3plus_xception65", output_stride=64)
+    with pytest.raises(ParameterError, match="output_stride of Xception must be 8 or 16, got 32"):
+        build("jfzhang_deeplabv3plus_xception", output_stride=32)
 
 
 # From classifier to dense extractor
@@ -825,6 +839,9 @@ def test_what_a_network_tells_of_itself():
         ("deeplabv2_resnet101_aspp", {321: 321, 322: 353, 513: 513}),
         ("deeplabv3_resnet101", {513: 513, 514: 529}),
         ("torchvision_deeplabv3_resnet101", {322: 322, 1: 1}),
+        ("smp_deeplabv3_resnet50", {320: 320, 321: 328, 1: 16}),
+        ("smp_deeplabv3plus_resnet50", {320: 320, 321: 336, 1: 16}),
+        ("mmseg_deeplabv3plus_resnet50", {322: 322, 1: 1}),
     ],
 )
 def test_sizes_that_fit(name, fits):

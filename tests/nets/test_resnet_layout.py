@@ -86,3 +86,10 @@ def test_multi_grid_is_for_block_4_and_its_repetitions():
     assert stage_rates(resnet_chain((2, 3), multi_grid=(1, 2, 3))) == {1: [1, 1], 2: [1, 2, 3]}
     with pytest.raises(ParameterError, match="needs 2 rates, one for each unit of block 5"):
         resnet_chain((3, 4, 6, 3, 2), multi_grid=(1, 2, 4))
+
+
+def test_basic_units_have_their_stride_on_the_first_convolution():
+    chain = resnet_chain((2, 2, 2, 2), kernels=(3, 3))
+    assert [(layer.name, layer.kernel) for layer in chain[2:4]] == [("1.1.1", 3), ("1.1.2", 3)]
+    assert [layer.name for layer in chain[2:] if layer.stride == 2] == ["2.1.1", "3.1.1", "4.1.1"]
+    assert len(chain) == 2 + 2 * 8

@@ -42,23 +42,39 @@ def summed_vgg(c, width, classes, rates, named, *, style=TORCH, dropout=None):
     return Parallel(tuple(branches), "sum", "ASPP")
 
 
-def separable(named, branch, c, f, rate=1, *, style=TORCH):
-    """Return a separable convolution (v3+): depthwise and pointwise, each with batch norm and ReLU."""
-    return chain(
-        style.conv_norm(named(branch, "depthwise"), named(branch, "depthwise_norm"), c, c, 3, rate=rate, groups=c),
-        style.conv_norm(named(branch, "pointwise"), named(branch, "norm"), c, f),
-    )
+def separable(named, branch, c, f, rate=1, *, style=TORCH, between=True):
+    """Return a separable convolution (v3+): depthwise and pointwise, each with batch norm and ReLU.
+
+    Without `between`, depthwise and pointwise follow each other directly, as in several PyTorch projects.
+    """
+    depthwise = {"rate": rate, "groups": c}
+    if between:
+        first = style.conv_norm(named(branch, "depthwise"), named(branch, "depthwise_norm"), c, c, 3, **depthwise)
+    else:
+        first = style.conv(named(branch, "depthwise"), c, c, 3, **depthwise)
+    return chain(first, style.conv_norm(named(branch, "pointwise"), named(branch, "norm"), c, f))
 
 
-def concatenated(c, width, rates, named, *, style=TORCH, separate=False, pool=True, out=None):
-    """Return the form of v3 (v3+ if `separate`): a 1×1, the rates and image pooling, then a projection to `out`."""
+def concatenated(
+    c, width, rates, named, *, style=TORCH, separate=False, between=True, pool=True, pool_first=False, out=None,
+    project=None,
+):  # fmt: skip
+    """Return the form of v3 (v3+ if `separate`): a 1×1, the rates and image pooling, then a projection to `out`.
+
+    `project`, a function of the number of channels, returns another part in place of the 1×1 projection.
+    """
     branches = [style.conv_norm(named(0, "conv"), named(0, "norm"), c, width)]
     for i, rate in enumerate(rates, start=1):
         if separate:
-            branches.append(separable(named, i, c, width, rate, style=style))
+            branches.append(separable(named, i, c, width, rate, style=style, between=between))
         else:
             branches.append(style.conv_norm(named(i, "conv"), named(i, "norm"), c, width, 3, rate=rate))
     if pool:
-        branches.append(ImagePooling(style.conv_norm(named("pool", "conv"), named("pool", "norm"), c, width)))
-    project = style.conv_norm(named("proj", "conv"), named("proj", "norm"), len(branches) * width, out or width)
-    return chain(Parallel(tuple(branches), "concat", "ASPP"), project)
+        pooling = ImagePooling(style.conv_norm(named("pool", "conv"), named("pool", "norm"), c, width))
+        branches.insert(0 if pool_first else len(branches), pooling)
+    joined = len(branches) * width
+    if project is None:
+        projection = style.conv_norm(named("proj", "conv"), named("proj", "norm"), joined, out or width)
+    else:
+        projection = project(joined)
+    return chain(Parallel(tuple(branches), "concat", "ASPP"), projection)

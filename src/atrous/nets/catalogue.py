@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,10 @@ from atrous.nets.deeplab_v1 import deeplab_v1
 from atrous.nets.deeplab_v2 import deeplab_v2_resnet, deeplab_v2_vgg
 from atrous.nets.deeplab_v3 import deeplab_v3, torchvision_v3
 from atrous.nets.deeplab_v3plus import deeplab_v3plus_resnet, deeplab_v3plus_xception, vainf_v3plus
+from atrous.nets.jfzhang import jfzhang_resnet, jfzhang_xception
+from atrous.nets.mmseg import mmseg_v3, mmseg_v3plus
 from atrous.nets.network import Network
+from atrous.nets.smp import smp_v3, smp_v3plus
 
 
 class Entry(NamedTuple):
@@ -74,6 +78,24 @@ CATALOGUE = {
     "deeplabv3plus_xception65": Entry(deeplab_v3plus_xception, {}, SMALL_XCEPTION, "xception", "mean"),
     "vainf_deeplabv3plus_resnet50": Entry(vainf_v3plus, {"depth": 50}, SMALL_DECODER, "torchvision", "mean", 0),
     "vainf_deeplabv3plus_resnet101": Entry(vainf_v3plus, {"depth": 101}, SMALL_DECODER, "torchvision", "mean", 0),
+    **{
+        f"smp_{name}_resnet{depth}": Entry(builder, {"depth": depth}, small, "torchvision", "mean", 16)
+        for name, builder, small in (
+            ("deeplabv3", smp_v3, SMALL_HEAD),
+            ("deeplabv3plus", smp_v3plus, SMALL_DECODER),
+        )
+        for depth in (18, 34, 50, 101)
+    },
+    **{
+        f"mmseg_{name}_resnet{depth}": Entry(builder, {"depth": depth}, small, "torchvision", "mean", 0)
+        for name, builder, small in (
+            ("deeplabv3", mmseg_v3, {**SMALL_HEAD, "width": 4}),
+            ("deeplabv3plus", mmseg_v3plus, {**SMALL_DECODER, "width": 4}),
+        )
+        for depth in (50, 101)
+    },
+    "jfzhang_deeplabv3plus_resnet101": Entry(jfzhang_resnet, {"depth": 101}, SMALL_DECODER, "torchvision", "mean"),
+    "jfzhang_deeplabv3plus_xception": Entry(jfzhang_xception, {}, SMALL_XCEPTION, "torchvision", "mean"),
     "dense_vgg16": Entry(dense_vgg16, {}, SMALL_VGG, "torchvision", "mean", 0),
     "dense_resnet50": Entry(dense_resnet, {"depth": 50}, SMALL_RESNET, "torchvision", "mean", 0),
     "dense_resnet101": Entry(dense_resnet, {"depth": 101}, SMALL_RESNET, "torchvision", "mean", 0),
@@ -94,6 +116,14 @@ def networks() -> list[str]:
     ['deeplabv3plus_resnet101', 'deeplabv3plus_xception65']
     """
     return [*CATALOGUE, *(f"tiny_{name}" for name in CATALOGUE)]
+
+
+@cache
+def takes(name):
+    """Return {option: default} of a network by its name."""
+    entry = CATALOGUE[name.removeprefix("tiny_")]
+    parameters = inspect.signature(entry.builder).parameters
+    return {key: entry.options.get(key, p.default) for key, p in parameters.items()}
 
 
 def _checked_option(name, value):
@@ -132,7 +162,7 @@ def build(name: str, classes: int | None = None, **options: Any) -> Network:
         v2       ``rates``; on a ResNet also ``output_stride``, ``multi_scale``, ``align_corners``, ``frozen``
         v3       ``output_stride`` 4 to 32 (to 256 with more blocks), ``rates``, ``multi_grid``, ``image_pooling``,
                  ``blocks`` 4 to 7 and ``aspp=False`` (the cascade), ``convention`` "caffe", "torchvision" or "slim",
-                 ``stem`` "7x7" or "3x3"; torchvision's variant: ``auxiliary``
+                 ``stem`` "7x7" or "3x3"; torchvision's and mmsegmentation's variants: ``auxiliary``
         v3+      those of v3, ``separable``; on Xception ``decoder``, ``middle``
         sizes    ``units``, ``width``, ``widths``, ``aspp_width``, ``low_width``
         =======  ===================================================================================================

@@ -15,8 +15,9 @@ from atrous.errors import ParameterError
 from atrous.nets import resnet
 
 
-def aspp_names(prefix, rates):
-    """Return torchvision's names for the ASPP block under `prefix`."""
+def aspp_names(prefix, rates, endings=("depthwise", "pointwise")):
+    """Return torchvision's names for the ASPP block under `prefix`; `endings` are those of separable convolutions."""
+    depthwise, pointwise = endings
 
     def named(branch, piece):
         if branch == "proj":
@@ -24,8 +25,8 @@ def aspp_names(prefix, rates):
         if branch == "pool":
             return f"{prefix}.convs.{rates + 1}.{1 if piece == 'conv' else 2}"
         base = f"{prefix}.convs.{branch}"
-        ends = {"conv": "0", "norm": "1", "depthwise": "0.depthwise", "depthwise_norm": "0.depthwise_bn"}
-        return f"{base}.{ends.get(piece, '0.pointwise')}"
+        ends = {"conv": "0", "norm": "1", "depthwise": f"0.{depthwise}", "depthwise_norm": f"0.{depthwise}_bn"}
+        return f"{base}.{ends.get(piece, f'0.{pointwise}')}"
 
     return named
 

@@ -15,34 +15,43 @@ from atrous.compose.styles import TORCH
 from atrous.nets import resnet, xception
 from atrous.nets.deeplab_v3 import aspp_names, scaled_rates
 
+# Endings of the names of separable convolutions. VainF's have nothing between depthwise and pointwise.
+OURS, VAINF = ("depthwise", "pointwise"), ("body.0", "body.1")
 
-def _refine(conv, norm, c, f, separate):
-    """Return a 3×3 convolution of the decoder, with its batch norm and ReLU."""
-    if not separate:
+
+def refine(conv, norm, c, f, endings=None, *, between=True):
+    """Return a 3×3 convolution, separable if there are `endings` for its names, with its batch norm and ReLU."""
+    if endings is None:
         return TORCH.conv_norm(conv, norm, c, f, 3)
-    names = {"norm": norm, "depthwise": f"{conv}.depthwise", "depthwise_norm": f"{conv}.depthwise_bn"}
-    return separable(lambda _, piece: names.get(piece, f"{conv}.pointwise"), 0, c, f)
+    depthwise, pointwise = endings
+    names = {"norm": norm, "depthwise": f"{conv}.{depthwise}", "depthwise_norm": f"{conv}.{depthwise}_bn"}
+    return separable(lambda _, piece: names.get(piece, f"{conv}.{pointwise}"), 0, c, f, between=between)
 
 
-def _decoded(stages, c, low, classes, *, rates, separate, width, low_width, convs, trunk_first, image_pooling):
-    """Return encoder, skip connection and decoder."""
-    named = aspp_names("classifier.aspp", len(rates))
-    encoder = chain(
-        *stages, Endpoint("features"), concatenated(c, width, rates, named, separate=separate, pool=image_pooling),
-        Dropout(0.1),
-    )  # fmt: skip
-    project = TORCH.conv_norm("classifier.project.0", "classifier.project.1", low, low_width)
-    decoder = SkipConnections(
-        encoder, (("low_level", project),), trunk_first=trunk_first, align_corners=trunk_first, name="decoder"
+def decoded(encoder, project, parts, *, trunk_first=True, align_corners=True, also=()):
+    """Return encoder, skip connection and decoder: `project` reads the low-level features, `parts` follow the join."""
+    joined = SkipConnections(
+        encoder, (("low_level", project),), trunk_first=trunk_first, align_corners=align_corners, name="decoder"
     )
-    refine, c = [], width + low_width
-    for i in range(convs):
-        refine.append(
-            _refine(f"classifier.classifier.{3 * i}", f"classifier.classifier.{3 * i + 1}", c, width, separate)
-        )
+    return ToInputSize(chain(joined, *parts, Endpoint("low_logits")), align_corners, also)
+
+
+def _decoded(
+    stages, c, low, classes, *, rates, separate, width, low_width, convs, trunk_first, image_pooling, endings=OURS
+):
+    """Return encoder, skip connection and decoder under VainF's names."""
+    between = endings == OURS
+    named = aspp_names("classifier.aspp", len(rates), endings)
+    aspp = concatenated(c, width, rates, named, separate=separate, between=between, pool=image_pooling)
+    encoder = chain(*stages, Endpoint("features"), aspp, Dropout(0.1))
+    project = TORCH.conv_norm("classifier.project.0", "classifier.project.1", low, low_width)
+    parts, c = [], width + low_width
+    for i in range(0, 3 * convs, 3):
+        conv, norm = (f"classifier.classifier.{i + j}" for j in (0, 1))
+        parts.append(refine(conv, norm, c, width, endings if separate else None, between=between))
         c = width
-    scores = TORCH.conv(f"classifier.classifier.{3 * convs}", c, classes, 1, bias=True, sigma=0.01)
-    return ToInputSize(chain(decoder, *refine, scores, Endpoint("low_logits")), align_corners=trunk_first)
+    parts.append(TORCH.conv(f"classifier.classifier.{3 * convs}", c, classes, 1, bias=True, sigma=0.01))
+    return decoded(encoder, project, parts, trunk_first=trunk_first, align_corners=trunk_first)
 
 
 def deeplab_v3plus_resnet(
@@ -79,8 +88,9 @@ def deeplab_v3plus_xception(
 
 
 def vainf_v3plus(
-    classes, *, depth=101, output_stride=16, rates=None, units=None, width=64, aspp_width=256, low_width=48
-):
+    classes, *, depth=101, output_stride=16, rates=None, separable=False, units=None, width=64, aspp_width=256,
+    low_width=48,
+):  # fmt: skip
     """Return VainF's variant: one convolution in the decoder, low-level features first, half-pixel resizing."""
     stages, c = resnet.resnet(
         units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention="torchvision",
@@ -88,6 +98,6 @@ def vainf_v3plus(
     )  # fmt: skip
     stages = [*stages[:2], Endpoint("low_level"), *stages[2:]]
     return _decoded(
-        stages, c, 4 * width, classes, rates=scaled_rates(output_stride, rates), separate=False, width=aspp_width,
-        low_width=low_width, convs=1, trunk_first=False, image_pooling=True,
+        stages, c, 4 * width, classes, rates=scaled_rates(output_stride, rates), separate=separable, width=aspp_width,
+        low_width=low_width, convs=1, trunk_first=False, image_pooling=True, endings=VAINF,
     )  # fmt: skip

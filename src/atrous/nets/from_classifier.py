@@ -71,7 +71,7 @@ def from_classifier(
     given = {**found, **_decimated(variables, found, rng)}
     given.update(_converted(variables, given, preprocessing, network.preprocessing))
     taken = {name for name, v in variables.items() if np.shape(given.get(name)) == v.shape and "fc8" not in name}
-    trunk = [name for name in variables if name.startswith(("backbone.", "base.layer", "conv"))]
+    trunk = [name for name in variables if name.startswith(("backbone.", "encoder.", "base.layer", "conv"))]
     if 2 * len(taken.intersection(trunk)) < len(trunk):
         raise ParameterError(
             f"from_classifier: only {len(taken.intersection(trunk))} of the {len(trunk)} arrays of the trunk of "

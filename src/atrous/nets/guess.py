@@ -5,7 +5,6 @@ Role: check; `describe` reads a file.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,19 @@ import numpy as np
 
 from atrous.compose.match import mismatch
 from atrous.errors import ParameterError
-from atrous.nets.catalogue import build, networks
+from atrous.nets.catalogue import build, networks, takes
 from atrous.nets.network import Network
 from atrous.weights.errors import WeightsError
-from atrous.weights.files import load_weights
-from atrous.weights.names import fitting, versions
-from atrous.weights.safetensors_file import is_safetensors
-from atrous.weights.torch_zip import is_torch
+from atrous.weights.files import load_weights, weights_format
+from atrous.weights.names import fitting, known_options, project, versions
+
+# Options that add or rename arrays, so that these tell their values.
+SWITCHES = ("auxiliary", "separable")
 
 
 def _tried(names, weights):
     """Yield (network, options, given): each network with the classes of the weights, and the weights in its names."""
-    found = versions(weights)
+    found, known = versions(weights), known_options(weights)
     for name in names:
         network = build(name)
         variables = network.variables()
@@ -33,11 +33,19 @@ def _tried(names, weights):
         # The last variable of every network is the bias of its classifier.
         bias = np.shape(given.get(list(variables)[-1], 0))
         options = {"classes": bias[0] if len(bias) == 1 and bias[0] else network.classes}
-        if "torchvision" in name and np.shape(given.get("aux_classifier.4.bias")) != bias:
-            # The network is complete without the side head, or with one for other classes.
-            options["auxiliary"] = False
+        options |= {key: value for key, value in known.items() if key in takes(name)}
         network = build(name, **options)
-        yield network, options, fitting(found, network.variables())
+        given = fitting(found, network.variables())
+        distance = _distance(network, given)
+        # Networks that share little with the weights need no second look.
+        switches = SWITCHES if 0 < distance < len(given) else ()
+        for switch in (key for key in switches if key in takes(name)):
+            changed = {**options, switch: not takes(name)[switch]}
+            other = build(name, **changed)
+            fit = fitting(found, other.variables())
+            if _distance(other, fit) < distance:
+                network, options, given, distance = other, changed, fit, _distance(other, fit)
+        yield network, options, given
 
 
 def _distance(network, given):
@@ -80,6 +88,8 @@ def nearest(weights: Mapping[str, np.ndarray]) -> tuple[Network, str]:
     """Return the network that differs in the fewest arrays, and a text that says what differs."""
     network, _, given = min(_tried(networks(), weights), key=lambda t: _distance(t[0], t[2]))
     text = mismatch(network.variables(), given) or "nothing"
+    if sentence := project(weights):
+        text += f". {sentence}"
     if any(len(np.shape(array)) == 2 for array in given.values()):
         text += ". Its fully connected layers become convolutions by convolutionalize(load_weights(file))"
     return network, text
@@ -116,7 +126,7 @@ def choose(
         known = next(_tried([name], weights))[1]
     if classes is not None:
         known["classes"] = classes
-    return build(name, **known, **options)
+    return build(name, **{**known, **options})
 
 
 def describe(file: str | Path) -> dict[str, Any]:
@@ -128,7 +138,7 @@ def describe(file: str | Path) -> dict[str, Any]:
         near = {"name": network.name, "classes": network.classes, "differences": differences}
     return {
         "file": str(file),
-        "format": _format(Path(file)),
+        "format": weights_format(Path(file)),
         "file_bytes": Path(file).stat().st_size,
         "bytes": sum(array.nbytes for array in weights.values()),
         "numbers": sum(array.size for array in weights.values()),
@@ -136,13 +146,3 @@ def describe(file: str | Path) -> dict[str, Any]:
         "networks": [{"name": name, "options": options} for name, options in found],
         "nearest": near,
     }
-
-
-def _format(path):
-    """Return the format of a file that has been read."""
-    with path.open("rb") as file:
-        head = file.read(512)
-        if head[:2] == b"PK":
-            with zipfile.ZipFile(file) as archive:
-                return "PyTorch" if is_torch(archive) else "NumPy .npz"
-    return "safetensors" if is_safetensors(head, path.stat().st_size) else "Caffe"

@@ -22,6 +22,8 @@ from atrous.conv.receptive_field import Spatial
 from atrous.errors import ParameterError
 from atrous.nets.multi_grid import multi_grid_rates
 
+# The convolutions of a unit: of ResNet-50 and deeper ones, of ResNet-18 and -34.
+BOTTLENECK, BASIC = (1, 3, 1), (3, 3)
 # For each convention the unit that has the stride of its stage, and which of the unit's three convolutions.
 CONVENTIONS = {"caffe": ("first", 0), "torchvision": ("first", 1), "slim": ("last", 1)}
 
@@ -31,6 +33,7 @@ def resnet_chain(
     *,
     convention: str = "torchvision",
     multi_grid: int | Sequence[int] = 1,
+    kernels: Sequence[int] = BOTTLENECK,
     owner: str = "resnet_chain",
 ) -> list[Spatial]:
     """Return the main path of a ResNet as a chain of layers, before any stride is traded for a rate.
@@ -45,6 +48,8 @@ def resnet_chain(
         its last unit (slim: in all stages except the last).
     multi_grid : int or one int per unit
         Rates of the units of block 4 and of the blocks after it, multiplied by the rate of the block.
+    kernels : sequence of int, default (1, 3, 1)
+        The convolutions of a unit; (3, 3) is the basic unit of ResNet-18 and -34, whose stride is on its first 3×3.
     owner : str
         The function named in error messages.
 
@@ -62,12 +67,13 @@ def resnet_chain(
     if len(units) < 2:
         raise ParameterError(f"{owner}: units must list the units of at least two stages, got {units}.")
     which, place = CONVENTIONS[_check.one_of(owner, "convention", convention, tuple(CONVENTIONS))]
+    place = min(place, kernels.index(3))
     chain = [Spatial(7, 2, name="conv1"), Spatial(3, 2, name="pool1")]
     for stage, rates in enumerate(multi_grid_rates(owner, multi_grid, units), start=1):
         strided = stage > 1 if which == "first" else stage < len(units)
         for unit, rate in enumerate(rates, start=1):
             here = strided and unit == (1 if which == "first" else len(rates))
-            for i, kernel in enumerate((1, 3, 1)):
+            for i, kernel in enumerate(kernels):
                 stride = 2 if here and i == place else 1
                 chain.append(Spatial(kernel, stride, rate if kernel == 3 else 1, name=f"{stage}.{unit}.{i + 1}"))
     return chain

@@ -87,11 +87,22 @@ def layout(table):
     return [Spatial(3, 2), Spatial(3), *separable]
 
 
+def checked_stride(output_stride, known):
+    """Refuse an output stride that is not in `known`."""
+    if output_stride not in known:
+        listed = f"{', '.join(map(str, known[:-1]))} or {known[-1]}"
+        raise ParameterError(f"build: output_stride of Xception must be {listed}, got {output_stride}.")
+
+
+def stem_widths(divisor):
+    """Return the channels of the first two convolutions."""
+    return 32 // min(divisor, 8), 64 // min(divisor, 8)
+
+
 def xception(*, output_stride=16, middle=16, divisor=1, prefix="backbone."):
     """Return (parts, channels): stem and modules; the endpoint "low_level" is in the second entry module."""
-    if output_stride not in (4, 8, 16, 32):
-        raise ParameterError(f"build: output_stride of Xception must be 4, 8, 16 or 32, got {output_stride}.")
-    first, second = 32 // min(divisor, 8), 64 // min(divisor, 8)
+    checked_stride(output_stride, (4, 8, 16, 32))
+    first, second = stem_widths(divisor)
     parts = [
         chain(
             TORCH.conv_norm(f"{prefix}conv1_1", f"{prefix}bn1_1", 3, first, 3, stride=2, eps=EPS),
