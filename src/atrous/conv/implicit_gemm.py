@@ -82,14 +82,14 @@ def pack(w, groups, width, *, turned=False):
 @compiled()
 def _add_tap(rows, lines, a, at_a, a_row, packed, at_b, width, sums, at_c, c_row, depth, count):
     """Add one tap's product to `count` rows of sums, a tile at a time."""
-    size = len(rows)
-    for i in range(0, count, size):
+    size, end = len(rows), np.intp(count)
+    for i in range(0, end, size):
         # The last tile starts earlier if there is room, and leaves alone what is done.
-        start = max(min(i, count - size), 0)
+        start = max(min(i, end - size), 0)
         multiply_tile(
             rows, lines, a, np.uintp(at_a + start * a_row), np.uintp(a_row), np.uintp(1), packed, np.uintp(at_b),
             np.uintp(width), sums, np.uintp(at_c + start * c_row), np.uintp(c_row), np.uintp(depth), i - start,
-            min(size, count - start), True,
+            min(size, end - start), True,
         )  # fmt: skip
 
 
