@@ -72,6 +72,8 @@ BAD = [
     ("strings", lambda: confusion_matrix(P.astype(str), T, 3), DTypeError, "Pass integers"),
     ("too few classes", lambda: confusion_matrix(P, T, 2), ParameterError, "prediction must be 0 to 1.*got 2"),
     ("negative", lambda: confusion_matrix(P - 1, T, 3), ParameterError, "got -1"),
+    ("void first", lambda: confusion_matrix(T, P, 3), ParameterError, r"prediction is 255 .*prediction comes first"),
+    ("void first, -1", lambda: confusion_matrix(-P, P, 3, ignore=-1), ParameterError, "only the target may hold -1"),
     ("void counted", lambda: confusion_matrix(P, T, 3, ignore=None), ParameterError, "target.*got 255"),
     ("huge", lambda: confusion_matrix(P, T.astype(np.uint64) + np.uint64(2**63), 3), ParameterError, "target"),
     ("classes", lambda: confusion_matrix(P, T, 0), ParameterError, "classes must be at least 1"),

@@ -84,6 +84,11 @@ def confusion_matrix(prediction: Array, target: Array, classes: int, *, ignore: 
     if ignore is not None:
         counted = target != _check.integer(owner, "ignore", ignore, least=-_check.LIMIT)
         prediction, target = prediction[counted], target[counted]
+    if ignore is not None and not 0 <= ignore < classes and (prediction == ignore).any():
+        raise ParameterError(
+            f"{owner}: prediction is {ignore} at a counted pixel, but only the target may hold {ignore}, the label to "
+            "ignore. The prediction comes first: confusion_matrix(prediction, target, classes)."
+        )
     for name, array in (("prediction", prediction), ("target", target)):
         outside = (array < 0) | (array >= classes)
         if outside.any():

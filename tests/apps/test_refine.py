@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atrous import cli, dense_crf
+from atrous import build, cli, dense_crf, save_weights, segment
 from atrous.apps import jobs, refine, rough_labels
 from atrous.data.palettes import ImageFileError, voc_palette
 from atrous.data.photos import read_photo
@@ -31,6 +31,22 @@ def scribbles(*, left=RED, right=BLUE, unknown=BLACK):
     colours[:, EDGE + 4 : -2] = right
     colours[5:9, EDGE : EDGE + 3] = left
     return colours
+
+
+def numbers(left, right, unknown, dtype=np.uint8):
+    """Return `scribbles` as numbers."""
+    colours = scribbles()
+    found = np.full((H, W), unknown, dtype)
+    found[(colours == RED).all(-1)], found[(colours == BLUE).all(-1)] = left, right
+    return found
+
+
+def save_palette(indices, file, palette=None):
+    """Write indices as a palette image, with VOC's colours by default."""
+    image = Image.fromarray(indices)
+    image.putpalette((voc_palette() if palette is None else np.array(palette, np.uint8)).tobytes())
+    image.save(file)
+    return image
 
 
 def rough_probabilities(height=H, width=W, labels=2):
@@ -67,9 +83,9 @@ def said(capsys, *arguments, expect):
     return capsys.readouterr().err
 
 
-def colours_of(file):
+def colours_of(file, mode="RGB"):
     image = Image.open(file)
-    assert image.mode == "P"
+    assert image.mode == mode
     return np.array(image.convert("RGB"))
 
 
@@ -91,32 +107,25 @@ def test_colours_move_to_the_edge_of_the_photograph(photo, labels, tmp_path, cap
     mixed = (drawn_photo().astype(float) + painted(RED, BLUE)) / 2
     assert np.abs(np.asarray(Image.open(over)) - mixed).max() <= 0.5
     line = capsys.readouterr().out
-    for part in ("photo.png", f"{W}×{H}", "2 labels", " s ", "% of the pixels changed", "% were unknown"):
+    for part in ("photo.png", f"{W}×{H}", "2 labels", " s ", "% of the pixels changed", "unknown: black, "):
         assert part in line
     assert len(line.splitlines()) == 1
 
 
 def test_a_palette_keeps_its_numbers_and_colours(photo, tmp_path):
-    indices = np.zeros((H, W), np.uint8)
-    colours = scribbles()
-    indices[(colours == RED).all(-1)], indices[(colours == BLUE).all(-1)] = 15, 7
-    image = Image.fromarray(indices)
-    image.putpalette(voc_palette().tobytes())
-    image.save(tmp_path / "voc.png")
+    image = save_palette(numbers(15, 7, 255), tmp_path / "voc.png")
     run(photo, tmp_path / "voc.png", "-o", tmp_path / "out.png")
     out = Image.open(tmp_path / "out.png")
     np.testing.assert_array_equal(np.asarray(out), np.where(TRUTH, 7, 15))
-    np.testing.assert_array_equal(colours_of(tmp_path / "out.png"), painted(voc_palette()[15], voc_palette()[7]))
+    np.testing.assert_array_equal(colours_of(tmp_path / "out.png", "P"), painted(voc_palette()[15], voc_palette()[7]))
+    assert out.getpalette() == image.getpalette()
 
 
-def test_two_entries_of_one_colour_are_one_label(photo, tmp_path):
-    indices = np.full((H, W), 3, np.uint8)
-    indices[:, : EDGE - 4], indices[: H // 2, : EDGE - 4], indices[:, EDGE + 4 :] = 1, 2, 0
-    image = Image.fromarray(indices)
-    image.putpalette(bytes([*BLUE, *RED, *RED, *BLACK]))
-    image.save(tmp_path / "twice.png")
+def test_two_entries_of_one_colour_stay_two_labels(photo, tmp_path):
+    """As in Cityscapes' labelIds, where a car and a licence plate are of one blue."""
+    save_palette(numbers(1, 2, 255), tmp_path / "twice.png", [BLUE, RED, RED])
     run(photo, tmp_path / "twice.png", "-o", tmp_path / "out.png")
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), np.where(TRUTH, 0, 1))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), np.where(TRUTH, 2, 1))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ">f4"])
@@ -129,7 +138,7 @@ def test_probabilities_of_the_size_of_the_photograph(photo, tmp_path, dtype):
     q = np.load(tmp_path / "q.npy")
     assert q.dtype == native.dtype
     np.testing.assert_array_equal(q, expected)
-    np.testing.assert_array_equal(colours_of(tmp_path / "out.png"), voc_palette()[expected.argmax(0)])
+    np.testing.assert_array_equal(colours_of(tmp_path / "out.png", "P"), voc_palette()[expected.argmax(0)])
     assert (expected.argmax(0) != p.argmax(0)).any()
 
 
@@ -204,6 +213,126 @@ def test_probabilities_that_are_none(photo, tmp_path, capsys):
     assert not (tmp_path / "out.png").exists()
 
 
+# Labels keep their meaning
+
+
+def drawn(mode, left, right, unknown, file):
+    """Write `scribbles` in a mode of Pillow and return what the file should hold after refining."""
+    if mode == "RGB":
+        Image.fromarray(scribbles(left=left, right=right, unknown=unknown)).save(file)
+        return painted(left, right)
+    found = numbers(left, right, unknown, np.uint16 if mode == "I;16" else np.uint8)
+    if mode == "P":
+        save_palette(found, file)
+    else:
+        Image.fromarray(found).save(file)
+    return np.where(TRUTH, right, left)
+
+
+KEPT = {
+    "P": ("P", 0, 15, 255, "255"),
+    "P 255 is right": ("P", 3, 255, 0, "0"),
+    "L": ("L", 0, 15, 255, "255"),
+    "L labelTrainIds": ("L", 18, 7, 255, "255"),
+    "I;16": ("I;16", 0, 1000, 65535, "65535"),
+    "I;16 instances": ("I;16", 26001, 24000, 65535, "65535"),
+    "I;16 like bytes": ("I;16", 15, 0, 65535, "65535"),
+    "I;16 255": ("I;16", 255, 0, 65535, "65535"),
+    "RGB": ("RGB", RED, BLUE, BLACK, "black"),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "option"),
+    [(case, option) for case in KEPT for option in (True, False) if option or case != "P 255 is right"],
+)
+def test_what_goes_in_comes_out(photo, tmp_path, capsys, case, option):
+    mode, left, right, unknown, name = KEPT[case]
+    expected = drawn(mode, left, right, unknown, tmp_path / "in.png")
+    out, over = tmp_path / "out.png", tmp_path / "over.png"
+    options = ("--unknown", name) if option else ()
+    run(photo, tmp_path / "in.png", "-o", out, "--overlay", over, "--json", tmp_path / "o.json", *options)
+    image = Image.open(out)
+    assert image.mode == mode
+    np.testing.assert_array_equal(np.asarray(image), expected)
+    if mode == "P":
+        assert image.getpalette() == voc_palette().ravel().tolist()
+    assert f"unknown: {name}, 24.0% of the pixels" in capsys.readouterr().out
+    row = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))["files"][0]
+    assert row["taken_as_unknown"] == name
+    assert row["ids"] == (["#0000ff", "#ff0000"] if mode == "RGB" else sorted((left, right)))
+    assert len(np.unique(np.asarray(Image.open(over)).reshape(-1, 3), axis=0)) > 2
+
+
+def test_a_bitmap_stays_one(photo, tmp_path, capsys):
+    Image.fromarray(TRUTH > 0).save(tmp_path / "in.png")
+    run(photo, tmp_path / "in.png", "-o", tmp_path / "out.png")
+    image = Image.open(tmp_path / "out.png")
+    assert image.mode == "1"
+    np.testing.assert_array_equal(np.asarray(image), TRUTH > 0)
+    assert "unknown: none found\n" in capsys.readouterr().out
+
+
+def test_labels_beyond_16_bits_are_refused(photo, tmp_path, capsys):
+    Image.fromarray(np.full((H, W), 65536, np.int32)).save(tmp_path / "in.tif")
+    text = said(capsys, photo, tmp_path / "in.tif", "-o", tmp_path / "out.png", expect=1)
+    assert "labels must be 0 to 65535, got 65536" in text
+
+
+def trained(file):
+    """Write weights of a tiny network that tells class 15, right of the edge, from class 0 by least squares."""
+    network = build("tiny_torchvision_deeplabv3_resnet50", 21)
+    params, state = network.init(np.random.default_rng(2))
+    w, b = params["classifier.4.weight"], params["classifier.4.bias"]
+    w[:], b[:] = 0, -50
+    b[[0, 15]] = 0
+    features = [np.ones(TRUTH.size)]
+    for i in range(w.shape[1]):
+        w[15] = 0
+        w[15, i] = 0.1
+        p = segment(drawn_photo(), network, (params, state)).probabilities
+        features.append(10 * np.log(p[15] / p[0]).ravel())
+    b[15], *found = np.linalg.lstsq(np.stack(features, 1), 8.0 * TRUTH.ravel() - 4, rcond=None)[0]
+    w[15] = np.reshape(found, w[15].shape)
+    save_weights({**params, **state}, file)
+
+
+def test_the_labels_of_atrous_segment_are_refined_with_no_option(photo, tmp_path, capsys):
+    trained(tmp_path / "w.npz")
+    assert cli.main(["segment", str(photo), "--weights", str(tmp_path / "w.npz"), "-o", str(tmp_path / "seg")]) == 0
+    rough = np.asarray(Image.open(tmp_path / "seg" / "photo.png"))
+    expected = np.where(TRUTH, 15, 0)
+    assert set(np.unique(rough)) == {0, 15}
+    assert 0.005 < (rough != expected).mean() < 0.2
+    capsys.readouterr()
+    run(photo, tmp_path / "seg" / "photo.png", "-o", tmp_path / "out.png")
+    told = capsys.readouterr()
+    assert "2 labels" in told.out
+    assert told.out.endswith("unknown: none found (0, black, is a label)\n")
+    assert told.err == ""
+    image = Image.open(tmp_path / "out.png")
+    assert image.mode == "P"
+    np.testing.assert_array_equal(np.asarray(image), expected)
+    np.testing.assert_array_equal(image.convert("RGB"), voc_palette()[expected])
+
+
+def test_a_photograph_with_background_only_is_a_warning(photo, tmp_path, capsys):
+    save_palette(np.zeros((H, W), np.uint8), tmp_path / "in.png")
+    text = said(capsys, photo, tmp_path / "in.png", "-o", tmp_path / "out.png", expect=0)
+    assert text == f"atrous: {photo}: warning: in.png has one label, 0, so every pixel of out.png is 0.\n"
+    assert not np.asarray(Image.open(tmp_path / "out.png")).any()
+
+
+def test_a_mask_of_0_and_255_is_told_what_to_do(photo, tmp_path, capsys):
+    mask = np.where(np.roll(TRUTH, 3), 255, 0).astype(np.uint8)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    text = said(capsys, photo, tmp_path / "mask.png", "-o", tmp_path / "out.png", expect=0)
+    assert f"{(mask == 255).mean():.1%} of its pixels were taken as unknown (255)" in text
+    assert "pass --unknown none" in text
+    assert said(capsys, photo, tmp_path / "mask.png", "-o", tmp_path / "out.png", "--unknown", "none", expect=0) == ""
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), np.where(TRUTH, 255, 0))
+
+
 # Unknown pixels
 
 
@@ -215,25 +344,96 @@ def test_another_colour_may_be_the_unknown_one(photo, tmp_path):
     np.testing.assert_array_equal(colours_of(tmp_path / "out.png"), painted(BLACK, BLUE))
 
 
+def test_a_drawing_in_colours_may_have_a_palette(photo, tmp_path, capsys):
+    """pydensecrf's example is one: black is unknown, but not number 0, and the numbers stay."""
+    save_palette(numbers(3, 0, 2), tmp_path / "l.png", [BLUE, (9, 9, 9), BLACK, RED])
+    run(photo, tmp_path / "l.png", "-o", tmp_path / "out.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), np.where(TRUTH, 0, 3))
+    assert "unknown: black, 24.0%" in capsys.readouterr().out
+    # With 255 in use, it is VOC's void, and black is a class.
+    marks = numbers(3, 0, 255)
+    marks[20:, 2:15] = 2
+    save_palette(marks, tmp_path / "l.png", [BLUE, (9, 9, 9), BLACK, RED, *[(9, 9, 9)] * 252])
+    run(photo, tmp_path / "l.png", "-o", tmp_path / "out.png")
+    assert "3 labels" in (line := capsys.readouterr().out)
+    assert "unknown: 255, 24.0%" in line
+
+
+@pytest.mark.parametrize(
+    ("mode", "option", "said_so"),
+    [
+        ("P", "7", "none found (no pixel is 7)"),
+        ("P", "#010203", "none found (no pixel is #010203)"),
+        ("P", "none", "none"),
+        ("P", "auto", "none found (0, black, is a label)"),
+        ("P", "black", "black, "),
+        ("P", "0", "0, "),
+        ("L", "auto", "none found"),
+        ("I;16", "auto", "none found (255 is a label)"),
+        ("I;16", "255", "255, "),
+        ("RGB", "auto", "black, "),
+        ("RGB", "white", "none found (no pixel is #ffffff)"),
+    ],
+)
+def test_the_line_says_what_was_taken_as_unknown(photo, tmp_path, capsys, mode, option, said_so):
+    if mode == "RGB":
+        drawn(mode, RED, BLUE, BLACK, tmp_path / "l.png")
+    else:
+        drawn(mode, 2, 1, 255 if mode == "I;16" else 0, tmp_path / "l.png")
+    run(photo, tmp_path / "l.png", "-o", tmp_path / "out.png", "--unknown", option)
+    line = capsys.readouterr().out.strip()
+    end = line[line.index("unknown: ") + 9 :]
+    assert end == said_so or (said_so.endswith(", ") and end.startswith(said_so))
+
+
+def test_a_number_in_colours_and_a_colour_in_numbers_are_refused(photo, labels, tmp_path, capsys):
+    text = said(capsys, photo, labels, "-o", tmp_path / "out.png", "--unknown", "0", expect=1)
+    assert "labels.png holds colours, so unknown must be a colour such as black, or none, got 0" in text
+    Image.fromarray(numbers(1, 2, 0)).save(tmp_path / "l.png")
+    text = said(capsys, photo, tmp_path / "l.png", "-o", tmp_path / "out.png", "--unknown", "black", expect=1)
+    assert "l.png holds numbers, so unknown must be a number such as 255, or none, got black" in text
+
+
+@pytest.mark.parametrize("unknown", [0, np.uint8(0), "0", (0, 0, 0), [0, 0, 0], "#000000", "Black"])
+def test_the_function_takes_a_number_or_a_colour(photo, tmp_path, unknown):
+    save_palette(numbers(3, 2, 0), tmp_path / "l.png")
+    job = jobs.Job(photo, tmp_path / "out.png", tmp_path / "l.png")
+    assert refine.refine_file(job, refine.Settings(unknown=unknown))["ids"] == [2, 3]
+    assert refine.refine_file(job, refine.Settings(unknown=None))["ids"] == [0, 2, 3]
+    with pytest.raises(ParameterError, match="must be a number, a colour"):
+        refine.refine_file(job, refine.Settings(unknown=(0, 0)))
+
+
 def test_no_colour_may_be_unknown(photo, tmp_path):
     Image.fromarray(painted(BLACK, BLUE).astype(np.uint8)).save(tmp_path / "l.png")
     run(photo, tmp_path / "l.png", "-o", tmp_path / "out.png", "--unknown", "none")
     np.testing.assert_array_equal(colours_of(tmp_path / "out.png"), painted(BLACK, BLUE))
 
 
-def test_transparent_pixels_are_unknown(photo, tmp_path):
+def test_transparent_pixels_are_unknown(photo, tmp_path, capsys):
     colours = scribbles(unknown=(255, 0, 255))
     alpha = np.where((colours == (255, 0, 255)).all(-1), 0, 255).astype(np.uint8)
     Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / "l.png")
     run(photo, tmp_path / "l.png", "-o", tmp_path / "out.png")
     np.testing.assert_array_equal(colours_of(tmp_path / "out.png"), painted(RED, BLUE))
+    assert "unknown: transparent, 24.0%" in capsys.readouterr().out
+    colours[alpha == 0] = BLACK
+    alpha[: H // 2] = 255
+    Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / "l.png")
+    run(photo, tmp_path / "l.png", "-o", tmp_path / "out.png")
+    assert "unknown: black and transparent, 24.0%" in capsys.readouterr().out
 
 
-def test_one_label_fills_the_photograph_and_none_is_refused(photo, tmp_path, capsys):
+def test_one_label_is_a_warning_and_none_is_refused(photo, tmp_path, capsys):
     Image.fromarray(scribbles(right=BLACK)).save(tmp_path / "one.png")
-    run(photo, tmp_path / "one.png", "-o", tmp_path / "out.png")
-    assert "1 label: nothing to decide" in capsys.readouterr().out
+    text = said(capsys, photo, tmp_path / "one.png", "-o", tmp_path / "out.png", expect=0)
+    assert "warning: one.png has one label, #ff0000, so every pixel of out.png is #ff0000" in text
+    assert "were taken as unknown (black)" in text
+    assert "--unknown none" in text
     np.testing.assert_array_equal(colours_of(tmp_path / "out.png"), painted(RED, RED))
+    np.save(tmp_path / "one.npy", np.ones((1, H, W), np.float32))
+    text = said(capsys, photo, tmp_path / "one.npy", "-o", tmp_path / "out.png", expect=0)
+    assert text == f"atrous: {photo}: warning: one.npy has one label, 0, so every pixel of out.png is 0.\n"
     Image.new("RGB", (W, H)).save(tmp_path / "none.png")
     text = said(capsys, photo, tmp_path / "none.png", "-o", tmp_path / "none out.png", expect=1)
     assert "has no label" in text
@@ -437,7 +637,8 @@ def test_options_out_of_range_are_wrong_usage(photo, labels, tmp_path, capsys):
         ("--iterations", -1, "--iterations needs"),
         ("--confidence", 1, "--confidence needs"),
         ("--confidence", "nan", "--confidence needs"),
-        ("--unknown", "blackish", "must be a colour"),
+        ("--unknown", "blackish", "must be a number, a colour"),
+        ("--unknown", "-1", "at least 0, got -1"),
         ("--json", tmp_path / "out.png", "ends in .json"),
     ]:
         assert message in said(capsys, *words, option, value, expect=2)
@@ -512,7 +713,7 @@ def test_labels_may_lie_beside_the_photographs(tmp_path, photo):
     assert (colours_of(tmp_path / "out" / "a.png") == painted(RED, BLUE)).mean() > 0.97
     np.save(tmp_path / "photo.npy", rough_probabilities())
     run(photo, tmp_path, "-o", tmp_path / "out")  # photo.png itself is not taken for its labels
-    assert colours_of(tmp_path / "out" / "photo.png").shape == (H, W, 3)
+    assert colours_of(tmp_path / "out" / "photo.png", "P").shape == (H, W, 3)
 
 
 def test_folders_are_wanted_and_names_must_differ(folders, tmp_path, capsys):
@@ -556,6 +757,7 @@ def test_json(folders, capsys, tmp_path):
     assert len(found["files"]) == 2
     row = next(row for row in found["files"] if "Wind" in row["image"])
     assert (row["width"], row["height"], row["labels"]) == (W, H, 2)
+    assert "warning" not in row
     assert row["output"] == os.fspath(out / "Ähre im Wind.png")
     known = scribbles().any(-1)
     assert row["unknown"] == pytest.approx(1 - known.mean())

@@ -11,6 +11,7 @@ import atrous
 import atrous.pydensecrf.densecrf as dcrf
 from atrous import CRF_PRESETS, CRFParams, bilateral_pairwise, dense_crf, mean_field, mean_field_bytes, spatial_pairwise
 from atrous.crf import dense, memory
+from atrous.crf.unary import unary_from_probabilities
 from atrous.errors import AtrousError, BackendUnavailable, DTypeError, ParameterError, ShapeError
 from atrous.pydensecrf.utils import unary_from_softmax
 
@@ -410,11 +411,19 @@ BAD = {
     "p of scores": (crf(P * 6 - 1), ParameterError, r"probabilities must sum to 1 .*\(3 labels\), but sum to 3"),
     "p of one pixel": (crf(at(0.5)), ParameterError, r"probabilities must sum to 1.* sum to 1.167 at \(2, 0\)"),
     "p all zero": (crf(P * 0), ParameterError, "probabilities must sum to 1.* sum to 0"),
-    "labels last": (crf(np.moveaxis(P, 0, -1)), ShapeError, r"image must be \(5, 3\).*probabilities \(L, H, W\)"),
+    "labels last": (
+        crf(np.moveaxis(P, 0, -1)),
+        ShapeError, r"probabilities must be .*got shape \(4, 5, 3\).*labels to the front: np.moveaxis\(p, -1, 0\)",
+    ),
+    "labels last, grey image": (crf(np.moveaxis(P, 0, -1), IMAGE[..., 0]), ShapeError, r"np.moveaxis\(p, -1, 0\)"),
+    "labels last, two": (crf(np.moveaxis(P[:2], 0, -1)), ShapeError, r"np.moveaxis\(p, -1, 0\)"),
+    "labels last, exact": (crf(np.moveaxis(P, 0, -1), method="exact"), ShapeError, r"np.moveaxis\(p, -1, 0\)"),
     "labels last, same size": (
         crf(np.moveaxis(guesses(np.random.default_rng(1), 4, (4, 4)), 0, -1), np.zeros((4, 4, 3), np.uint8)),
-        ParameterError, "probabilities must sum to 1 .*move the label axis to the front",
+        ParameterError, r"probabilities must sum to 1 .*over the last axis: move .*np.moveaxis\(p, -1, 0\)",
     ),
+    "p a map of labels": (crf(np.zeros((4, 5), np.uint8)), ShapeError, r"np.exp\(-unary_from_labels\(labels, classes"),
+    "p a foreground map": (crf(P[0]), ShapeError, r"np.stack\(\[1 - p, p\]\)"),
     "p of two axes": (crf(P[0]), ShapeError, r"probabilities must be \(labels, height, width\), got shape \(4, 5\)"),
     "p of a batch": (crf(P[None]), ShapeError, r"got shape \(1, 3, 4, 5\)"),
     "p without pixels": (crf(P[:, :0], IMAGE[:0]), ShapeError, r"probabilities is empty, shape \(3, 0, 5\)"),
@@ -427,7 +436,12 @@ BAD = {
     "p ragged": (crf([[[0.5], [0.5, 0.5]]]), AtrousError, "probabilities"),
     "image rows": (crf(P, IMAGE[:3]), ShapeError, r"image must be \(4, 5\).*got shape \(3, 5, 3\)"),
     "image width first": (crf(P, IMAGE.swapaxes(0, 1)), ShapeError, r"got shape \(5, 4, 3\).*\(height, width\)"),
-    "image channels first": (crf(P, np.moveaxis(IMAGE, -1, 0)), ShapeError, r"got shape \(3, 4, 5\)"),
+    "image channels first": (
+        crf(P, np.moveaxis(IMAGE, -1, 0)), ShapeError, r"got shape \(3, 4, 5\).*np.moveaxis\(image, 0, -1\)",
+    ),
+    "image channels first, two labels": (
+        crf(P[:2] * 1.5, np.moveaxis(IMAGE, -1, 0)), ShapeError, r"np.moveaxis\(image, 0, -1\)",
+    ),
     "image without channels": (crf(P, IMAGE[..., :0]), ShapeError, r"image is empty, shape \(4, 5, 0\)"),
     "image of four axes": (crf(P, IMAGE[None]), ShapeError, r"image.*got shape \(1, 4, 5, 3\)"),
     "image None": (crf(P, None), DTypeError, "image must hold real numbers, got object"),
@@ -496,3 +510,43 @@ def test_a_tiny_sigma_is_refused_where_vertices_could_not_be_told_apart(sigma, a
 def test_cuda_says_what_is_missing():
     with pytest.raises(BackendUnavailable, match='method="cuda" needs a CUDA device'):
         dense_crf(P, IMAGE, method="cuda")
+
+
+SCORES = np.random.default_rng(3).normal(0, 4, (3, 4, 5))
+MASK = (np.indices((6, 7)).sum(0) > 5).astype(np.uint8)
+PROBABLE = guesses(np.random.default_rng(1), 3, (4, 5))
+HINTS = {
+    "logits": (SCORES, "negative numbers, such as -.* logits .*softmax_forward"),
+    "logits above 0": (SCORES + 20, "sum to .* logits .*softmax_forward"),
+    "labels": (np.arange(42).reshape(6, 7) % 5, "unary_from_labels"),
+    "labels, -1 unknown": (MASK.astype(int) - 1, "unary_from_labels"),
+    "mask of 0 and 1": (MASK, "unary_from_labels"),
+    "mask of booleans": (MASK > 0, "unary_from_labels"),
+    "mask of 0 and 255": (MASK * 255, "unary_from_labels"),
+    "levels": (np.rint(PROBABLE * 2550), "Divide by their sum"),
+    "percent": (PROBABLE * 100, "Divide by their sum"),
+    "sigmoids": (1 / (1 + np.exp(-SCORES)), "Divide by their sum"),
+    "nothing known": (PROBABLE * (PROBABLE[:1] < 0.5), "give every label the same probability"),
+    "labels last": (np.moveaxis(PROBABLE, 0, -1), r"np.moveaxis\(p, -1, 0\)"),
+    "NaN": (at(np.nan), "Look where they come from"),
+    "inf": (at(np.inf), "Look where they come from"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), [pytest.param(*row, id=name) for name, row in HINTS.items()])
+def test_what_is_no_probability_gets_the_hint_that_fits(given, message):
+    with pytest.raises(ParameterError, match=message):
+        unary_from_probabilities(given)
+
+
+def test_the_hints_lead_to_probabilities():
+    """What they advise is accepted."""
+    softmax = atrous.softmax_forward(SCORES, axis=0)[0]
+    labels = np.exp(-atrous.unary_from_labels(MASK, 2))
+    for p in (softmax, labels, PROBABLE * 100 / (PROBABLE * 100).sum(0)):
+        unary_from_probabilities(p)
+
+
+def test_255_in_labels_points_to_unknown():
+    with pytest.raises(ParameterError, match=r"got 255\. Pass unknown=255"):
+        atrous.unary_from_labels(np.array([0, 255, 1]), 2)

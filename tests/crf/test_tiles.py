@@ -230,6 +230,13 @@ def test_bad_arguments(options, error, message):
         dense_crf_tiled(**{"probabilities": p, "image": image, "params": SMALL, **options})
 
 
+def test_another_order_of_axes_gets_the_hints_of_dense_crf():
+    p, image = scene()
+    for given, hint in ((np.moveaxis(p, 0, -1), "move the labels to the front"), (p.argmax(0), "unary_from_labels")):
+        with pytest.raises(ShapeError, match=hint):
+            dense_crf_tiled(given, image, SMALL)
+
+
 def test_results_into_the_input_are_refused_and_a_bad_window_is_named():
     p, image = scene()
     with pytest.raises(ParameterError, match="memory of probabilities"):

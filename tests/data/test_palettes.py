@@ -178,15 +178,27 @@ def test_plain_images_give_a_label_a_colour(mode, tmp_path):
     labels, colours = read_label_image(path)
     assert labels.dtype == colours.dtype == np.uint8
     assert np.array_equal(colours[labels], np.repeat(grey[..., None], 3, axis=2))
-    assert np.array_equal(labels, np.unique(grey, return_inverse=True)[1].reshape(grey.shape))
+    numbers = {"1": grey > 0, "L": grey, "LA": grey}
+    assert np.array_equal(labels, numbers.get(mode, np.unique(grey, return_inverse=True)[1].reshape(grey.shape)))
+
+
+def test_grey_levels_are_the_labels(tmp_path):
+    """As in labelTrainIds and SegmentationClassRaw: 255 is unknown and 15 stays 15."""
+    ids = np.array([[0, 15, 255], [7, 15, 0]], np.uint8)
+    Image.fromarray(ids).save(tmp_path / "plain.png")
+    Image.fromarray(ids).save(tmp_path / "clear.png", transparency=7)
+    labels, colours = read_label_image(tmp_path / "plain.png")
+    assert np.array_equal(labels, ids)
+    assert colours[[15, 255]].tolist() == [[15] * 3, [255] * 3]
+    assert np.array_equal(read_label_image(tmp_path / "clear.png").labels, np.where(ids == 7, 255, ids))
 
 
 def test_255_colours_fit_and_256_are_a_photograph():
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     with pytest.raises(ParameterError, match="at most 255 colours, got 256"):
-        read_label_image(Image.fromarray(grey))
+        read_label_image(Image.fromarray(grey).convert("RGB"))
     grey[0, 0] = 1
-    labels, colours = read_label_image(Image.fromarray(grey))
+    labels, colours = read_label_image(Image.fromarray(grey).convert("RGB"))
     assert labels.max() == 254
     assert len(colours) == 255
 

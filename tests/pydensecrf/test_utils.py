@@ -87,6 +87,25 @@ def test_the_old_names_warn_through_logging(rng, caplog):
     assert all(r.name == "root" and "is deprecated, use unary_from_" in r.message for r in caplog.records)
 
 
+def test_a_map_of_labels_as_softmax_is_accepted_but_pointed_out(caplog):
+    """pydensecrf accepts it, so the result stays its formula."""
+    mask = np.array([[0, 1, 1], [2, 0, 1]])
+    with caplog.at_level(logging.WARNING):
+        for sm in (mask, mask.astype(np.float32), mask > 0, mask[None]):
+            flat = sm.reshape(len(sm), -1).astype(np.float64)
+            assert_close(utils.unary_from_softmax(sm), -np.log(np.clip(flat, 1e-5, 1)), "golden")
+    assert len(caplog.records) == 4
+    assert all("use unary_from_labels" in r.message for r in caplog.records)
+
+
+def test_probabilities_as_softmax_log_nothing(caplog):
+    one_hot = np.eye(3, dtype=np.uint8)[:, [0, 2, 1, 1]]
+    half = np.full((2, 3), 0.5)
+    for sm in (one_hot, one_hot * 1.0, half, half[:, :0], half * 0.3, half * np.nan):
+        utils.unary_from_softmax(sm)
+    assert not caplog.records
+
+
 # Pairwise features
 
 

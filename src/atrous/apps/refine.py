@@ -1,6 +1,6 @@
 """Sharpen the rough labels of photographs along their edges: what `atrous refine` does.
 
-A file of labels and its photograph go through `dense_crf`; the result is a palette PNG in the colours of the labels.
+A file of labels and its photograph go through `dense_crf`; the result is a PNG with the labels' numbers or colours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Settings(NamedTuple):
     preset: str = "densecrf"
     iterations: int | None = None
     normalization: str | None = None
-    unknown: str | tuple[int, int, int] | None = "black"
+    unknown: int | str | tuple[int, int, int] | None = "auto"
+    """The number or colour of unknown pixels; None if every pixel has a label. "auto" is 255 in palette and grey
+    images, 65535 in grey ones of 16 bits, and black in colours. Transparent pixels are always unknown."""
     confidence: float = 0.7
     tile: int | None = None
 
@@ -117,15 +119,31 @@ def refine_file(job, settings, *, progress=None):
     rough = read_rough(job.labels, size, settings)
     marginals = refine_image(photo, rough, settings, progress=progress)
     labels = marginals.argmax(0)
-    files = {job.output: lambda file: encode_palette_png(rough.indices[labels], file, rough.palette)}
+    refined = rough.ids[labels]
+    if rough.palette is None:
+        files = {job.output: lambda file: save_png(refined, file)}
+    else:
+        files = {job.output: lambda file: encode_palette_png(refined, file, rough.palette)}
     if job.overlay is not None:
-        picture = overlay(np.rint(photo).astype(np.uint8), labels, rough.palette[rough.indices])
+        picture = overlay(np.rint(photo).astype(np.uint8), labels, rough.colours)
         files[job.overlay] = lambda file: save_png(picture, file)
     if job.probabilities is not None:
         files[job.probabilities] = lambda file: np.save(file, marginals)
     write_results(OWNER, files)
-    known = rough.labels >= 0
-    return report(
-        job, size, seconds(), labels=len(marginals), unknown=float(1 - known.mean()),
-        changed=float((labels != rough.labels)[known].mean()),
-    )  # fmt: skip
+    known, names = rough.labels >= 0, rough.names()
+    share = float(1 - known.mean())
+    found = {"labels": len(names), "ids": names, "unknown": share, "taken_as_unknown": rough.unknown}
+    if len(names) == 1:
+        found["warning"] = _one_label(job, names[0], rough.unknown, share)
+    return report(job, size, seconds(), **found, changed=float((labels != rough.labels)[known].mean()))
+
+
+def _one_label(job, name, unknown, share):
+    """Return the warning for a file with one label, which decides every pixel."""
+    rest = ""
+    if share:
+        rest = (
+            f" {share:.1%} of its pixels were taken as unknown ({unknown}): if they have a label too, pass "
+            "--unknown none, or --unknown with what is unknown."
+        )
+    return f"{job.labels.name} has one label, {name}, so every pixel of {job.output.name} is {name}.{rest}"

@@ -1,4 +1,9 @@
-"""Rough labels of a photograph from a file: colours, one per label, or probabilities."""
+"""Rough labels of a photograph from a file: numbers, colours or probabilities.
+
+Palette and grey images hold numbers: 0 is a label like any other, and 255 (65535 with 16 bits) is unknown. Other images
+hold colours, and black is unknown. So it is in a palette image whose black is not number 0, as it is in PASCAL VOC's
+palette, and that has no 255: it is a drawing in colours.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from atrous import _check
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.unary import unary_from_labels
-from atrous.data.palettes import VOID, ImageFileError, labels_from_colours, open_image, voc_palette
+from atrous.data.palettes import (
+    VOID,
+    ImageFileError,
+    numbered,
+    open_image,
+    palette_of,
+    parse_colour,
+    stored_values,
+    voc_palette,
+)
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.layers.resize import resize_bilinear
 
@@ -25,10 +40,41 @@ class Rough(NamedTuple):
     """(L, H, W)"""
     labels: np.ndarray
     """(H, W), the most probable label; −1 if unknown."""
-    palette: np.ndarray
-    """(N, 3) uint8, the colours to write."""
-    indices: np.ndarray
-    """(L,) uint8, the row of each label in the palette."""
+    ids: np.ndarray
+    """What the file holds for each label: (L,) numbers, bool, uint8 or uint16, or (L, 3) colours, uint8."""
+    palette: np.ndarray | None
+    """(N, 3) uint8, the colours of all numbers, for a palette image."""
+    colours: np.ndarray
+    """(L, 3) uint8, a colour to show each label in."""
+    unknown: str
+    """What was taken as unknown, in words; empty for probabilities."""
+
+    def names(self):
+        """Return the labels as the file has them: numbers, or colours as text."""
+        return self.ids.astype(int).tolist() if self.ids.ndim == 1 else [_colour_name(colour) for colour in self.ids]
+
+
+def _colour_name(colour):
+    return "#{:02x}{:02x}{:02x}".format(*map(int, colour)) if any(colour) else "black"
+
+
+def parse_unknown(owner, value):
+    """Return what means "unknown": "auto", None for nothing, a number, or a colour (red, green, blue)."""
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if text in ("auto", "none"):
+            return None if text == "none" else text
+        value = int(text) if text.lstrip("-").isdecimal() else text
+    if value is None:
+        return None
+    if isinstance(value, (int, np.integer)):
+        return _check.integer(owner, "unknown", value, least=0)
+    try:
+        return parse_colour(owner, value)
+    except ParameterError:
+        raise ParameterError(
+            f"{owner}: unknown must be a number, a colour such as 'black' or '#ff8000', or 'none', got {value!r}."
+        ) from None
 
 
 def _size(shape):
@@ -37,13 +83,13 @@ def _size(shape):
 
 
 def read_rough(file, size, settings):
-    """Read the labels of a photograph of `size` (H, W) from an image of colours or from .npy or .npz probabilities."""
+    """Read the labels of a photograph of `size` (H, W) from an image or from .npy or .npz probabilities."""
     file = Path(file)
     if not file.is_file():
         raise ImageFileError(f"{OWNER}: there is no file {str(file)!r} with labels.")
     if file.suffix.lower() in ARRAYS:
         return _from_probabilities(file, size, settings)
-    return _from_colours(file, size, settings)
+    return _from_image(file, size, settings)
 
 
 def _check_memory(labels, size, itemsize, tile):
@@ -57,7 +103,45 @@ def _check_memory(labels, size, itemsize, tile):
     refuse_too_large(OWNER, needed, advice)
 
 
-def _from_colours(file, size, settings):
+def _unknown(file, values, palette, unknown):
+    """Return where the pixels are unknown, and what was taken as unknown in words."""
+    if unknown is None:
+        return np.zeros(values.shape[:2], bool), "none"
+    numbers, asked = values.ndim == 2, unknown != "auto"
+    used = () if palette is None else np.unique(values)
+    if not asked:
+        unknown = 65535 if values.dtype == np.uint16 else VOID
+        drawn = palette is not None and VOID not in used and palette[0].any()
+        if not numbers or (drawn and not palette[used].any(axis=1).all()):
+            unknown = (0, 0, 0)
+    colour = isinstance(unknown, tuple)
+    name = _colour_name(unknown) if colour else str(unknown)
+    if colour and numbers and palette is None:
+        raise ParameterError(
+            f"{OWNER}: {file.name} holds numbers, so unknown must be a number such as {VOID}, or none, got {name}."
+        )
+    if not colour and not numbers:
+        raise ParameterError(
+            f"{OWNER}: {file.name} holds colours, so unknown must be a colour such as black, or none, got {name}."
+        )
+    if colour:
+        where = ((palette[values] if numbers else values) == np.array(unknown, np.uint8)).all(axis=-1)
+    else:
+        where = values == unknown
+    if where.any():
+        return where, name
+    remark = ""
+    if asked:
+        remark = f" (no pixel is {name})"
+    elif palette is not None and 0 in used and not palette[0].any():
+        remark = " (0, black, is a label)"
+    elif values.dtype == np.uint16 and (values == VOID).any():
+        remark = f" ({VOID} is a label)"
+    return where, f"none found{remark}"
+
+
+def _from_image(file, size, settings):
+    asked = parse_unknown(OWNER, settings.unknown)
     image = open_image(OWNER, file)
     if image.size[::-1] != tuple(size):
         fix = "Resize the labels without smoothing (nearest neighbour)."
@@ -67,33 +151,35 @@ def _from_colours(file, size, settings):
             f"{OWNER}: the labels {file.name} are {_size(image.size[::-1])} pixels, the photograph is {_size(size)} "
             f"(width × height). {fix}"
         )
-    labels, colours = labels_from_colours(image, settings.unknown)
-    if len(colours) == 0:
-        unknown = "" if settings.unknown is None else f", or of the colour {settings.unknown!r}"
+    values, transparent = stored_values(OWNER, image)
+    palette = palette_of(image) if image.mode in ("P", "PA") else None
+    where, unknown = _unknown(file, values, palette, asked)
+    if transparent.any():
+        unknown = f"{unknown} and transparent" if where.any() else "transparent"
+    labels, ids = numbered(values, ~(where | transparent))
+    if len(ids) == 0:
         raise ParameterError(
-            f"{OWNER}: {file.name} has no label: every pixel is unknown (transparent{unknown}). Choose another colour "
-            "for unknown pixels (--unknown), or none."
+            f"{OWNER}: {file.name} has no label: every pixel is unknown ({unknown}). Pass another number or colour for "
+            "unknown pixels (--unknown), or none."
         )
-    if len(colours) > VOID:
+    if len(ids) > VOID:
+        kind = "colours" if ids.ndim == 2 else "different numbers"
         raise ParameterError(
-            f"{OWNER}: {file.name} has {len(colours)} colours; at most {VOID} labels are possible. It may be a "
+            f"{OWNER}: {file.name} has {len(ids)} {kind}; at most {VOID} labels are possible. It may be a "
             "photograph, or it was saved as JPEG or with smoothed edges: save it as PNG with sharp edges."
         )
-    _check_memory(len(colours), size, 4, settings.tile)
-    palette, indices = colours, np.arange(len(colours))
-    if image.mode == "P":
-        # Each colour keeps its index in the file: the first palette entry in use that has this colour.
-        used = np.unique(np.asarray(image))
-        stored = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        palette = np.zeros((max(len(stored), int(used[-1]) + 1), 3), np.uint8)
-        palette[: len(stored)] = stored
-        indices = np.array([used[(palette[used] == colour).all(1).argmax()] for colour in colours])
-    if len(colours) == 1:
+    _check_memory(len(ids), size, 4, settings.tile)
+    if len(ids) == 1:
         probabilities = np.ones((1, *labels.shape), np.float32)
     else:
-        energies = unary_from_labels(labels, len(colours), confidence=settings.confidence)
+        energies = unary_from_labels(labels, len(ids), confidence=settings.confidence)
         probabilities = np.exp(np.negative(energies, out=energies), out=energies)
-    return Rough(probabilities, labels, palette, indices.astype(np.uint8))
+    colours = ids
+    if ids.ndim == 1:
+        rows = ids.astype(int)
+        # VOC's colours have no row for numbers above 255: these labels take the rows in their order.
+        colours = palette[rows] if palette is not None else voc_palette()[rows if rows[-1] <= VOID else range(len(ids))]
+    return Rough(probabilities, labels, ids, palette, colours, unknown)
 
 
 def _load(file):
@@ -123,7 +209,7 @@ def _from_probabilities(file, size, settings):
     if array.ndim != 3 or 0 in shape:
         fix = "Save an array with three axes."
         if array.ndim == 2:
-            fix = "For one foreground map p use np.stack([1 - p, p]); save a label map as a palette PNG."
+            fix = "For one foreground map p use np.stack([1 - p, p]); save a label map as a PNG."
         elif array.ndim == 4 and shape[0] == 1:
             fix = "Remove the batch axis: p[0]."
         raise ShapeError(
@@ -139,7 +225,8 @@ def _from_probabilities(file, size, settings):
         array = array.astype(np.float32)
     if shape[1:] != tuple(size):
         array = resize_bilinear(np.asarray(array), size, align_corners=True)
-    return Rough(array, np.asarray(array.argmax(0)), voc_palette(), np.arange(len(array), dtype=np.uint8))
+    ids, palette = np.arange(len(array), dtype=np.uint8), voc_palette()
+    return Rough(array, np.asarray(array.argmax(0)), ids, palette, palette[ids], "")
 
 
 def _fits(grid, size):

@@ -10,7 +10,7 @@ def one_by_one(name, jobs, work, line, say, failures=()):
     """Run `work` on each job and return (results, failures) as plain values.
 
     `failures` are pairs (photograph, reason) that are known in advance. A single job gets `progress`, and its error is
-    raised.
+    raised. A result with a warning is printed with it.
     """
     several = len(jobs) + len(failures) > 1
     width = max((len(job.image.name) for job in jobs), default=0)
@@ -34,6 +34,8 @@ def one_by_one(name, jobs, work, line, say, failures=()):
             progress.close()
             found.append(row)
             say(line(row, job.image.name.ljust(width)))
+            if "warning" in row:
+                print(f"atrous: {job.image}: warning: {row['warning']}", file=sys.stderr)
     if failures and several:
         total = len(jobs) + sum(f["image"] not in {str(job.image) for job in jobs} for f in failures)
         print(f"atrous: {len(failures)} of {total} photographs failed; the others are done.", file=sys.stderr)

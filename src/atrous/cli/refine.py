@@ -14,13 +14,14 @@ def add(commands):
     refine.add_argument(
         "labels",
         metavar="LABELS",
-        help="a PNG in which every colour is a label and black is unknown, or .npy or .npz with probabilities "
-        "(labels, height, width) at the photograph's size or evenly reduced; for several photographs a folder of such "
-        "files with the photographs' names",
+        help="an image of label numbers (palette or grey, 255 is unknown) or of colours (black is unknown), or .npy or "
+        ".npz with probabilities (labels, height, width) at the photograph's size or evenly reduced; for several "
+        "photographs a folder of such files with the photographs' names",
     )
     refine.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="palette PNG to write; for several photographs a folder"
-    )
+        "-o", "--output", required=True, metavar="OUT",
+        help="PNG to write, with the numbers or colours of LABELS; for several photographs a folder",
+    )  # fmt: skip
     refine.add_argument(
         "--preset", action=Preset, default="densecrf", metavar="NAME",
         help="weights and standard deviations (default: densecrf); --preset list shows the presets",
@@ -30,8 +31,9 @@ def add(commands):
         "--normalization", choices=("none", "before", "after", "symmetric"), help="instead of the preset's"
     )
     refine.add_argument(
-        "--unknown", default="black", metavar="COLOUR",
-        help="colour of unknown pixels, a name or '#rrggbb' (default: black); none: every colour is a label",
+        "--unknown", default="auto", metavar="VALUE",
+        help="number or colour (a name or '#rrggbb') of unknown pixels (default: 255 in palette and grey images, 65535 "
+        "with 16 bits, black in colours); none: every pixel has a label",
     )  # fmt: skip
     refine.add_argument(
         "--confidence", type=float, default=0.7, metavar="P",
@@ -45,17 +47,15 @@ def add(commands):
 def run(arguments):
     """Run the command."""
     from atrous.apps import refine
-    from atrous.data.palettes import parse_colour
+    from atrous.apps.rough_labels import parse_unknown
 
     for option, value, least in (("--tile", arguments.tile, 1), ("--iterations", arguments.iterations, 0)):
         if value is not None and value < least:
             raise UsageError(f"{option} needs an integer of at least {least}, got {value}.")
     if not 0 < arguments.confidence < 1:
         raise UsageError(f"--confidence needs a number between 0 and 1, got {arguments.confidence}.")
-    unknown = None if arguments.unknown.lower() == "none" else arguments.unknown
     try:
-        if unknown is not None:
-            parse_colour("--unknown", unknown)
+        unknown = parse_unknown("--unknown", arguments.unknown)
         jobs, failures = refine.jobs_for(
             arguments.images, arguments.labels, arguments.output,
             overlay=arguments.overlay, probabilities=arguments.probabilities,
@@ -75,7 +75,9 @@ def run(arguments):
 
 def result_line(row, name):
     """Return the line of text for one photograph."""
-    labels = "1 label: nothing to decide" if row["labels"] == 1 else f"{row['labels']} labels"
-    unknown = f", {row['unknown']:.1%} were unknown" if row["unknown"] else ""
+    labels = "1 label" if row["labels"] == 1 else f"{row['labels']} labels"
+    unknown = f"  unknown: {row['taken_as_unknown']}" if row["taken_as_unknown"] else ""
+    if row["unknown"]:
+        unknown += f", {row['unknown']:.1%} of the pixels"
     size = f"{row['width']}×{row['height']}"
     return f"{name}  {size}  {labels}  {row['seconds']:.2f} s  {row['changed']:.1%} of the pixels changed{unknown}"

@@ -45,15 +45,29 @@ def check_image_shape(owner, shape, wanted):
     """Raise ShapeError, with the likely fix, unless an image of this shape fits probabilities of shape `wanted`."""
     if len(shape) in (2, 3) and shape[:2] == wanted[1:] and 0 not in shape:
         return
-    if shape[1:] == wanted[1:]:
+    channels_first, labels_last = shape[1:] == wanted[1:], shape[:2] == wanted[:2]
+    if channels_first and labels_last:  # as many channels as labels; the shorter end of the shape holds them
+        channels_first = shape[0] < shape[-1]
+        labels_last = not channels_first
+    if labels_last:
+        raise ShapeError(
+            f"{owner}: probabilities must be (labels, height, width), got shape {wanted} with an image of shape "
+            f"{shape}. If they are (height, width, labels), move the labels to the front: np.moveaxis(p, -1, 0)."
+        )
+    if channels_first:
         fix = "Move its channels to the end: np.moveaxis(image, 0, -1)."
-    elif shape[:2] == wanted[:2]:
-        fix = "If the probabilities are (H, W, L), move the labels to the front: np.moveaxis(p, -1, 0)."
     else:
         fix = "Resize one to the other; the order is (height, width)."
     raise ShapeError(
         f"{owner}: image must be {wanted[1:]} + (channels,) like the probabilities (L, H, W), got shape {shape}. {fix}"
     )
+
+
+def label_axis_hint(dtype):
+    """Return how to make probabilities (L, H, W) of an array (H, W): it holds labels, or one foreground's share."""
+    if dtype.kind == "f":
+        return "For a foreground map p, pass np.stack([1 - p, p])."
+    return "For a map of labels, pass np.exp(-unary_from_labels(labels, classes))."
 
 
 def unit_range_error(owner, dtype, highest):
@@ -169,15 +183,17 @@ def dense_crf(
     if len(shape) != 3:
         raise ShapeError(
             f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
-            + ("For a foreground map p, pass np.stack([1 - p, p])." if len(shape) < 3 else "Pass one image at a time.")
+            + (label_axis_hint(probabilities.dtype) if len(shape) < 3 else "Pass one image at a time.")
         )
+    image = _check.real_array(owner, "image", image)
+    check_image_shape(owner, image.shape, shape)
     params = resolved_params(owner, params, iterations, normalization)
     itemsize = 8 if probabilities.dtype.kind == "f" and probabilities.dtype.itemsize >= 8 else 4
     _check.one_of(owner, "method", method, METHODS)
     if method == "exact":
         few_enough(owner, shape[1] * shape[2])
     else:
-        channels = getattr(image, "shape", (0, 0, 3))[2:] or (1,)
+        channels = image.shape[2:] or (1,)
         needed = mean_field_bytes(shape[1] * shape[2], shape[0], (2, 2 + channels[0]), itemsize)
         refuse_too_large(owner, needed, "Use dense_crf_tiled, fewer labels or a smaller image.")
     image = checked_image(owner, image, shape, intensity_scale)

@@ -17,7 +17,14 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.dense import check_image_shape, checked_image, pairwise_terms, resolved_params, unit_range_error
+from atrous.crf.dense import (
+    check_image_shape,
+    checked_image,
+    label_axis_hint,
+    pairwise_terms,
+    resolved_params,
+    unit_range_error,
+)
 from atrous.crf.mean_field import METHODS, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.params import CRFParams
@@ -165,7 +172,7 @@ def dense_crf_tiled(
     if len(shape) != 3:
         raise ShapeError(
             f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
-            "For a foreground map p, pass np.stack([1 - p, p])."
+            + (label_axis_hint(np.asarray(probabilities).dtype) if len(shape) < 3 else "Pass one image at a time.")
         )
     if 0 in shape:
         raise ShapeError(f"{owner}: probabilities is empty, shape {shape}.")

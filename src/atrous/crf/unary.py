@@ -21,6 +21,25 @@ def as_float(owner, name, value):
     return array.astype(np.float64 if wide else np.float32, copy=False)
 
 
+def _no_probabilities(p, low, total):
+    """Return the likely mistake, as a hint, in an array that should hold probabilities (labels, ...) but does not."""
+    logits = "If they are logits (scores), take their softmax over the labels: softmax_forward(scores, axis=0)[0]."
+    labels = "If this is a map of labels, take np.exp(-unary_from_labels(labels, classes))."
+    whole = (p == np.rint(p)).all()
+    if low < 0:
+        return labels if whole and low == -1 else logits
+    if not np.isfinite(p).all():
+        return "Look where they come from: NaN and inf are left by a division by zero, or by a network that diverged."
+    if p.ndim > 2 and np.allclose(p.sum(-1), 1, rtol=0, atol=0.01):
+        return "They do so over the last axis: move the labels to the front, np.moveaxis(p, -1, 0)."
+    mask = whole and p.ndim == 2 and total.max() > 1
+    if (mask or p.max() > 1) and total.max() - total.min() > 0.01 * total.max():
+        return labels if whole else logits
+    if total.min() == 0:
+        return "Where nothing is known, give every label the same probability."
+    return "Divide by their sum: p / p.sum(0)."
+
+
 def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner: str | None = None) -> FloatArray:
     """Return energies −log P.
 
@@ -61,14 +80,14 @@ def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner:
         raise ParameterError(f"{owner}: clip must be in [0, 1), got {clip!r}.")
     low = p.min()
     if not low >= 0:
-        what = "negative numbers" if low < 0 else "NaN"
-        raise ParameterError(f"{owner}: probabilities hold {what}. If they are scores, take their softmax over labels.")
+        what = f"negative numbers, such as {low:.4g}" if low < 0 else "NaN"
+        raise ParameterError(f"{owner}: probabilities hold {what}. {_no_probabilities(p, low, None)}")
     total = p.sum(0)
     worst = np.unravel_index(np.abs(total - 1).argmax(), total.shape)
     if not abs(total[worst] - 1) <= 0.01:
         raise ParameterError(
             f"{owner}: probabilities must sum to 1 over the first axis ({len(p)} labels), but sum to "
-            f"{total[worst]:.4g} at {tuple(map(int, worst))}. Divide by their sum, or move the label axis to the front."
+            f"{total[worst]:.4g} at {tuple(map(int, worst))}. {_no_probabilities(p, low, total)}"
         )
     unary = np.maximum(p, p.dtype.type(clip))
     with np.errstate(divide="ignore"):  # clip=0 keeps probabilities of 0, whose energy is inf
@@ -118,7 +137,8 @@ def unary_from_labels(
     inside = (labels >= 0) & (labels < classes)
     if not (inside | ~known).all():
         bad = labels[known & ~inside][0]
-        raise ParameterError(f"{owner}: labels must be 0…{classes - 1} or unknown={unknown}, got {bad}.")
+        fix = "Pass unknown=255 if that marks unknown points." if bad == 255 else "Increase classes, or pass unknown."
+        raise ParameterError(f"{owner}: labels must be 0…{classes - 1} or unknown={unknown}, got {bad}. {fix}")
     if classes == 1:
         return np.zeros((1, *labels.shape), dtype)
     wrong = -np.log((1 - confidence) / (classes - 1))

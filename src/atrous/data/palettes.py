@@ -1,8 +1,8 @@
 """Label maps and their colours: the PASCAL VOC palette, palette images, colours as labels.
 
-A label map holds small integers. A file stores it as indices and a table of colours (PASCAL VOC's palette images) or as
-plain colours, one per label (scribbles from a drawing program). Unknown pixels are 255 in files (VOC's void) and −1 in
-`labels_from_colours`; functions that take label maps accept both.
+A label map holds small integers. A file stores it as indices and a table of colours (PASCAL VOC's palette images), as
+grey levels (Cityscapes' labelIds) or as plain colours, one per label (scribbles from a drawing program). Unknown pixels
+are 255 in files (VOC's void) and −1 in `labels_from_colours`; functions that take label maps accept both.
 
 Role: public functions. Pillow is imported only when needed.
 
@@ -323,13 +323,44 @@ def _pixels(owner, image):
     return pixels[..., :3], pixels[..., 3] == 0
 
 
-def _numbered(pixels, known):
-    """Return (labels, colours): the sorted colours of known pixels, and each pixel's index into them, −1 if unknown."""
-    codes = pixels.astype(np.int64) @ (1 << 16, 1 << 8, 1)
+def palette_of(image: Any) -> Array:
+    """Return the colours (N, 3) uint8 of a palette image as its file holds them, and black for indices beyond them."""
+    stored = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette = np.zeros((max(len(stored), 1 + int(np.asarray(image.getchannel(0)).max())), 3), np.uint8)
+    palette[: len(stored)] = stored
+    return palette
+
+
+def stored_values(owner: str, image: Any) -> tuple[Array, Array]:
+    """Return what the pixels of a Pillow image hold, and where it is fully transparent.
+
+    Palette and grey images hold numbers (H, W): uint8, uint16 with 16 bits, bool with one. Others hold colours
+    (H, W, 3) uint8.
+    """
+    if image.mode.startswith("I"):
+        numbers = np.asarray(image)
+        if numbers.min() < 0 or numbers.max() > 65535:
+            raise DTypeError(
+                f"{owner}: labels must be 0 to 65535, got {numbers.min()} to {numbers.max()}. Save them with 16 bits."
+            )
+        return numbers.astype(np.uint16), np.zeros(numbers.shape, bool)
+    pixels, transparent = _pixels(owner, image)
+    if image.mode in ("RGB", "RGBA"):
+        return pixels, transparent
+    return np.asarray(image.getchannel(0)), transparent
+
+
+def numbered(values: Array, known: Array) -> tuple[Array, Array]:
+    """Return (labels, kinds): the sorted values of known pixels, and each pixel's index into them, −1 if unknown.
+
+    Values are numbers (H, W), or colours (H, W, 3) sorted by red, then green, then blue.
+    """
+    colours = values.ndim == 3
+    codes = values.astype(np.int64) @ (1 << 16, 1 << 8, 1) if colours else values
     found, inverse = np.unique(codes[known], return_inverse=True)
-    labels = np.full(codes.shape, -1, np.int64)
+    labels = np.full(known.shape, -1, np.int64)
     labels[known] = inverse
-    return labels, (found[:, None] >> (16, 8, 0) & 255).astype(np.uint8)
+    return labels, (found[:, None] >> (16, 8, 0) & 255).astype(np.uint8) if colours else found
 
 
 def read_label_image(file: PathLike | BinaryIO) -> LabelImage:
@@ -338,14 +369,14 @@ def read_label_image(file: PathLike | BinaryIO) -> LabelImage:
     Parameters
     ----------
     file : path, binary file or Pillow image
-        The labels of a palette image are its indices. In RGB, RGBA and grey, every distinct colour is a label, in the
-        order of red, then green, then blue; fully transparent pixels are unknown.
+        The labels of a palette image are its indices, those of a grey image its levels. In RGB and RGBA, every
+        distinct colour is a label, in the order of red, then green, then blue. Fully transparent pixels of grey and
+        colour images are unknown.
 
     Returns
     -------
     LabelImage
-        (labels, colours): labels (H, W) uint8, 255 where unknown, and colours (L, 3) uint8. If a grey file holds
-        indices, ``colours[labels, 0]`` are these indices.
+        (labels, colours): labels (H, W) uint8, 255 where unknown, and colours (L, 3) uint8.
 
     Raises
     ------
@@ -363,19 +394,29 @@ def read_label_image(file: PathLike | BinaryIO) -> LabelImage:
     Examples
     --------
     >>> from PIL import Image
-    >>> labels, colours = read_label_image(Image.fromarray(np.array([[200, 0, 0, 7]], np.uint8)))
+    >>> read_label_image(Image.fromarray(np.array([[15, 0, 255]], np.uint8))).labels
+    array([[ 15,   0, 255]], dtype=uint8)
+    >>> labels, colours = read_label_image(Image.fromarray(np.array([[(0, 0, 255), (255, 0, 0)]], np.uint8)))
     >>> labels
-    array([[2, 0, 0, 1]], dtype=uint8)
-    >>> colours[labels, 0]
-    array([[200,   0,   0,   7]], dtype=uint8)
+    array([[0, 1]], dtype=uint8)
+    >>> colours
+    array([[  0,   0, 255],
+           [255,   0,   0]], dtype=uint8)
     """
     owner = "read_label_image"
     image = open_image(owner, file)
-    if image.mode == "P":
-        colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        return LabelImage(np.array(image), colours)
-    pixels, transparent = _pixels(owner, image)
-    labels, colours = _numbered(pixels, ~transparent)
+    if image.mode in ("P", "PA"):
+        return LabelImage(np.array(image.getchannel(0)), palette_of(image))
+    if image.mode.startswith("I"):
+        raise DTypeError(
+            f"{owner}: labels must have 8 bits per pixel, got mode {image.mode}. Read their numbers as they are: "
+            "np.asarray(Image.open(file))."
+        )
+    values, transparent = stored_values(owner, image)
+    if image.mode in ("1", "L", "LA"):
+        levels = np.linspace(0, 255, 2 if image.mode == "1" else 256).astype(np.uint8)
+        return LabelImage(np.where(transparent, VOID, values).astype(np.uint8), np.repeat(levels[:, None], 3, axis=1))
+    labels, colours = numbered(values, ~transparent)
     if len(colours) > VOID:
         raise ParameterError(
             f"{owner}: a label image has at most 255 colours, got {len(colours)}. It may be a photograph, or have been "
@@ -457,4 +498,4 @@ def labels_from_colours(rgb: Array | PathLike | Any, unknown: Sequence[int] | st
     known = ~transparent
     if unknown is not None:
         known &= (pixels != np.array(parse_colour(owner, unknown), np.uint8)).any(axis=-1)
-    return ColourLabels(*_numbered(pixels, known))
+    return ColourLabels(*numbered(pixels, known))

@@ -41,7 +41,7 @@ def read_photo(owner, file):
 
 
 def save_png(picture, file):
-    """Write an array (H, W, 3) uint8 to an open file as PNG."""
+    """Write an array to an open file as PNG: (H, W, 3) uint8 in colour, (H, W) uint8, uint16 or bool in grey."""
     from PIL import Image
 
     Image.fromarray(picture).save(file, "png")

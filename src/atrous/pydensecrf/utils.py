@@ -125,6 +125,11 @@ def compute_unary(labels: Array, M: int, GT_PROB: float = 0.5) -> Array:
     return unary_from_labels(labels, M, GT_PROB)
 
 
+def _whole(sm):
+    """Return whether an array holds whole numbers only; the first row nearly always decides."""
+    return sm.dtype.kind in "iub" or all((part == np.rint(part)).all() for part in (sm[0], sm))
+
+
 def unary_from_softmax(sm: Array, scale: float | None = None, clip: float | None = 1e-5) -> Array:
     """Return unary energies −ln p from class probabilities.
 
@@ -153,6 +158,8 @@ def unary_from_softmax(sm: Array, scale: float | None = None, clip: float | None
 
     Notes
     -----
+    A map of labels is accepted as in pydensecrf, and its result has no meaning; a warning is logged.
+
     Cost: a few passes in the dtype of `sm`, in float64 with `scale`. Source: pydensecrf, `utils.unary_from_softmax`.
 
     Examples
@@ -167,6 +174,11 @@ def unary_from_softmax(sm: Array, scale: float | None = None, clip: float | None
     if sm.ndim == 0 or sm.shape[0] == 0:
         raise AxisCountError(f"unary_from_softmax: sm must be (K, ...) with at least one class, got shape {sm.shape}.")
     classes = sm.shape[0]
+    if _whole(sm) and not (sm.sum(axis=0) == 1).all():
+        warning(
+            f"unary_from_softmax: sm, shape {sm.shape}, must be probabilities (K, ...), but holds whole numbers that "
+            "do not sum to 1 over the first axis. For a map of labels use unary_from_labels."
+        )
     if scale is not None:
         if not 0 < scale <= 1:
             raise CertaintyError(f"`scale` needs to be in (0,1]. unary_from_softmax: got {scale!r}.")
