@@ -1,6 +1,7 @@
 """`atrous weights`, `networks` and `summary`: what they print, and that what they recommend works."""
 
 import json
+import re
 import shlex
 
 import numpy as np
@@ -75,6 +76,41 @@ def test_show_compares_with_the_nearest(weights, tmp_path, capsys):
     assert "1 missing: backbone.conv1.weight" in text
     assert "fits none" in text
     assert "-o DIR" not in text
+    assert re.search(r"it fills \d+ of \d+ .* backbone, (\d+) of \1 .* head, (\d+) of \2 .* classifier\n", text)
+    assert "fresh" not in text
+
+
+@pytest.mark.parametrize(("kept", "part"), [(1, "head"), (3, "classifier")])
+def test_show_tells_how_to_load_what_fits(weights, tmp_path, capsys, kept, part):
+    beginnings = ("backbone.", *(f"classifier.{i}." for i in range(kept)))
+    arrays = {name: a for name, a in load_weights(weights).items() if name.startswith(beginnings)}
+    save_weights(arrays, tmp_path / "w.npz")
+    text = told(capsys, "weights", "show", tmp_path / "w.npz")
+    head = build("tiny_torchvision_deeplabv3_resnet50", auxiliary=False).fresh_names("head")[:-2]
+    filled = sum(name in arrays for name in head)
+    assert f"{filled} of {len(head)} arrays of the head, 0 of 2 arrays of the classifier" in text
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines) if line == f"  to load that much, and initialise the {part}:")
+    scope = {"atrous": atrous, "numpy": np}
+    exec(lines[at + 1].strip(), scope)
+    loaded = {**scope["params"], **scope["state"]}
+    assert all(np.array_equal(loaded[name], a) for name, a in arrays.items())
+    assert len(loaded) > len(arrays)
+
+
+def test_show_of_a_backbone_alone_lists_the_networks_it_may_begin(weights, tmp_path, capsys):
+    arrays = {name: a for name, a in load_weights(weights).items() if name.startswith("backbone.")}
+    save_weights(arrays, tmp_path / "w.npz")
+    found = json.loads(told(capsys, "weights", "show", tmp_path / "w.npz", "--json"))
+    assert "tiny_torchvision_deeplabv3_resnet50" in found["backbones"]
+    for name in found["backbones"]:
+        params, state = build(name).load(tmp_path / "w.npz", fresh="head", rng=np.random.default_rng(0))
+        assert all(
+            np.array_equal({**params, **state}[key], a) for key, a in arrays.items() if key in {**params, **state}
+        )
+    assert f"fill the backbone of {', '.join(found['backbones'])}:" in told(
+        capsys, "weights", "show", tmp_path / "w.npz"
+    )
 
 
 @pytest.mark.parametrize("kind", ["PyTorch", "safetensors", "Caffe"])

@@ -80,7 +80,7 @@ def test_what_fits_none_is_compared_with_the_nearest():
     del weights["backbone.bn1.bias"]
     weights["extra"] = np.ones(3)
     assert guess(weights) == []
-    network, text = nearest(weights)
+    (network, *_), text = nearest(weights)
     assert (network.name, network.classes) == ("deeplabv3_resnet50", 9)
     assert text == (
         "1 missing: backbone.bn1.bias; 1 unexpected: extra; 1 of another shape: "

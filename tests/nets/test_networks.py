@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from directions import directional_error
+from directions import ENOUGH, directional_error
 from oracles.drawn import drawn
 from tolerances import assert_close
 
@@ -204,7 +204,7 @@ def test_gradients_of_whole_networks(name, train, rng):
         y, _, got = run(point)
         return np.vdot(y, dy) + sum(np.vdot(got[key], d) for key, d in d_endpoints.items())
 
-    assert directional_error(loss, point, {**grads, "x": dx}, rng) <= 1e-8
+    assert directional_error(loss, point, {**grads, "x": dx}, rng) <= ENOUGH
 
 
 SIDES = {
@@ -866,4 +866,4 @@ def test_multi_scale_features_of_any_size(name, size, rng):
     def loss(point):
         return np.vdot(network.infer({k: v for k, v in point.items() if k != "x"}, state, point["x"]), dy)
 
-    assert directional_error(loss, {**params, "x": x}, {**grads, "x": dx}, rng) <= 1e-8
+    assert directional_error(loss, {**params, "x": x}, {**grads, "x": dx}, rng) <= ENOUGH

@@ -1,10 +1,14 @@
 """Networks of other projects: their files are recognised, loaded and give their project's scores."""
 
+import shlex
+
 import numpy as np
 import pytest
 from oracles.drawn import CLASSES, drawn, normal
+from PIL import Image
 from tolerances import assert_close
 
+from atrous import cli
 from atrous.errors import ParameterError
 from atrous.nets.catalogue import build
 from atrous.nets.from_classifier import from_classifier
@@ -171,6 +175,39 @@ def test_wrappers_and_counters_do_not_matter(case):
         for got, expected in zip(choose(given).load(given), (params, state), strict=True):
             assert list(got) == list(expected)
             assert all(np.array_equal(got[key], a) for key, a in expected.items())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("smp deeplabv3plus bottleneck", "jfzhang xception", "mmseg deeplabv3plus"),
+        *("VainF separable", "isht7", "AdvSemiSeg"),
+    ],
+)
+def test_an_old_file_goes_through_all_commands_with_no_option(case, tmp_path, capsys, rng):
+    _, _, _, module, weights = made(case)
+    torch.save(module.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    image = rng.integers(0, 256, (37, 45, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "photo.png")
+
+    def told(*arguments):
+        capsys.readouterr()
+        assert cli.main([*map(str, arguments)]) == 0
+        return capsys.readouterr().out
+
+    shown = told("weights", "show", tmp_path / "old.pth")
+    assert "before 1.6" in shown
+    line = next(line for line in shown.splitlines() if "atrous segment" in line)
+    words = {"IMAGE": tmp_path / "photo.png", "DIR": tmp_path / "out"}
+    told(*(words.get(word, word) for word in shlex.split(line)[1:]))
+    network = choose(weights)
+    expected = segment(image, network, network.load(weights)).labels
+    found = np.asarray(Image.open(tmp_path / "out" / "photo.png"))
+    np.testing.assert_array_equal(found, expected)
+    told("refine", tmp_path / "photo.png", tmp_path / "out" / "photo.png", "-o", tmp_path / "refined.png")
+    refined = Image.open(tmp_path / "refined.png")
+    assert refined.mode == "P"
+    assert set(np.unique(refined)) <= set(np.unique(found))
 
 
 def test_older_smp_decoders_were_numbered():

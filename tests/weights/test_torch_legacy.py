@@ -5,20 +5,27 @@ import sys
 import numpy as np
 import pytest
 from weights.test_torch_zip import HOSTILE, SIX, SKIPPED
-from weights.writers import Op, call, code, legacy, legacy_bytes, legacy_storage, name, ordered, same, tensor, weights
+from weights.writers import (
+    DTYPES,
+    Op,
+    call,
+    code,
+    legacy,
+    legacy_bytes,
+    legacy_storage,
+    loaded,
+    name,
+    ordered,
+    same,
+    tensor,
+    weights,
+)
 
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights
 
 RAW = {"0": SIX.tobytes()}
 PLACE = legacy_storage("0", 6)
-DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "f4", "f8"]
-
-
-def loaded(folder, content):
-    path = folder / "w.pth"
-    path.write_bytes(content)
-    return load_weights(path)
 
 
 @pytest.mark.parametrize("order", ["little", "big"])

@@ -6,29 +6,26 @@ import sys
 import numpy as np
 import pytest
 from weights.test_torch_zip import HOSTILE, SIX
-from weights.writers import Op, code, int64, name, one, ordered, packed, same, tar_members, weights
+from weights.writers import Op, code, int64, loaded, name, one, ordered, packed, same, tar_members, weights
 
 from atrous.weights.errors import WeightsError
-from atrous.weights.files import load_weights
 
 PARTS = {"views": [(200, 100, 2, 3)], "tensors": [("part", 200, (2,), (1,), 1), ("turned", 100, (3, 2), (1, 3), 0)]}
 
 
-def loaded(folder, members):
-    path = folder / "w.pth"
-    path.write_bytes(members if isinstance(members, bytes) else packed(members))
-    return load_weights(path)
+def unpacked(folder, members):
+    return loaded(folder, members if isinstance(members, bytes) else packed(members))
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", "u1", "f4", "f8"])
 def test_every_dtype_is_read(tmp_path, rng, dtype):
     array = rng.integers(0, 9, (3, 4)).astype(dtype)
     given = {"w": array, "0-d": array[0, 0], "none": array[:0]}
-    same(loaded(tmp_path, tar_members(given)), given)
+    same(unpacked(tmp_path, tar_members(given)), given)
 
 
 def test_views_and_strides(tmp_path):
-    found = loaded(tmp_path, tar_members({"w": SIX.reshape(2, 3)}, **PARTS))
+    found = unpacked(tmp_path, tar_members({"w": SIX.reshape(2, 3)}, **PARTS))
     same(found, {"w": SIX.reshape(2, 3), "part": SIX[3:5], "turned": SIX.reshape(2, 3).T})
     assert np.shares_memory(found["w"], found["part"])
 
@@ -37,7 +34,7 @@ def test_the_upper_half_of_the_number_of_axes_is_ignored(tmp_path):
     members = tar_members({"w": SIX})
     wrong = struct.pack("<ii", 1, 77)
     members["tensors"] = members["tensors"].replace(int64(1, 6, 1), wrong + int64(6, 1))
-    same(loaded(tmp_path, members), {"w": SIX})
+    same(unpacked(tmp_path, members), {"w": SIX})
 
 
 @pytest.mark.torch
@@ -45,12 +42,12 @@ def test_the_upper_half_of_the_number_of_axes_is_ignored(tmp_path):
 def test_torch_reads_the_hand_made_files_alike(tmp_path):
     torch = pytest.importorskip("torch")
     given = {key: array for key, array in weights().items() if array.dtype != bool}
-    found = loaded(
+    found = unpacked(
         tmp_path, tar_members(given | {"w": SIX.reshape(2, 3)}, lambda items: {"state_dict": ordered(items)})
     )
     read = torch.load(tmp_path / "w.pth", weights_only=False)["state_dict"]
     same(found, {key: value.numpy() for key, value in read.items()})
-    found = loaded(tmp_path, tar_members({"w": SIX.reshape(2, 3)}, **PARTS))
+    found = unpacked(tmp_path, tar_members({"w": SIX.reshape(2, 3)}, **PARTS))
     same(found, {key: value.numpy() for key, value in torch.load(tmp_path / "w.pth", weights_only=False).items()})
 
 
@@ -84,7 +81,7 @@ BROKEN = [
 @pytest.mark.parametrize(("members", "message"), [pytest.param(*row[1:], id=row[0]) for row in BROKEN])
 def test_broken_files_are_told(tmp_path, members, message):
     with pytest.raises(WeightsError, match=message):
-        loaded(tmp_path, members)
+        unpacked(tmp_path, members)
 
 
 @pytest.mark.parametrize(
@@ -93,5 +90,5 @@ def test_broken_files_are_told(tmp_path, members, message):
 def test_hostile_pickles_are_refused_and_not_run(tmp_path, hostile):
     for part in ("storages", "tensors", "pickle"):
         with pytest.raises(WeightsError, match="asks for"):
-            loaded(tmp_path, MEMBERS | {part: one(hostile)})
+            unpacked(tmp_path, MEMBERS | {part: one(hostile)})
     assert "atrous_was_run" not in sys.modules

@@ -7,23 +7,30 @@ import zipfile
 
 import numpy as np
 import pytest
-from weights.writers import Op, archive, call, code, name, ordered, same, storage, tensor, torch_bytes, weights
+from weights.writers import (
+    DTYPES,
+    Op,
+    archive,
+    call,
+    code,
+    loaded,
+    name,
+    ordered,
+    same,
+    storage,
+    tensor,
+    torch_bytes,
+    weights,
+)
 
 from atrous.errors import AtrousError
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights
 
-DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "f4", "f8"]
 SIX = np.arange(6, dtype="<f4")
 RAW = {"0": SIX.tobytes()}
 PLACE = storage("0", 6)
 UNTYPED = Op(code(("storage", name("torch.storage", "UntypedStorage"), "0", "cpu", 24)) + b"Q")
-
-
-def loaded(folder, content):
-    path = folder / "w.pth"
-    path.write_bytes(content)
-    return load_weights(path)
 
 
 # Hand-made files

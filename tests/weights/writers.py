@@ -8,8 +8,19 @@ from io import BytesIO
 
 import numpy as np
 
+from atrous.weights.files import load_weights
+
 TORCH_NAMES = {"f8": "Double", "f4": "Float", "f2": "Half", "i8": "Long", "i4": "Int", "i2": "Short", "i1": "Char"}
 TORCH_NAMES |= {"u1": "Byte", "b1": "Bool"}
+
+DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "f4", "f8"]
+
+
+def loaded(folder, content):
+    """Write a file, and read it."""
+    path = folder / "w.pth"
+    path.write_bytes(content)
+    return load_weights(path)
 
 
 def weights(rng=None):

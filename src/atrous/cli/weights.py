@@ -38,12 +38,26 @@ def run_show(arguments):
     if near := found["nearest"]:
         say(f"fits none of the networks; the nearest is {near['name']} with {near['classes']} classes:")
         say(f"  {near['differences']}")
+        _say_parts(say, near, found["file"])
+    if names := found["backbones"]:
+        say(f"its arrays fill the backbone of {', '.join(names)}: load with fresh='head'")
     rows = [{**t, "shape": "×".join(map(str, t["shape"])) or "one number"} for t in tensors]
     lines = table(rows)
     if len(rows) > SHOWN and not arguments.all:
         lines[SHOWN - 4 : -5] = [f"… {len(rows) - SHOWN} more, shown by --all"]
     say("\n".join(("", *lines)))
     write_json(arguments, found)
+
+
+def _say_parts(say, near, file):
+    """Print how much of each part of the nearest network a file fills, and how to load that much."""
+    filled = (f"{fitting} of {arrays} arrays of the {part}" for part, (fitting, arrays) in near["parts"].items())
+    say(f"  it fills {', '.join(filled)}")
+    if near["fresh"]:
+        options = ", ".join(f"{key}={value!r}" for key, value in near["options"].items())
+        say(f"  to load that much, and initialise the {near['fresh']}:")
+        load = f"load({file!r}, fresh={near['fresh']!r}, rng=numpy.random.default_rng(0))"
+        say(f"  params, state = atrous.build({near['name']!r}, {options}).{load}")
 
 
 def _say_fit(say, network, found):

@@ -5,6 +5,8 @@
 
 Squares as wide as a line are transposed in registers, so that each line of either array is touched once.
 
+`channel_panels` does this for a few channels at a time: panels[c // width, p, c % width].
+
 Role: loops. Cost: one pass over both arrays.
 """
 
@@ -16,11 +18,18 @@ from atrous.jit.threads import launch
 
 
 def aligned(count, dtype):
-    """Return an array that starts at a multiple of 64 bytes, so that a line is never split between two of the cache."""
+    """Return an array that starts at a multiple of 64 bytes, so that no line of it lies in two of the cache's."""
     dtype = np.dtype(dtype)
     raw = np.empty(count * dtype.itemsize + LINE_BYTES, np.uint8)
     start = -raw.ctypes.data % LINE_BYTES
     return raw[start : start + count * dtype.itemsize].view(dtype)
+
+
+@compiled()
+def scratch(count, like):
+    """Return the same inside a compiled function, of the dtype of `like`, with room for a line after its end."""
+    raw = np.empty(count + 2 * (LINE_BYTES // like.itemsize), like.dtype)
+    return raw[(-raw.ctypes.data % LINE_BYTES) // like.itemsize :]
 
 
 @compiled()
@@ -54,6 +63,28 @@ def _to_last(head, tail, x, xt, channels, samples, pieces):
         count = min(width, samples - first)
         if count > 0:
             transpose_matrix(x, start + first, samples, channels, count, xt, start + first * channels, channels)
+
+
+@compiled()
+def _to_panels(head, tail, x, panels, width, channels, samples):
+    per_group = -(-channels // width)
+    for item in range(head, tail):
+        group, first = item // per_group, item % per_group * width
+        some, start = min(width, channels - first), item * samples * width
+        if some < width:
+            panels[start : start + samples * width] = 0
+        transpose_matrix(x, (group * channels + first) * samples, samples, some, samples, panels, start, width)
+
+
+def channel_panels(x, groups, width):
+    """Return x (N, C, *S) as a flat array (N, groups, panels, *S, width), padded with zeros to whole panels."""
+    n, c = x.shape[:2]
+    channels, samples = c // groups, x[0, 0].size
+    items = n * groups * -(-channels // width)
+    panels = aligned(items * samples * width, x.dtype)
+    flat = np.require(x, requirements=("C", "W")).reshape(-1)
+    launch(_to_panels, items, flat, panels, width, channels, samples)
+    return panels
 
 
 def channels_last(x, spare):

@@ -94,6 +94,11 @@ def geometry(n, c, f, groups, *, size, kernel, out, stride, rate, pad):
     return ConvGeometry(n, c, f, groups, *size, *kernel, *out, *stride, *rate, *pad)
 
 
+def in_plane(g):
+    """Tell whether the stride is 1 and the slices of the first axis stay apart."""
+    return g.stride == (1, 1, 1) and (g.kd, g.pd, g.od) == (1, 0, g.d)
+
+
 def mirrored(g):
     """Return the geometry of dx, for stride 1, as a convolution of dy with the mirrored filters."""
     pad = tuple(r * (k - 1) - p for r, k, p in zip(g.rate, g.kernel, g.pad, strict=True))

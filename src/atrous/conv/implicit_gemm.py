@@ -22,7 +22,8 @@ The loops, from the outside in:
     kz, ky, kx     the taps
     tile           outputs (see `micro_kernel`)
 
-dx is the same sum with x and y exchanged: outputs are scattered over dx, stride·C apart. dw is a product over outputs.
+dx is the same sum with x and y exchanged: outputs are scattered over dx, stride·C apart. dw is a product over outputs,
+for which x lies in panels of channels as wide as the tile, so that B is as close together as packed filters are.
 
 Role: loops. Extra memory: x (and dy) with channels last, the packed filters, and one row of outputs for each thread. No
 BLAS; equal bits for any number of threads. NaN and inf reach exactly the outputs, dx and dw that read them.
@@ -32,19 +33,24 @@ References
 Chetlur et al., cuDNN: Efficient Primitives for Deep Learning, arXiv:1410.0759, Section 3.1 (implicit GEMM).
 """
 
-import numpy as np
+import math
 
-from atrous.conv.channels_last import aligned, channels_last, transpose_matrix
+import numpy as np
+from numba import njit
+
+from atrous.conv.channels_last import aligned, channel_panels, channels_last, scratch, transpose_matrix
 from atrous.conv.direct import plain, row_range
 from atrous.conv.micro_kernel import multiply_tile, tile_for
 from atrous.conv.taps import is_inside, output_reading, tap_position
 from atrous.jit.compiler import compiled
 from atrous.jit.lanes import LINE_BYTES
-from atrous.jit.threads import launch
+from atrous.jit.threads import launch, thread_count
 
 # 256 steps of 6 × 4 lines take 64 KiB of a packed panel through the cache and spend 1 % on loading the sums.
 DEPTH = 256
 FILTERS = 48
+# Items of work for each thread, so that none waits long for the last.
+SHARES = 4
 
 
 @compiled()
@@ -93,111 +99,79 @@ def _add_tap(rows, lines, a, at_a, a_row, packed, at_b, width, sums, at_c, c_row
         )  # fmt: skip
 
 
+@njit
+def _source(o, k, s, r, p, size, turned):
+    """Return the sample of y's source that tap k of o reads, or if `turned` the one that reads it; −1 if none does."""
+    if turned:
+        return output_reading(o, k, s, r, p, size)
+    i = tap_position(o, k, s, r, p)
+    return i if is_inside(i, size) else -1
+
+
 @compiled()
-def _forward(head, tail, rows, lines, xt, packed, y, g):
-    channels, filters = g.c // g.groups, g.f // g.groups
-    width = len(lines) * (LINE_BYTES // y.itemsize)
-    panels = -(-filters // width)
-    padded, taps = panels * width, g.kd * g.kh * g.kw
-    sums = np.empty((g.ow + len(rows)) * padded + LINE_BYTES, y.dtype)
-    sums = sums[(-sums.ctypes.data % LINE_BYTES) // y.itemsize :]
+def _rows(head, tail, rows, lines, source, packed, result, g, turned):
+    """Write rows of y from x or, if `turned`, rows of dx from dy: the same loops with both ends exchanged."""
+    depth, columns = (g.f // g.groups, g.c // g.groups) if turned else (g.c // g.groups, g.f // g.groups)
+    (d, h, w), (od, oh, ow) = ((g.od, g.oh, g.ow), (g.d, g.h, g.w)) if turned else ((g.d, g.h, g.w), (g.od, g.oh, g.ow))
+    width = len(lines) * (LINE_BYTES // result.itemsize)
+    panels = -(-columns // width)
+    padded, taps, step = panels * width, g.kd * g.kh * g.kw, g.sw if turned else 1
+    sums = scratch((ow + step * len(rows)) * padded, result)
     for row in range(head, tail):
-        oy, oz = row % g.oh, row // g.oh % g.od
-        group, n = row // (g.oh * g.od) % g.groups, row // (g.oh * g.od * g.groups)
-        sums[: g.ow * padded] = 0
-        for c in range(0, channels, DEPTH):
-            depth = min(DEPTH, channels - c)
+        oy, oz = row % oh, row // oh % od
+        group, n = row // (oh * od) % g.groups, row // (oh * od * g.groups)
+        sums[: ow * padded] = 0
+        for k in range(0, depth, DEPTH):
             for panel in range(panels):
                 for kz in range(g.kd):
-                    iz = tap_position(oz, kz, g.sd, g.rd, g.pd)
-                    if not is_inside(iz, g.d):
-                        continue
-                    for ky in range(g.kh):
-                        iy = tap_position(oy, ky, g.sh, g.rh, g.ph)
-                        if not is_inside(iy, g.h):
-                            continue
-                        for kx in range(g.kw):
-                            ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                    iz = _source(oz, kz, g.sd, g.rd, g.pd, d, turned)
+                    for ky in range(g.kh if iz >= 0 else 0):
+                        iy = _source(oy, ky, g.sh, g.rh, g.ph, h, turned)
+                        for kx in range(g.kw if iy >= 0 else 0):
+                            first, count, read = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                            if turned:
+                                first, read = read, first
                             tap = (kz * g.kh + ky) * g.kw + kx
-                            at_x = (((n * g.d + iz) * g.h + iy) * g.w + ix) * g.c + group * channels + c
+                            at = (((n * d + iz) * h + iy) * w + read) * g.groups + group
                             _add_tap(
-                                rows, lines, xt, at_x, g.sw * g.c, packed,
-                                (((group * taps + tap) * panels + panel) * channels + c) * width,
-                                width, sums, ox * padded + panel * width, padded, depth, count,
+                                rows, lines, source, at * depth + k, (1 if turned else g.sw) * g.groups * depth, packed,
+                                (((group * taps + tap) * panels + panel) * depth + k) * width, width, sums,
+                                first * padded + panel * width, step * padded, min(DEPTH, depth - k), count,
                             )  # fmt: skip
-        plane = g.od * g.oh * g.ow
-        start = (n * g.f + group * filters) * plane + (oz * g.oh + oy) * g.ow
-        transpose_matrix(sums, 0, padded, g.ow, filters, y, start, plane)
+        plane = od * oh * ow
+        start = (n * g.groups + group) * columns * plane + (oz * oh + oy) * ow
+        transpose_matrix(sums, 0, padded, ow, columns, result, start, plane)
 
 
 @compiled()
-def _backward_input(head, tail, rows, lines, dyt, packed, dx, g):
-    channels, filters = g.c // g.groups, g.f // g.groups
-    width = len(lines) * (LINE_BYTES // dx.itemsize)
-    panels = -(-channels // width)
-    padded, taps = panels * width, g.kd * g.kh * g.kw
-    sums = np.empty((g.w + g.sw * len(rows)) * padded + LINE_BYTES, dx.dtype)
-    sums = sums[(-sums.ctypes.data % LINE_BYTES) // dx.itemsize :]
-    for row in range(head, tail):
-        iy, iz = row % g.h, row // g.h % g.d
-        group, n = row // (g.h * g.d) % g.groups, row // (g.h * g.d * g.groups)
-        sums[: g.w * padded] = 0
-        for f in range(0, filters, DEPTH):
-            depth = min(DEPTH, filters - f)
-            for panel in range(panels):
-                for kz in range(g.kd):
-                    oz = output_reading(iz, kz, g.sd, g.rd, g.pd, g.od)
-                    if oz < 0:
-                        continue
-                    for ky in range(g.kh):
-                        oy = output_reading(iy, ky, g.sh, g.rh, g.ph, g.oh)
-                        if oy < 0:
-                            continue
-                        for kx in range(g.kw):
-                            ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
-                            tap = (kz * g.kh + ky) * g.kw + kx
-                            at_dy = (((n * g.od + oz) * g.oh + oy) * g.ow + ox) * g.f + group * filters + f
-                            _add_tap(
-                                rows, lines, dyt, at_dy, g.f, packed,
-                                (((group * taps + tap) * panels + panel) * filters + f) * width,
-                                width, sums, ix * padded + panel * width, g.sw * padded, depth, count,
-                            )  # fmt: skip
-        plane = g.d * g.h * g.w
-        start = (n * g.c + group * channels) * plane + (iz * g.h + iy) * g.w
-        transpose_matrix(sums, 0, padded, g.w, channels, dx, start, plane)
-
-
-@compiled()
-def _backward_weight(head, tail, rows, lines, dyt, xt, dw, g):
+def _backward_weight(head, tail, rows, lines, dyt, xt, dw, g, block):
     channels, filters = g.c // g.groups, g.f // g.groups
     width, size = len(lines) * (LINE_BYTES // dw.itemsize), len(rows)
-    padded, taps, blocks = -(-channels // width) * width, g.kd * g.kh * g.kw, -(-filters // FILTERS)
-    sums = np.empty((FILTERS + size) * padded + LINE_BYTES, dw.dtype)
-    sums = sums[(-sums.ctypes.data % LINE_BYTES) // dw.itemsize :]
+    panels, taps, blocks = -(-channels // width), g.kd * g.kh * g.kw, -(-filters // block)
+    padded, plane = panels * width, g.d * g.h * g.w
+    sums = scratch((block + size) * padded, dw)
     for item in range(head, tail):
-        tap, f = item % taps, item // taps % blocks * FILTERS
+        tap, f = item % taps, item // taps % blocks * block
         group = item // (taps * blocks)
         kz, ky, kx = tap // (g.kh * g.kw), tap // g.kw % g.kh, tap % g.kw
-        some = min(FILTERS, filters - f)
+        some = min(block, filters - f)
         ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
         sums[: some * padded] = 0
         for n in range(g.n if count > 0 else 0):
             for oz in range(g.od):
                 iz = tap_position(oz, kz, g.sd, g.rd, g.pd)
-                if not is_inside(iz, g.d):
-                    continue
-                for oy in range(g.oh):
+                for oy in range(g.oh if is_inside(iz, g.d) else 0):
                     iy = tap_position(oy, ky, g.sh, g.rh, g.ph)
                     if not is_inside(iy, g.h):
                         continue
-                    at_x = (((n * g.d + iz) * g.h + iy) * g.w + ix) * g.c + group * channels
                     at_dy = (((n * g.od + oz) * g.oh + oy) * g.ow + ox) * g.f + group * filters + f
-                    for c in range(0, padded, width):
+                    for panel in range(panels):
+                        at_x = ((n * g.groups + group) * panels + panel) * plane + (iz * g.h + iy) * g.w + ix
                         for i in range(0, some, size):
                             multiply_tile(
                                 rows, lines, dyt, np.uintp(at_dy + i), np.uintp(1), np.uintp(g.f),
-                                xt, np.uintp(at_x + c), np.uintp(g.sw * g.c),
-                                sums, np.uintp(i * padded + c), np.uintp(padded), np.uintp(count), 0,
+                                xt, np.uintp(at_x * width), np.uintp(g.sw * width),
+                                sums, np.uintp(i * padded + panel * width), np.uintp(padded), np.uintp(count), 0,
                                 min(size, some - i), True,
                             )  # fmt: skip
         for i in range(some):
@@ -211,7 +185,7 @@ def forward(x, w, g):
     rows, lines, width = tile_for(g.f // g.groups, x.dtype)
     y = np.empty((g.n, g.f, *g.out), x.dtype)
     packed, xt = pack(w, g.groups, width), channels_last(x, len(rows) * g.sw * g.c)
-    launch(_forward, g.n * g.groups * g.od * g.oh, rows, lines, xt, packed, y.reshape(-1), g)
+    launch(_rows, g.n * g.groups * g.od * g.oh, rows, lines, xt, packed, y.reshape(-1), g, False)
     return y
 
 
@@ -220,15 +194,19 @@ def backward_input(dy, w, g):
     rows, lines, width = tile_for(g.c // g.groups, dy.dtype)
     dx = np.empty((g.n, g.c, *g.size), dy.dtype)
     packed, dyt = pack(w, g.groups, width, turned=True), channels_last(dy, len(rows) * g.f)
-    launch(_backward_input, g.n * g.groups * g.d * g.h, rows, lines, dyt, packed, dx.reshape(-1), g)
+    launch(_rows, g.n * g.groups * g.d * g.h, rows, lines, dyt, packed, dx.reshape(-1), g, True)
     return dx
 
 
 def backward_weight(dy, x, g):
     """Return dw (F, C/groups, KD, KH, KW)."""
+    filters, taps = g.f // g.groups, math.prod(g.kernel)
     rows, lines, width = tile_for(g.c // g.groups, dy.dtype)
     dw = np.empty((g.f, g.c // g.groups, *g.kernel), dy.dtype)
-    items = g.groups * -(-(g.f // g.groups) // FILTERS) * dw[0, 0].size
-    dyt, xt = channels_last(dy, len(rows)), channels_last(x, width)
-    launch(_backward_weight, items, rows, lines, dyt, xt, dw.reshape(-1), g)
+    # Even blocks of whole tiles, and enough of them for all threads.
+    tiles = -(-filters // len(rows))
+    block = min(FILTERS // len(rows), max(1, g.groups * taps * tiles // (SHARES * thread_count())))
+    block = -(-tiles // -(-tiles // block)) * len(rows)
+    dyt, xt = channels_last(dy, len(rows)), channel_panels(x, g.groups, width)
+    launch(_backward_weight, g.groups * -(-filters // block) * taps, rows, lines, dyt, xt, dw.reshape(-1), g, block)
     return dw

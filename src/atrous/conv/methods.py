@@ -23,7 +23,7 @@ Role: choice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ import numpy as np
 
 from atrous._types import FloatArray
 from atrous.conv import winograd_tiles
+from atrous.conv.geometry import in_plane
 from atrous.errors import ParameterError
 from atrous.jit import gpu
 
@@ -42,15 +43,10 @@ METHODS = (
 TAPS = 25
 
 
-def _flat(g):
-    """Tell whether the stride is 1 and slices along the first axis stay apart."""
-    return g.stride == (1, 1, 1) and (g.kd, g.pd, g.od) == (1, 0, g.d)
-
-
 # What a method needs, as a test of the geometry and in words.
 FITS = {
     "winograd": winograd_tiles.fits,
-    "depthwise": lambda g: g.c == g.groups and _flat(g) and g.kh * g.kw <= TAPS,
+    "depthwise": lambda g: g.c == g.groups and in_plane(g) and g.kh * g.kw <= TAPS,
 }
 NEEDS = {
     "winograd": "3 × 3 taps in the plane and stride 1",
@@ -76,6 +72,7 @@ def available_methods(g=None):
     return here if g is None else tuple(name for name in here if name not in FITS or FITS[name](g))
 
 
+@lru_cache
 def choose_method(g, *, exact=False):
     """Return the method that ``method="auto"`` takes, or "exact", which depend on the geometry alone.
 

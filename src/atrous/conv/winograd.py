@@ -24,8 +24,8 @@ with the filters mirrored and x and y exchanged. The gradient of the filters is 
 
 Role: loops. Extra memory: x (and dy) with channels last, n²/9 times the filters, for each thread a block of V and M;
 dw: `CHUNK` bytes of V and M̄. float32 results differ from the exact ones by about as much as those of an ordinary sum:
-see `accuracy` in `methods`. In y, dx and dw a NaN or inf reaches all results of its tile. Equal bits for any number of
-threads.
+on features like those of networks by 2·10⁻⁶ of their size. In y, dx and dw a NaN or inf reaches all results of its
+tile. Equal bits for any number of threads.
 
 References
 ----------
@@ -34,7 +34,7 @@ Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, arXiv:1509.09
 
 import numpy as np
 
-from atrous.conv.channels_last import aligned, channels_last, transpose_matrix
+from atrous.conv.channels_last import aligned, channels_last, scratch, transpose_matrix
 from atrous.conv.direct import plain
 from atrous.conv.geometry import mirrored
 from atrous.conv.micro_kernel import multiply_tile, tile_for
@@ -100,12 +100,9 @@ def _forward(head, tail, rows, lines, tile, xt, u, y, g, ys, xs, per_block):
     width = len(lines) * line
     panels, across, rate = -(-filters // width), len(xs), (g.rh, g.rw)
     padded, depth_v, most = panels * width, -(-min(channels, DEPTH) // line) * line, per_block * across
-    v = np.empty((n * n * most + size) * depth_v + line, y.dtype)
-    v = v[(-v.ctypes.data % LINE_BYTES) // y.itemsize :]
-    sums = np.empty((n * n * most + size) * padded + line, y.dtype)
-    sums = sums[(-sums.ctypes.data % LINE_BYTES) // y.itemsize :]
+    v, sums = scratch((n * n * most + size) * depth_v, y), scratch((n * n * most + size) * padded, y)
     dump = per_block * m * g.ow * padded
-    band = np.empty(dump + padded + line, y.dtype)
+    band = scratch(dump + padded, y)
     kept, at_x, at_y = np.empty(n * n * line, y.dtype), np.empty(n * n, np.int64), np.empty(m * m, np.int64)
     at_v, at_sums = np.arange(n * n) * (most * depth_v), np.arange(n * n) * (most * padded)
     bands = g.n * g.od * len(ys)

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from atrous.conv.geometry import in_plane
 from atrous.conv.shift import reached
 
 OUTPUTS = (2, 3, 4)
@@ -18,7 +19,7 @@ OUTPUTS = (2, 3, 4)
 
 def fits(g):
     """Tell whether a convolution is one of Winograd's: 3×3 taps in the plane, stride 1, slices kept apart."""
-    return g.kernel == (1, 3, 3) and g.stride == (1, 1, 1) and (g.pd, g.od) == (0, g.d)
+    return g.kernel == (1, 3, 3) and in_plane(g)
 
 
 def starts(out, rate, outputs):

@@ -1,4 +1,4 @@
-"""Which arrays of a network start anew when a file fills only the rest: its classifier, its whole head, or named ones.
+"""Which arrays of a network are initialised when a file fills only the rest: its classifier, its head, or named ones.
 
     backbone     up to the features: what an ImageNet classifier has too
     head         everything after them (ASPP, decoder, fc6 and fc7, side heads), classifier included

@@ -6,14 +6,16 @@ Role: check; `describe` reads a file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from atrous.compose.match import mismatch
 from atrous.errors import ParameterError
 from atrous.nets.catalogue import build, networks, takes
+from atrous.nets.fresh import fitting_parts, remedy
 from atrous.nets.network import Network
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights, weights_format
@@ -23,36 +25,46 @@ from atrous.weights.names import fitting, known_options, project, versions
 SWITCHES = ("auxiliary", "separable")
 
 
+class Trial(NamedTuple):
+    """A network, the options that the weights tell, the weights in its names, and how many arrays differ."""
+
+    network: Network
+    options: dict[str, Any]
+    given: dict[str, np.ndarray]
+    distance: int
+
+
+@lru_cache(256)
+def _built(name, options):
+    """Return a network and its variables; `options` are sorted pairs."""
+    network = build(name, **dict(options))
+    return network, network.variables()
+
+
+def _trial(name, options, found):
+    network, wanted = _built(name, tuple(sorted(options.items())))
+    given = fitting(found, wanted)
+    shapes = sum(np.shape(given[key]) != wanted[key].shape for key in wanted.keys() & given.keys())
+    return Trial(network, options, given, len(wanted.keys() ^ given.keys()) + shapes)
+
+
 def _tried(names, weights):
-    """Yield (network, options, given): each network with the classes of the weights, and the weights in its names."""
+    """Yield the Trial of each network that comes closest to the weights."""
     found, known = versions(weights), known_options(weights)
     for name in names:
-        network = build(name)
-        variables = network.variables()
+        network, variables = _built(name, ())
         given = fitting(found, variables)
         # The last variable of every network is the bias of its classifier.
         bias = np.shape(given.get(list(variables)[-1], 0))
         options = {"classes": bias[0] if len(bias) == 1 and bias[0] else network.classes}
         options |= {key: value for key, value in known.items() if key in takes(name)}
-        network = build(name, **options)
-        given = fitting(found, network.variables())
-        distance = _distance(network, given)
+        best = _trial(name, options, found)
         # Networks that share little with the weights need no second look.
-        switches = SWITCHES if 0 < distance < len(given) else ()
+        switches = SWITCHES if 0 < best.distance < len(best.given) else ()
         for switch in (key for key in switches if key in takes(name)):
-            changed = {**options, switch: not takes(name)[switch]}
-            other = build(name, **changed)
-            fit = fitting(found, other.variables())
-            if _distance(other, fit) < distance:
-                network, options, given, distance = other, changed, fit, _distance(other, fit)
-        yield network, options, given
-
-
-def _distance(network, given):
-    """Return how many arrays are missing, unexpected or of the wrong shape."""
-    wanted = network.variables()
-    shared = wanted.keys() & given.keys()
-    return len(wanted.keys() ^ given.keys()) + sum(np.shape(given[key]) != wanted[key].shape for key in shared)
+            other = _trial(name, {**best.options, switch: not takes(name)[switch]}, found)
+            best = min(best, other, key=lambda trial: trial.distance)
+        yield best
 
 
 def guess(weights: Mapping[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]:
@@ -77,22 +89,33 @@ def guess(weights: Mapping[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]
     [('tiny_torchvision_deeplabv3_resnet50', {'classes': 5, 'auxiliary': False})]
     """
     found, bodies = [], []
-    for network, options, given in _tried(networks(), weights):
-        if not _distance(network, given) and network.body not in bodies:
+    for network, options, _, distance in _tried(networks(), weights):
+        if not distance and network.body not in bodies:
             found.append((network.name, options))
             bodies.append(network.body)
     return found
 
 
-def nearest(weights: Mapping[str, np.ndarray]) -> tuple[Network, str]:
-    """Return the network that differs in the fewest arrays, and a text that says what differs."""
-    network, _, given = min(_tried(networks(), weights), key=lambda t: _distance(t[0], t[2]))
-    text = mismatch(network.variables(), given) or "nothing"
+def nearest(weights: Mapping[str, np.ndarray]) -> tuple[Trial, str]:
+    """Return the Trial of the network that differs in the fewest arrays, and a text that says what differs."""
+    best = min(_tried(networks(), weights), key=lambda trial: trial.distance)
+    text = mismatch(best.network.variables(), best.given) or "nothing"
     if sentence := project(weights):
         text += f". {sentence}"
-    if any(len(np.shape(array)) == 2 for array in given.values()):
+    if any(len(np.shape(array)) == 2 for array in best.given.values()):
         text += ". Its fully connected layers become convolutions by convolutionalize(load_weights(file))"
-    return network, text
+    return best, text
+
+
+def backbones(weights: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the segmentation networks whose whole backbone the weights fill, but not the whole network."""
+    found = []
+    for network, _, given, distance in _tried(networks(), weights):
+        parts = fitting_parts(network.body, given)
+        filled, arrays = parts["backbone"]
+        if distance and filled == arrays and "head" in parts:
+            found.append(network.name)
+    return found
 
 
 def choose(
@@ -110,7 +133,7 @@ def choose(
     if name is None:
         found = guess(weights)
         if not found:
-            network, text = nearest(weights)
+            (network, *_), text = nearest(weights)
             raise WeightsError(
                 f"segment: the weights fit none of the networks. The nearest is {network.name} with {network.classes} "
                 f"classes: {text}. `atrous weights show` lists what a file contains."
@@ -123,7 +146,7 @@ def choose(
             )
         name, known = found[0]
     else:
-        known = next(_tried([name], weights))[1]
+        known = dict(next(_tried([name], weights)).options)
     if classes is not None:
         known["classes"] = classes
     return build(name, **{**known, **options})
@@ -134,8 +157,16 @@ def describe(file: str | Path) -> dict[str, Any]:
     weights = load_weights(file)
     found, near = guess(weights), None
     if not found:
-        network, differences = nearest(weights)
-        near = {"name": network.name, "classes": network.classes, "differences": differences}
+        best, differences = nearest(weights)
+        body = best.network.body
+        near = {
+            "name": best.network.name,
+            "classes": best.network.classes,
+            "options": best.options,
+            "differences": differences,
+            "parts": fitting_parts(body, best.given),
+            "fresh": remedy(body, best.given),
+        }
     return {
         "file": str(file),
         "format": weights_format(Path(file)),
@@ -145,4 +176,5 @@ def describe(file: str | Path) -> dict[str, Any]:
         "tensors": [{"name": n, "shape": list(a.shape), "dtype": str(a.dtype)} for n, a in weights.items()],
         "networks": [{"name": name, "options": options} for name, options in found],
         "nearest": near,
+        "backbones": backbones(weights),
     }

@@ -178,7 +178,8 @@ class Network(NamedTuple):
         Parameters
         ----------
         weights : path, dict of ndarray, or a pair (params, state) of them
-            See `load_weights` for the file formats. Names of torchvision, kazuto1011, VainF and Caffe are understood.
+            See `load_weights` for the file formats. The names of other projects (Caffe, torchvision,
+            kazuto1011, isht7, VainF, jfzhang95, segmentation_models.pytorch, mmsegmentation) are understood.
         dtype : float32 or float64
             Arrays are converted to it.
         fresh : {"classifier", "head"} or patterns of names, default none
