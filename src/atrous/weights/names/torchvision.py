@@ -22,10 +22,10 @@ def from_vgg(weights):
     """Return torchvision's VGG-16 classifier under Caffe's names."""
     found = {}
     for key, array in weights.items():
-        head, index, end = (*key.split("."), "", "")[:3]
+        head, index, *rest = (*key.split("."), "")
         table = {"features": _VGG_FEATURES, "classifier": _VGG_CLASSIFIER}.get(head, {})
-        name = table.get(int(index)) if index.isdigit() else None
-        found[f"{name}.{end}" if name else key] = array
+        name = table.get(int(index)) if index.isdigit() and rest in (["weight", ""], ["bias", ""]) else None
+        found[f"{name}.{rest[0]}" if name else key] = array
     return found
 
 
