@@ -55,7 +55,7 @@ def _say_parts(say, near, file):
     say(f"  it fills {', '.join(filled)}")
     if near["fresh"]:
         options = ", ".join(f"{key}={value!r}" for key, value in near["options"].items())
-        say(f"  to load that much, and initialise the {near['fresh']}:")
+        say(f"  to initialise the {near['fresh']} and load the rest:")
         load = f"load({file!r}, fresh={near['fresh']!r}, rng=numpy.random.default_rng(0))"
         say(f"  params, state = atrous.build({near['name']!r}, {options}).{load}")
 
