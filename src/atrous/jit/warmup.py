@@ -31,9 +31,10 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
     for dtype in [dtypes] if isinstance(dtypes, str) else dtypes:
         name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
         _check.one_of("warmup", "dtypes", name, ("float32", "float64"))
-        x, w = np.ones((1, 1, 1, 1, 3), name), np.ones((1, 1, 1, 1, 1), name)
-        g = conv_geometry(x.shape, w.shape)
-        for method in (direct, implicit_gemm, depthwise):
+        x = np.ones((1, 1, 1, 1, 3), name)
+        for method, taps in ((direct, 1), (implicit_gemm, 1), (depthwise, 3)):
+            w = np.ones((1, 1, 1, taps, taps), name)
+            g = conv_geometry(x.shape, w.shape)
             y = method.forward(x, w, g)
             method.backward_input(y, w, g)
             method.backward_weight(y, x, g)
