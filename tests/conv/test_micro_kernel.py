@@ -8,7 +8,6 @@ from atrous.conv.channels_last import aligned, channels_last
 from atrous.conv.micro_kernel import NARROW, TILES, WIDE, multiply_tile, tile_for
 from atrous.jit.lanes import LINE_BYTES, has_wide_registers
 
-
 REST = [(4, 6, "f8"), (2, 12, "f8"), (1, 6, "f4")]
 
 
