@@ -490,6 +490,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_methods_work_in_spawned_processes(tmp_path):
     script = tmp_path / "work.py"
     script.write_text(SPAWN, encoding="utf-8")

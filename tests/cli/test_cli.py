@@ -63,6 +63,7 @@ def test_clear_cache(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 def test_gradcheck_of_the_operators_piped_into_a_narrow_encoding(tmp_path):
     file = tmp_path / "checks.json"
     text = atrous("gradcheck", "--json", file, PYTHONIOENCODING="cp1252")
@@ -179,6 +180,7 @@ def test_verdict_says_who_wins():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of a shell")
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error():
     command = f"'{sys.executable}' -m atrous info | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, executable="/bin/bash")

@@ -13,7 +13,7 @@ from atrous.conv.geometry import conv_geometry, lift
 from atrous.gradients import adjoint_error
 
 MORE = [
-    Case("many_channels", (2, 37, 23, 20), (21, 37, 3, 3), 4),
+    Case("many_channels", (2, 37, 23, 20), (40, 37, 3, 3), 4),
     Case("many_groups", (2, 34, 13, 9), (10, 17, 3, 3), (2, 3), 1, ((1, 4), (7, 0)), 2),
     Case("slices", (2, 3, 4, 9, 8), (5, 3, 1, 3, 3), (1, 2, 3)),
     Case("two_pieces_of_depth", (1, 290, 7, 8), (35, 290, 3, 3), 3),

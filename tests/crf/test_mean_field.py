@@ -143,7 +143,9 @@ def test_kernels_of_different_normalizations_and_compatibilities_meet(rng):
             assert_close(q, expect(unary, pairwise, 2, "lattice"), "reordered")
 
 
-@pytest.mark.parametrize("axes", [(1,), (5,), (1, 2, 5), (8, 1), (12,), (2, 2, 2, 2)])
+@pytest.mark.parametrize(
+    "axes", [(1,), (5,), (8, 1), (12,), *(pytest.param(a, marks=pytest.mark.slow) for a in [(1, 2, 5), (2, 2, 2, 2)])]
+)
 def test_any_number_of_kernels_and_axes(axes, rng):
     unary = rng.standard_normal((3, 50))
     pairwise = [Pairwise(rng.standard_normal((50, d)), 1.0, "after") for d in axes]

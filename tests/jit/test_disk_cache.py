@@ -178,6 +178,7 @@ def test_the_second_run_loads(house, cache):
     assert house.run(cache) == (DOUBLED, False, "")
 
 
+@pytest.mark.slow
 def test_quiet_silences_the_line(house, tmp_path):
     assert house.run(tmp_path / "new", ATROUS_QUIET="1") == (DOUBLED, True, "")
 
@@ -193,6 +194,7 @@ def counted(process):
     return [line.groups() for line in found]
 
 
+@pytest.mark.slow
 def test_lines_say_how_many_are_to_come(house, tmp_path):
     (house.package / "three.py").write_text(THREE, encoding="utf-8")
     outer_first = ["three.fourfold", "three.twice"]
@@ -263,6 +265,7 @@ def test_the_digest_covers_formulas_of_formulas_and_versions(tmp_path, monkeypat
             assert digest() not in seen
 
 
+@pytest.mark.slow
 def test_the_cache_can_be_switched_off(house):
     out, compiled, said = house.run("off")
     assert (out, compiled) == (DOUBLED, True)
@@ -293,6 +296,7 @@ def test_damaged_files_are_compiled_anew(house, cache, suffix, damage):
     assert house.run(cache) == (DOUBLED, False, "")
 
 
+@pytest.mark.slow
 def test_a_package_that_cannot_be_written(house, tmp_path):
     in_the_way = house.package / "__pycache__"
     in_the_way.write_text("", encoding="utf-8")
@@ -357,6 +361,7 @@ def strange_folders(cache):
     return [*made, notes]
 
 
+@pytest.mark.slow
 def test_old_folders_are_pruned(house, cache):
     others = [f"tiny-{i:020x}" for i in range(4)]
     for age, name in enumerate(others, start=1):

@@ -82,15 +82,15 @@ def test_a_file_cut_short_is_refused(attempt, name):
     assert attempt(name, whole) is not None
     # A tar archive ends in zeros.
     end = len(whole.rstrip(b"\0")) if name == "tar.pth" else len(whole)
-    loads = [at for at in range(0, end, 7) if attempt(name, whole[:at]) is not None]
+    loads = [at for at in range(0, end, 13) if attempt(name, whole[:at]) is not None]
     # Fields of a protocol buffer just end: a file cut after a layer is right.
     assert len(loads) <= 2 * name.endswith(".caffemodel")
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files_raise_nothing_else(attempt, rng, name):
-    found = [attempt(name, flipped(FILES[name], rng, times)) for times in (1, 1, 3, 20) for _ in range(80)]
-    assert sum(arrays is None for arrays in found) > 80
+    found = [attempt(name, flipped(FILES[name], rng, times)) for times in (1, 1, 3, 20) for _ in range(40)]
+    assert sum(arrays is None for arrays in found) > 40
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("w.npz", ".npy"), ("w.pth", "data.pkl")])
@@ -99,14 +99,14 @@ def test_damage_that_the_archive_does_not_see(attempt, rng, name, wanted):
     with zipfile.ZipFile(BytesIO(FILES[name])) as archive:
         members = {key: archive.read(key) for key in archive.namelist()}
     told = 0
-    for i in range(400):
+    for i in range(200):
         changed = {
             key: flipped(raw[:96], rng, 1 + i % 3) + raw[96:] if key.endswith(".npy") else flipped(raw, rng, 1 + i % 3)
             for key, raw in members.items()
             if key.endswith(wanted)
         }
         told += attempt(name, zipped(members | changed)) is None
-    assert told > 100
+    assert told > 50
 
 
 def test_pickles_of_random_instructions(attempt, rng):
@@ -114,7 +114,7 @@ def test_pickles_of_random_instructions(attempt, rng):
     pieces += [b"ctorch._utils\n_rebuild_tensor_v2\n", b"ccollections\nOrderedDict\n", b"ctorch\nFloatStorage\n"] * 9
     with zipfile.ZipFile(BytesIO(FILES["w.pth"])) as archive:
         members = {key: archive.read(key) for key in archive.namelist()}
-    for _ in range(400):
+    for _ in range(200):
         chosen = rng.integers(0, len(pieces), rng.integers(1, 40))
         members["net/data.pkl"] = b"\x80\2" + b"".join(pieces[i] for i in chosen) + b"."
         attempt("w.pth", zipped(members))

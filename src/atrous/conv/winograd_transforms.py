@@ -37,17 +37,16 @@ def _combination(target, weights, source):
 def _text(matrix):
     """Return the source of Y = P X Pᵀ: P times each column of X to `kept`, then P times each row of that."""
     outputs, inputs = matrix.shape
-    body = ["zero = repeat_line(number(0.0))", "width = uintp(line)"]
-    for j in range(inputs):
-        body += [f"x{i} = load_line(x, uintp(at_x[{i * inputs + j}] + base_x))" for i in range(inputs)]
-        for i, row in enumerate(matrix):
-            body += _combination("t", row, "x")
-            body.append(f"store(kept, uintp({i * inputs + j}) * width, t)")
-    for i in range(outputs):
-        body += [f"x{j} = load_line(kept, uintp({i * inputs + j}) * width)" for j in range(inputs)]
-        for j, row in enumerate(matrix):
-            body += _combination("t", row, "x")
-            body.append(f"store(y, uintp(at_y[{i * outputs + j}] + base_y), t)")
+    body = ["zero = repeat_line(number(0.0))", "width = uintp(line)", f"for j in range({inputs}):"]
+    body += [f"    x{i} = load_line(x, uintp(at_x[{i * inputs} + j] + base_x))" for i in range(inputs)]
+    for i, row in enumerate(matrix):
+        body += [f"    {s}" for s in _combination("t", row, "x")]
+        body.append(f"    store(kept, uintp({i * inputs} + j) * width, t)")
+    body.append(f"for i in range({outputs}):")
+    body += [f"    x{j} = load_line(kept, uintp(i * {inputs} + {j}) * width)" for j in range(inputs)]
+    for j, row in enumerate(matrix):
+        body += [f"    {s}" for s in _combination("t", row, "x")]
+        body.append(f"    store(y, uintp(at_y[i * {outputs} + {j}] + base_y), t)")
     return "\n".join(["def transform(tile, x, at_x, base_x, y, at_y, base_y, kept):", *(f"    {s}" for s in body)])
 
 
