@@ -239,6 +239,7 @@ LEVELS = [
     {"conv.geometry", "conv.receptive_field"},
     {"conv.definition", "conv.reference", "conv.im2col", "conv.taps", "conv.output_stride", "nets.multi_grid"},
     {"nets.resnet_layout", "conv.upsampled", "conv.interlace", "conv.shift", "conv.direct", "conv.cuda"},
+    {"conv.epilogue", "conv.filters"},
     {"conv.depthwise", "conv.micro_kernel", "conv.channels_last", "conv.cook_toom", "conv.winograd_tiles"},
     {"conv.implicit_gemm", "conv.winograd_transforms"},
     {"conv.winograd"},
@@ -246,7 +247,6 @@ LEVELS = [
     {"conv.operators", "conv.transpose"},
     {"conv.separable"},
     # layers
-    {"layers.epilogue"},
     {
         "layers.activation",
         "layers.dropout",
@@ -350,7 +350,7 @@ LOOPS = {
     "jit.barrier",
     *("conv.taps", "conv.direct", "conv.depthwise", "conv.micro_kernel", "conv.channels_last"),
     *("conv.implicit_gemm", "conv.winograd_transforms", "conv.winograd"),
-    *("conv.cuda", "layers.epilogue", "layers.cuda", "compose.cuda"),
+    *("conv.cuda", "conv.epilogue", "layers.cuda", "compose.cuda"),
     *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.splat_blur_slice"),
     *("lattice.diagonal", "lattice.cuda"),
     *("crf.layout", "crf.softmax", "crf.joined", "crf.vertices", "crf.fused", "crf.cuda"),

@@ -43,6 +43,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "errors": "AtrousError BackendUnavailable DTypeError ParameterError ShapeError",
     "conv.operators": "ConvCache ConvGrads atrous_conv conv_backward conv_forward",
+    "conv.filters": "Filter prepare_filter",
     "conv.transpose": "atrous_conv_transpose conv_transpose_backward conv_transpose_forward",
     "conv.separable": (
         "depthwise_backward depthwise_conv depthwise_forward separable_backward separable_conv separable_forward"

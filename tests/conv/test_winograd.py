@@ -60,9 +60,9 @@ def test_every_tile_equals_the_reference(case, outputs, dtype, rng):
     dy = rng.standard_normal((g.n, g.f, *g.out)).astype(dtype)
     exact = [a.astype(np.float64) for a in (x, w, dy)]
     pairs = [
-        (winograd.forward(x, w, g, outputs), reference.forward(exact[0], exact[1], g)),
-        (winograd.backward_input(dy, w, g, outputs), reference.backward_input(exact[2], exact[1], g)),
-        (winograd.backward_weight(dy, x, g, outputs), reference.backward_weight(exact[2], exact[0], g)),
+        (winograd.forward(x, w, g, outputs=outputs), reference.forward(exact[0], exact[1], g)),
+        (winograd.backward_input(dy, w, g, outputs=outputs), reference.backward_input(exact[2], exact[1], g)),
+        (winograd.backward_weight(dy, x, g, outputs=outputs), reference.backward_weight(exact[2], exact[0], g)),
     ]
     for found, expected in pairs:
         assert found.dtype == dtype
@@ -76,8 +76,16 @@ def test_adjoints(rng, outputs):
     x, w, _ = case.draw(rng)
     g, x, w = geometry_of(case), lift(x), lift(w)
     maps = [
-        (lambda x: winograd.forward(x, w, g, outputs), lambda dy: winograd.backward_input(dy, w, g, outputs), x),
-        (lambda w: winograd.forward(x, w, g, outputs), lambda dy: winograd.backward_weight(dy, x, g, outputs), w),
+        (
+            lambda x: winograd.forward(x, w, g, outputs=outputs),
+            lambda dy: winograd.backward_input(dy, w, g, outputs=outputs),
+            x,
+        ),
+        (
+            lambda w: winograd.forward(x, w, g, outputs=outputs),
+            lambda dy: winograd.backward_weight(dy, x, g, outputs=outputs),
+            w,
+        ),
     ]
     for apply, adjoint, argument in maps:
         assert adjoint_error(apply, adjoint, argument.shape) < 1e-13
@@ -92,7 +100,7 @@ def test_float32_errors_are_those_of_ordinary_sums(rng, outputs, bound):
     w = (rng.standard_normal((32, 256, 3, 3)) / 48).astype(np.float32)
     g = conv_geometry(x.shape, w.shape, rate=2)
     exact = reference.forward(lift(x.astype(float)), lift(w.astype(float)), g)
-    error = winograd.forward(lift(x), lift(w), g, outputs) - exact
+    error = winograd.forward(lift(x), lift(w), g, outputs=outputs) - exact
     assert np.sqrt((error**2).mean()) < bound * exact.std()
     assert np.abs(error).max() < 20 * bound * exact.std()
 
@@ -126,9 +134,9 @@ def test_equal_bits_for_any_number_of_threads(rng):
 
     def all_three():
         return (
-            winograd.forward(x, w, g, 4).tobytes(),
-            winograd.backward_input(dy, w, g, 4).tobytes(),
-            winograd.backward_weight(dy, x, g, 4).tobytes(),
+            winograd.forward(x, w, g, outputs=4).tobytes(),
+            winograd.backward_input(dy, w, g, outputs=4).tobytes(),
+            winograd.backward_weight(dy, x, g, outputs=4).tobytes(),
         )
 
     before = numba.get_num_threads()

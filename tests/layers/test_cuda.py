@@ -5,9 +5,9 @@ import pytest
 from numba import config
 
 import atrous
+from atrous.conv.epilogue import epilogue
 from atrous.jit import gpu
 from atrous.layers.batch_norm import fold_batch_norm
-from atrous.layers.epilogue import epilogue
 from atrous.layers.join import concat_forward, max_forward, sum_forward
 from atrous.layers.pool import average_pool_forward, global_average_forward, max_pool_forward
 from atrous.layers.softmax import softmax_forward

@@ -57,7 +57,7 @@ def run(
         require("bench network", "torch")
     options = options or {}
     summary = build(name, **options).summary(size)
-    programs = ["atrous", *["torch", "torch, channels last"] * peers]
+    programs = ["atrous", "atrous, prepared", *["torch", "torch, channels last"] * peers]
     job = {"network": [name, options, list(size)], "seconds": seconds / rounds, "least": 1}
     total = rounds + 2 * len(programs) + bool(profile)
     tell = progress and (lambda done, p: progress(done, total, f"{name}: {p}"))

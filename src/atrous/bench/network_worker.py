@@ -30,7 +30,8 @@ def network_run(program, name, options, size):
     rng = np.random.default_rng(0)
     params, state = network.init(rng)
     x = rng.standard_normal((1, 3, *size), np.float32)
-    if program == "atrous":
+    if program.startswith("atrous"):
+        params = network.prepare(params) if program.endswith("prepared") else params
         return lambda: network.infer(params, state, x)
     import torch
 
@@ -73,22 +74,18 @@ def profile(name, options, size):
 
         return call
 
-    def conv_label(convs, p, x):
-        conv, here = convs[0], f"{x.shape[2]}×{x.shape[3]}"
-        if len(convs) > 1:
-            return f"branches {conv.c}→{'+'.join(str(c.f) for c in convs)}, rates {[c.rate for c in convs]}, {here}"
+    def conv_label(conv, after, p, x, add=None):
+        here = f"{x.shape[2]}×{x.shape[3]}"
         steps = f", stride {conv.stride}" if conv.stride > 1 else ""
         steps += f", rate {conv.rate}" if conv.rate > 1 else ""
         kind = "depthwise" if conv.groups > 1 else f"{conv.c}→{conv.f}"
         return f"conv {conv.kernel}×{conv.kernel} {kind}, {here}{steps}"
 
-    def conv_macs(convs, ys):
-        return sum(y.size * c.c // c.groups * c.kernel**2 for c, y in zip(convs, ys, strict=True))
+    def conv_macs(conv, y):
+        return y.size * conv.c // conv.groups * conv.kernel**2
 
-    convolve = timed(cpu.convolve, conv_label, conv_macs)
-    finish = timed(cpu.finish, lambda *_: "batch norm, bias, shortcut, ReLU")
     table = {op: timed(function, lambda *_, op=op: op) for op, function in cpu.CPU.items()}
-    table["conv"] = partial(cpu.conv, convolve=convolve, finish=finish)
+    table["conv"] = partial(cpu.conv, convolve=timed(cpu.convolve, conv_label, conv_macs))
     run(program, table, arrays, x)
     found.clear()
     started = time.perf_counter()

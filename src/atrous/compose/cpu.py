@@ -1,47 +1,34 @@
 """A lowered network on the CPU: the table from each operation to the function that computes it.
 
-Role: inference. Batch norm, bias, shortcut and ReLU after a convolution are one pass over its result, in place.
+Batch norm, bias, shortcut and ReLU after a convolution are computed with it. Feature maps keep the memory layout in
+which the convolutions leave them, mostly with the channels last: the shapes are (N, C, H, W) all the same, and what is
+not a convolution works on any layout.
+
+Role: inference.
 """
 
 import numpy as np
 
 from atrous.compose.parallel import JOINS
-from atrous.conv.branches import branches_forward
-from atrous.conv.operators import atrous_conv
+from atrous.conv.operators import conv_in_inference
 from atrous.layers.batch_norm import batch_norm_forward, fold_batch_norm
-from atrous.layers.epilogue import epilogue
 from atrous.layers.pool import average_pool_forward, global_average_forward, max_pool_forward
 from atrous.layers.resize import resize_bilinear
 
 
-def convolve(convs, p, x):
-    """Return the results of convolutions of one input, without bias; several share a pass over it."""
-    if len(convs) > 1:
-        return branches_forward(x, [p[c.w] for c in convs], rates=[c.rate for c in convs])[0]
-    return [atrous_conv(x, p[convs[0].w], **convs[0].options)]
-
-
-def finish(y, conv, after, p, add):
-    """Return y after the bias of its convolution, batch norm, `add` and ReLU, in one pass over y."""
-    if after.norm is None and add is None and not after.relu and conv.b is None:
-        return y
+def convolve(conv, after, p, x, add=None):
+    """Return the result of a convolution and of what follows it."""
+    scale, shift = None, p[conv.b] if conv.b else None
     if after.norm:
         scale, shift = fold_batch_norm(*after.norm.arrays(p, p), eps=after.norm.eps)
         if conv.b:
             shift = shift + scale * p[conv.b]
-    else:
-        scale = np.ones(conv.f, y.dtype)
-        shift = p[conv.b] if conv.b else np.zeros(conv.f, y.dtype)
-    return epilogue(y, scale, shift, add=add, relu=after.relu)
+    return conv_in_inference(x, p[conv.w], scale=scale, shift=shift, add=add, relu=after.relu, **conv.options)
 
 
-def conv(what, p, *reads, convolve=convolve, finish=finish):
-    """Return the results of convolutions, each with what follows it."""
-    ys = convolve([conv for conv, _ in what], p, reads[0])
-    return [
-        finish(y, conv, after, p, None if after.add is None else reads[after.add])
-        for y, (conv, after) in zip(ys, what, strict=True)
-    ]
+def conv(what, p, *reads, convolve=convolve):
+    """Return the results of convolutions of one input, each with what follows it."""
+    return [convolve(conv, after, p, reads[0], None if after.add is None else reads[after.add]) for conv, after in what]
 
 
 def _pool(what, p, x):

@@ -10,6 +10,8 @@ Squares as wide as a line are transposed in registers, so that each line of eith
 Role: loops. Cost: one pass over both arrays.
 """
 
+import math
+
 import numpy as np
 
 from atrous.jit.compiler import compiled
@@ -87,12 +89,39 @@ def channel_panels(x, groups, width):
     return panels
 
 
+def is_channels_last(x):
+    """Tell whether the channels of x (N, C, *S) lie last in memory, without gaps."""
+    return np.moveaxis(x, 1, -1).flags.c_contiguous
+
+
+def empty_map(shape, dtype, *, last):
+    """Return an array (N, C, *S), with the channels last in memory if `last`; its values are not set."""
+    if not last:
+        return np.empty(shape, dtype)
+    flat = aligned(math.prod(shape), dtype)
+    return np.moveaxis(flat.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+
+
+def flat_map(x):
+    """View an array of `empty_map`, or any that lies without gaps, as it lies in memory."""
+    return x.reshape(-1) if x.flags.c_contiguous else np.moveaxis(x, 1, -1).reshape(-1)
+
+
 def channels_last(x, spare):
-    """Return x (N, C, *S) as a flat array (N, *S, C), with `spare` zeros at its end for tiles that reach beyond."""
+    """Return x (N, C, *S) as a flat array (N, *S, C), with `spare` zeros at its end for tiles that reach beyond.
+
+    An array that lies so already is not copied if there is nothing to spare.
+    """
     n, c = x.shape[:2]
     samples = x[0, 0].size
+    if is_channels_last(x) and not spare:
+        return np.require(np.moveaxis(x, 1, -1), requirements=("C", "W")).reshape(-1)
     xt = aligned(x.size + spare, x.dtype)
     xt[x.size :] = 0
+    if c > 1 and x.strides[1] == x.itemsize:
+        # The channels of a sample lie together already, as in a part of a larger array.
+        np.copyto(xt[: x.size].reshape(n, *x.shape[2:], c), np.moveaxis(x, 1, -1))
+        return xt
     pieces = min(64, -(-samples // 16))
     launch(_to_last, n * pieces, np.require(x, requirements=("C", "W")).reshape(-1), xt, c, samples, pieces)
     return xt

@@ -15,18 +15,19 @@ starts earlier, computes some outputs again and does not write them.
 
 The loops, from the outside in:
 
-    row            one row of outputs of one image and group: the unit of work of a thread; its sums (OW × F numbers)
-                   stay in the second cache
-    depth          pieces of at most `DEPTH` channels, so that a panel's piece stays in the nearest cache
-    panel          filters as wide as a tile
-    kz, ky, kx     the taps
-    tile           outputs (see `micro_kernel`)
+    block       rows of outputs of one image and group, some `SAMPLES`: the unit of work
+    span        panels whose sums for the block stay in the second cache
+    depth       pieces of at most `DEPTH` channels
+    panel       filters as wide as a tile; its piece stays in the nearest caches while the block passes by
+    kz, ky, kx  the taps
+    row, tile   outputs (see `micro_kernel`)
 
 dx is the same sum with x and y exchanged: outputs are scattered over dx, stride·C apart. dw is a product over outputs,
 for which x lies in panels of channels as wide as the tile, so that B is as close together as packed filters are.
 
-Role: loops. Extra memory: x (and dy) with channels last, the packed filters, and one row of outputs for each thread. No
-BLAS; equal bits for any number of threads. NaN and inf reach exactly the outputs, dx and dw that read them.
+Role: loops. Extra memory: x (and dy) with channels last, if they do not lie so; the packed filters; for each thread
+`SUMS` bytes. No BLAS; equal bits for any number of threads. NaN and inf reach exactly the outputs, dx and dw that read
+them.
 
 References
 ----------
@@ -38,8 +39,18 @@ import math
 import numpy as np
 from numba import njit
 
-from atrous.conv.channels_last import aligned, channel_panels, channels_last, scratch, transpose_matrix
+from atrous.conv.channels_last import (
+    aligned,
+    channel_panels,
+    channels_last,
+    empty_map,
+    flat_map,
+    scratch,
+    transpose_matrix,
+)
 from atrous.conv.direct import plain, row_range
+from atrous.conv.epilogue import finish_row, make_epilogue
+from atrous.conv.filters import kept
 from atrous.conv.micro_kernel import multiply_tile, tile_for
 from atrous.conv.taps import is_inside, output_reading, tap_position
 from atrous.jit.compiler import compiled
@@ -48,9 +59,14 @@ from atrous.jit.threads import launch, thread_count
 
 # 256 steps of 6 × 4 lines take 64 KiB of a packed panel through the cache and spend 1 % on loading the sums.
 DEPTH = 256
+# So many samples share a panel that comes from memory, and their sums take half of the second cache.
+SAMPLES = 160
+SUMS = 1 << 19
 FILTERS = 48
 # Items of work for each thread, so that none waits long for the last.
 SHARES = 4
+# Ranges of blocks for each thread, which takes the next when it is done.
+PIECES = 8
 
 
 @compiled()
@@ -109,38 +125,62 @@ def _source(o, k, s, r, p, size, turned):
 
 
 @compiled()
-def _rows(head, tail, rows, lines, source, packed, result, g, turned):
-    """Write rows of y from x or, if `turned`, rows of dx from dy: the same loops with both ends exchanged."""
+def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turned, block, span):
+    """Write blocks of rows of y from x or, if `turned`, of dx from dy: the same loops with both ends exchanged.
+
+    A block is up to `block` rows of one image; it is summed for `span` panels at a time.
+    """
     depth, columns = (g.f // g.groups, g.c // g.groups) if turned else (g.c // g.groups, g.f // g.groups)
     (d, h, w), (od, oh, ow) = ((g.od, g.oh, g.ow), (g.d, g.h, g.w)) if turned else ((g.d, g.h, g.w), (g.od, g.oh, g.ow))
     width = len(lines) * (LINE_BYTES // result.itemsize)
-    panels = -(-columns // width)
-    padded, taps, step = panels * width, g.kd * g.kh * g.kw, g.sw if turned else 1
-    sums = scratch((ow + step * len(rows)) * padded, result)
-    for row in range(head, tail):
-        oy, oz = row % oh, row // oh % od
-        group, n = row // (oh * od) % g.groups, row // (oh * od * g.groups)
-        sums[: ow * padded] = 0
-        for k in range(0, depth, DEPTH):
-            for panel in range(panels):
-                for kz in range(g.kd):
-                    iz = _source(oz, kz, g.sd, g.rd, g.pd, d, turned)
-                    for ky in range(g.kh if iz >= 0 else 0):
-                        iy = _source(oy, ky, g.sh, g.rh, g.ph, h, turned)
-                        for kx in range(g.kw if iy >= 0 else 0):
-                            first, count, read = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
-                            if turned:
-                                first, read = read, first
-                            tap = (kz * g.kh + ky) * g.kw + kx
-                            at = (((n * d + iz) * h + iy) * w + read) * g.groups + group
-                            _add_tap(
-                                rows, lines, source, at * depth + k, (1 if turned else g.sw) * g.groups * depth, packed,
-                                (((group * taps + tap) * panels + panel) * depth + k) * width, width, sums,
-                                first * padded + panel * width, step * padded, min(DEPTH, depth - k), count,
-                            )  # fmt: skip
-        plane = od * oh * ow
-        start = (n * g.groups + group) * columns * plane + (oz * oh + oy) * ow
-        transpose_matrix(sums, 0, padded, ow, columns, result, start, plane)
+    panels, taps, blocks = -(-columns // width), g.kd * g.kh * g.kw, -(-oh // block)
+    a_row, step, row_size = (1 if turned else g.sw) * g.groups * depth, g.sw if turned else 1, ow * span * width
+    sums = scratch(block * row_size + g.sw * len(rows) * span * width, result)
+    for item in range(head, tail):
+        top, oz = item % blocks * block, item // blocks % od
+        group, n = item // (blocks * od) % g.groups, item // (blocks * od * g.groups)
+        some, plane = min(block, oh - top), od * oh * ow
+        for first_panel in range(0, panels, span):
+            sums[: some * row_size] = 0
+            for k in range(0, depth, DEPTH):
+                for panel in range(first_panel, min(first_panel + span, panels)):
+                    for kz in range(g.kd):
+                        iz = _source(oz, kz, g.sd, g.rd, g.pd, d, turned)
+                        for ky in range(g.kh if iz >= 0 else 0):
+                            for kx in range(g.kw):
+                                first, count, read = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                                if turned:
+                                    first, read = read, first
+                                tap = (kz * g.kh + ky) * g.kw + kx
+                                at_b = (((group * taps + tap) * panels + panel) * depth + k) * width
+                                at_sums = (first * span + panel - first_panel) * width
+                                for row in range(some):
+                                    iy = _source(top + row, ky, g.sh, g.rh, g.ph, h, turned)
+                                    if iy < 0:
+                                        continue
+                                    at = (((n * d + iz) * h + iy) * w + read) * g.groups + group
+                                    _add_tap(
+                                        rows, lines, source, at * depth + k, a_row, packed, at_b, width, sums,
+                                        row * row_size + at_sums, step * span * width, min(DEPTH, depth - k), count,
+                                    )  # fmt: skip
+            c = first_panel * width
+            channel, some_columns = group * columns + c, min(span * width, columns - c)
+            for row in range(some):
+                at = (oz * oh + top + row) * ow
+                if last:
+                    size = g.groups * columns
+                    finish_row(
+                        sums, row * row_size, span * width, ow, some_columns, channel, after, result,
+                        (n * plane + at) * size + channel, size,
+                    )  # fmt: skip
+                    continue
+                if not after.idle:
+                    finish_row(
+                        sums, row * row_size, span * width, ow, some_columns, channel, after, sums, row * row_size,
+                        span * width,
+                    )  # fmt: skip
+                start = (n * g.groups * columns + channel) * plane + at
+                transpose_matrix(sums, row * row_size, span * width, ow, some_columns, result, start, plane)
 
 
 @compiled()
@@ -180,22 +220,43 @@ def _backward_weight(head, tail, rows, lines, dyt, xt, dw, g, block):
                 dw[np.uintp(start + c * taps)] = sums[np.uintp(i * padded + c)]
 
 
-def forward(x, w, g):
-    """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW)."""
-    rows, lines, width = tile_for(g.f // g.groups, x.dtype)
-    y = np.empty((g.n, g.f, *g.out), x.dtype)
-    packed, xt = pack(w, g.groups, width), channels_last(x, len(rows) * g.sw * g.c)
-    launch(_rows, g.n * g.groups * g.od * g.oh, rows, lines, xt, packed, y.reshape(-1), g, False)
-    return y
+def _multiply(source, w, g, after, *, last, turned):
+    """Return y from x or, if `turned`, dx from dy."""
+    rows, lines, width = tile_for((g.c if turned else g.f) // g.groups, source.dtype)
+    shape = (g.n, g.c, *g.size) if turned else (g.n, g.f, *g.out)
+    packed = kept(w, (__name__, width, turned), lambda w: pack(w, g.groups, width, turned=turned))
+    # A tile reads as many rows as it has, so behind the last sample there must be room for those.
+    step = g.f if turned else g.sw * g.c
+    short = min(row_range(k, g.sw, g.rw, g.pw, g.w, g.ow)[1] for k in range(g.kw)) < len(rows)
+    flat = channels_last(source, len(rows) * step if short else 0)
+    result = empty_map(shape, source.dtype, last=last)
+    high, wide = shape[3:]
+    groups = g.n * g.groups * shape[2]
+    threads = thread_count()
+    # Filters that stay in the second cache need not be shared.
+    samples = SAMPLES if packed.nbytes > SUMS else wide
+    blocks = max(-(-high * wide // samples), min(high, -(-SHARES * threads // groups)))
+    block = -(-high // blocks)
+    panels = -(-(shape[1] // g.groups) // width)
+    span = max(1, min(panels, SUMS // (block * wide * width * source.itemsize)))
+    launch(
+        _rows, groups * -(-high // block), rows, lines, flat, packed, flat_map(result), last,
+        after or make_epilogue(shape[1], source.dtype), g, turned, block, span, pieces=PIECES,
+    )  # fmt: skip
+    return result
+
+
+def forward(x, w, g, after=None, *, last=False):
+    """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW).
+
+    Its channels lie last in memory if `last`; an Epilogue `after` with an array to add needs that.
+    """
+    return _multiply(x, w, g, after, last=last, turned=False)
 
 
 def backward_input(dy, w, g):
     """Return dx (N, C, D, H, W)."""
-    rows, lines, width = tile_for(g.c // g.groups, dy.dtype)
-    dx = np.empty((g.n, g.c, *g.size), dy.dtype)
-    packed, dyt = pack(w, g.groups, width, turned=True), channels_last(dy, len(rows) * g.f)
-    launch(_rows, g.n * g.groups * g.d * g.h, rows, lines, dyt, packed, dx.reshape(-1), g, True)
-    return dx
+    return _multiply(dy, w, g, None, last=False, turned=True)
 
 
 def backward_weight(dy, x, g):

@@ -52,6 +52,7 @@ NEEDS = {
     "winograd": "3 × 3 taps in the plane and stride 1",
     "depthwise": f"one channel for each group, stride 1 and at most {TAPS} taps in the plane",
 }
+PREPARES = ("implicit_gemm", "winograd")
 # Fewer channels than this are not worth a tile of the micro-kernel's depth, and fewer multiply-adds not a thread: NumPy
 # does these at once, and nothing needs to be compiled first.
 CHANNELS = 8
@@ -64,6 +65,8 @@ class Method(NamedTuple):
     forward: Callable[..., FloatArray]
     backward_input: Callable[..., FloatArray]
     backward_weight: Callable[..., FloatArray]
+    prepares: bool
+    """Whether they keep layouts in a Filter, and whether `forward` takes an Epilogue and puts the channels last."""
 
 
 def available_methods(g=None):
@@ -117,22 +120,22 @@ def method_named(owner, name, g):
     if inner:
         option = {"inner": modules[1]} if outer == "interlace" else {"outputs": int(inner)}
         maps = [partial(a_map, **option) for a_map in maps]
-    found = Method(*map(_quiet, maps))
+    found = Method(*map(_quiet, maps), outer in PREPARES)
     if (name, outer) != ("auto", "winograd"):
         return found
-    return Method(*map(_for_float32, found, method_named(owner, "exact", g)))
+    return Method(*map(_for_float32, found[:3], method_named(owner, "exact", g)[:3]), found.prepares)
 
 
 def _for_float32(fast, exact):
     """Return a map that is `fast` for float32; float64 is for checks, in which a zero must stay exactly zero."""
-    return lambda a, b, g: (fast if a.dtype == np.float32 else exact)(a, b, g)
+    return lambda a, *rest, **options: (fast if a.dtype == np.float32 else exact)(a, *rest, **options)
 
 
 def _quiet(a_map):
     """Silence NumPy's warnings about NaN, inf and overflow: BLAS can cause them in lanes that are never used."""
 
-    def run(*arguments):
+    def run(*arguments, **options):
         with np.errstate(invalid="ignore", over="ignore"):
-            return a_map(*arguments)
+            return a_map(*arguments, **options)
 
     return run

@@ -15,6 +15,7 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray, Padding, PerAxis
+from atrous.conv.filters import DEFAULTS, Filter, options_of
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
 from atrous.conv.methods import method_named
 from atrous.errors import ShapeError
@@ -24,7 +25,7 @@ class ConvCache(NamedTuple):
     """What `conv_backward` needs: references to the caller's x and w, the geometry and the method."""
 
     x: FloatArray
-    w: FloatArray
+    w: FloatArray | Filter
     has_bias: bool
     geometry: ConvGeometry
     method: str
@@ -39,27 +40,61 @@ class ConvGrads(NamedTuple):
 
 
 def _checked(owner, x, w, b, options):
-    """Return x, w and b as arrays and the geometry of their convolution."""
+    """Return x, w (an array or a Filter) and b, the geometry of their convolution, and its method."""
     x = _check.float_array(owner, "x", x)
-    w = _check.float_array(owner, "w", w, like=x)
-    g = conv_geometry(x.shape, w.shape, owner=owner, **options)
+    options = dict(options_of(owner, w, options))
+    method = options.pop("method")
+    filters = _check.float_array(owner, "w", w.w if isinstance(w, Filter) else w, like=x)
+    g = conv_geometry(x.shape, filters.shape, owner=owner, **options)
     if b is not None:
         b = _check.float_array(owner, "b", b, like=x)
         if b.shape != (g.f,):
             raise ShapeError(f"{owner}: b must have shape ({g.f},), one number per filter, got {b.shape}.")
-    return x, w, b, g
+    return x, w if isinstance(w, Filter) else filters, b, g, method
+
+
+def _lifted(w, method):
+    """Return filters as a method takes them: with three axes of taps, or as a Filter."""
+    if not isinstance(w, Filter):
+        return lift(w)
+    return w if method.prepares else w.lifted
 
 
 def _forward(owner, x, w, b, g, method):
-    y = method_named(owner, method, g).forward(lift(x), lift(w), g)
-    if b is not None:
-        y = y + b[:, None, None, None]
+    found = method_named(owner, method, g)
+    if found.prepares:
+        from atrous.conv.epilogue import make_epilogue
+
+        after = None if b is None else make_epilogue(g.f, x.dtype, shift=b)
+        y = found.forward(lift(x), _lifted(w, found), g, after)
+    else:
+        y = found.forward(lift(x), _lifted(w, found), g)
+        y = y if b is None else y + b[:, None, None, None]
     return np.ascontiguousarray(drop(y, x.ndim - 2))
+
+
+def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, **options):
+    """Return max(scale·conv(x, w) + shift + add, 0), in the memory layout of the fastest method.
+
+    That is with the channels last wherever the method can; such an x is not copied. `scale` and `shift` have one number
+    per filter, `add` the shape of the result; all may be None. `w` and the options are those of `atrous_conv`.
+    """
+    from atrous.conv.epilogue import epilogue, make_epilogue
+
+    owner = "conv_in_inference"
+    x, w, _, g, method = _checked(owner, x, w, None, {**DEFAULTS, **options})
+    found, rank = method_named(owner, method, g), x.ndim - 2
+    if found.prepares:
+        add = None if add is None else np.moveaxis(add, 1, -1)
+        after = make_epilogue(g.f, x.dtype, scale=scale, shift=shift, add=add, relu=relu)
+        return drop(found.forward(lift(x), _lifted(w, found), g, after, last=True), rank)
+    y = np.ascontiguousarray(drop(found.forward(lift(x), _lifted(w, found), g), rank))
+    return epilogue(y, scale, shift, add=add, relu=relu)
 
 
 def atrous_conv(
     x: FloatArray,
-    w: FloatArray,
+    w: FloatArray | Filter,
     b: FloatArray | None = None,
     *,
     rate: PerAxis = 1,
@@ -77,8 +112,8 @@ def atrous_conv(
     ----------
     x : ndarray of shape (N, C, *S)
         Input, float32 or float64, 1 to 3 spatial axes. Never modified; any memory layout.
-    w : ndarray of shape (F, C/groups, *K)
-        Filters, dtype of `x`.
+    w : ndarray of shape (F, C/groups, *K), or Filter
+        Filters, dtype of `x`; or what `prepare_filter` returns, which knows the options.
     b : ndarray of shape (F,), optional
         Bias.
     rate : int or one int per axis, default 1
@@ -132,14 +167,14 @@ def atrous_conv(
     >>> atrous_conv(x, np.array([[[1.0, 0.0, -1.0]]]), rate=2)
     array([[[-2., -3., -4., -4., -4.,  3.,  4.]]])
     """
-    options = {"rate": rate, "stride": stride, "padding": padding, "groups": groups}
-    x, w, b, g = _checked("atrous_conv", x, w, b, options)
+    options = {"rate": rate, "stride": stride, "padding": padding, "groups": groups, "method": method}
+    x, w, b, g, method = _checked("atrous_conv", x, w, b, options)
     return _forward("atrous_conv", x, w, b, g, method)
 
 
 def conv_forward(
     x: FloatArray,
-    w: FloatArray,
+    w: FloatArray | Filter,
     b: FloatArray | None = None,
     *,
     rate: PerAxis = 1,
@@ -168,8 +203,8 @@ def conv_forward(
     >>> y.shape
     (1, 1, 5, 5)
     """
-    options = {"rate": rate, "stride": stride, "padding": padding, "groups": groups}
-    x, w, b, g = _checked("conv_forward", x, w, b, options)
+    options = {"rate": rate, "stride": stride, "padding": padding, "groups": groups, "method": method}
+    x, w, b, g, method = _checked("conv_forward", x, w, b, options)
     return _forward("conv_forward", x, w, b, g, method), ConvCache(x, w, b is not None, g, method)
 
 
@@ -209,7 +244,7 @@ def conv_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
     rank = x.ndim - 2
     dy = _check.upstream(owner, dy, (g.n, g.f, *g.out[3 - rank :]), x)
     maps = method_named(owner, method, g)
-    dx = maps.backward_input(lift(dy), lift(w), g)
+    dx = maps.backward_input(lift(dy), _lifted(w, maps), g)
     dw = maps.backward_weight(lift(dy), lift(x), g)
     db = dy.sum(axis=(0, *range(2, dy.ndim))) if has_bias else None
     return ConvGrads(np.ascontiguousarray(drop(dx, rank)), np.ascontiguousarray(drop(dw, rank)), db)

@@ -34,8 +34,10 @@ Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, arXiv:1509.09
 
 import numpy as np
 
-from atrous.conv.channels_last import aligned, channels_last, scratch, transpose_matrix
+from atrous.conv.channels_last import aligned, channels_last, empty_map, flat_map, scratch, transpose_matrix
 from atrous.conv.direct import plain
+from atrous.conv.epilogue import finish_row, make_epilogue
+from atrous.conv.filters import kept
 from atrous.conv.geometry import mirrored
 from atrous.conv.micro_kernel import multiply_tile, tile_for
 from atrous.conv.winograd_tiles import best_outputs, starts
@@ -50,9 +52,11 @@ from atrous.jit.compiler import compiled
 from atrous.jit.lanes import LINE_BYTES
 from atrous.jit.threads import launch, thread_count
 
-BLOCK = 96
+BLOCK = 128
 DEPTH = 256
 CHUNK = 1 << 26
+# Ranges of blocks for each thread, which takes the next when it is done.
+PIECES = 4
 
 
 @compiled()
@@ -94,7 +98,7 @@ def _filters(head, tail, tile, w, u, groups, filters, channels, width, turned):
 
 
 @compiled()
-def _forward(head, tail, rows, lines, tile, xt, u, y, g, ys, xs, per_block):
+def _forward(head, tail, rows, lines, tile, xt, u, y, last, after, g, ys, xs, per_block):
     channels, filters, m, n = g.c // g.groups, g.f // g.groups, len(tile), len(tile) + 2
     line, size = LINE_BYTES // y.itemsize, len(rows)
     width = len(lines) * line
@@ -138,10 +142,17 @@ def _forward(head, tail, rows, lines, tile, xt, u, y, g, ys, xs, per_block):
         for k in range(some * m):
             image, row = (first + k // m) // len(ys), (first + k // m) % len(ys)
             oy = ys[row] + k % m * g.rh
-            if oy < g.oh:
-                slices, plane = g.od, g.oh * g.ow
-                start = ((image // slices * g.f + group * filters) * slices + image % slices) * plane + oy * g.ow
-                transpose_matrix(band, k * g.ow * padded, padded, g.ow, filters, y, start, slices * plane)
+            if oy >= g.oh:
+                continue
+            slices, plane, at, channel = g.od, g.oh * g.ow, k * g.ow * padded, group * filters
+            if last:
+                start = (image * plane + oy * g.ow) * g.f + channel
+                finish_row(band, at, padded, g.ow, filters, channel, after, y, start, g.f)
+                continue
+            if not after.idle:
+                finish_row(band, at, padded, g.ow, filters, channel, after, band, at, padded)
+            start = ((image // slices * g.f + channel) * slices + image % slices) * plane + oy * g.ow
+            transpose_matrix(band, at, padded, g.ow, filters, y, start, slices * plane)
 
 
 @compiled()
@@ -205,36 +216,37 @@ def transformed(w, groups, outputs, width, *, turned=False):
     return u
 
 
-def _run(x, w, g, outputs, *, turned):
+def _run(x, w, g, outputs, after=None, *, last=False, turned):
     rows, lines, width = tile_for(g.f // g.groups, x.dtype)
-    u = transformed(w, g.groups, outputs, width, turned=turned)
+    key = (__name__, outputs, width, turned)
+    u = kept(w, key, lambda w: transformed(w, g.groups, outputs, width, turned=turned))
     ys, xs = starts(g.oh, g.rh, outputs), starts(g.ow, g.rw, outputs)
     bands = g.n * g.od * len(ys)
     # As many blocks as the threads can share evenly, none much larger than BLOCK tiles.
     threads = thread_count()
     blocks = min(bands, threads * max(1, round(bands * len(xs) / (BLOCK * threads))))
     per_block = -(-bands // blocks)
-    y = np.empty((g.n, g.f, *g.out), x.dtype)
+    y = empty_map((g.n, g.f, *g.out), x.dtype, last=last)
     spare = g.c + LINE_BYTES // x.itemsize
     launch(
         _forward, g.groups * -(-bands // per_block), rows, lines, (0,) * outputs, channels_last(x, spare), u,
-        y.reshape(-1), g, ys, xs, per_block,
+        flat_map(y), last, after or make_epilogue(g.f, x.dtype), g, ys, xs, per_block, pieces=PIECES,
     )  # fmt: skip
     return y
 
 
-def forward(x, w, g, outputs=None):
-    """Return y (N, F, D, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, 1, 3, 3)."""
-    return _run(x, w, g, outputs or best_outputs(g), turned=False)
+def forward(x, w, g, after=None, *, last=False, outputs=None):
+    """Return y (N, F, D, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, 1, 3, 3), like `implicit_gemm.forward`."""
+    return _run(x, w, g, outputs or best_outputs(g), after, last=last, turned=False)
 
 
-def backward_input(dy, w, g, outputs=None):
+def backward_input(dy, w, g, *, outputs=None):
     """Return dx (N, C, D, H, W)."""
     turned = mirrored(g)
     return _run(dy, w, turned, outputs or best_outputs(turned), turned=True)
 
 
-def backward_weight(dy, x, g, outputs=None):
+def backward_weight(dy, x, g, *, outputs=None):
     """Return dw (F, C/groups, 1, 3, 3)."""
     outputs = outputs or best_outputs(g)
     tile, n = (0,) * outputs, outputs + 2

@@ -48,15 +48,31 @@ def _together(calls):
         run.result()
 
 
-def launch(dispatcher, count, *arguments):
-    """Call a compiled function for the items 0…count − 1, in equal consecutive ranges, on all threads.
+def launch(dispatcher, count, *arguments, pieces=1):
+    """Call a compiled function for the items 0…count − 1, in consecutive ranges, on all threads.
 
     The function takes (head, tail, *arguments) and computes the items head…tail − 1. Each item is the only one to write
-    its part of the result, so the result does not depend on the number of threads.
+    its part of the result, so the result does not depend on the number of threads. There are up to `pieces` ranges for
+    each thread. A thread takes the next one when it is done, so that a thread whose core is busy with something else
+    gets fewer of them.
     """
     threads = 1 if numba.config.DISABLE_JIT else max(1, min(thread_count(), count))
-    cuts = [count * i // threads for i in range(threads + 1)]
-    _together([partial(dispatcher, *cut, *arguments) for cut in pairwise(cuts)])
+    ranges = min(count, threads * pieces) if threads > 1 else 1
+    cuts = pairwise([count * i // ranges for i in range(ranges + 1)])
+    if pieces == 1 or threads == 1:
+        _together([partial(dispatcher, *cut, *arguments) for cut in cuts])
+        return
+    lock = threading.Lock()
+
+    def take():
+        while True:
+            with lock:
+                cut = next(cuts, None)
+            if cut is None:
+                return
+            dispatcher(*cut, *arguments)
+
+    _together([take] * threads)
 
 
 def launch_team(dispatcher, *arguments):

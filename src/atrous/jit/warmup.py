@@ -24,8 +24,8 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
         Seconds spent: several the first time on a machine, less than one afterwards.
     """
     from atrous.conv import depthwise, direct, implicit_gemm
+    from atrous.conv.epilogue import epilogue
     from atrous.conv.geometry import conv_geometry
-    from atrous.layers.epilogue import epilogue
 
     started = time.perf_counter()
     for dtype in [dtypes] if isinstance(dtypes, str) else dtypes:

@@ -223,7 +223,7 @@ def max_pool_forward(
     windows = pool_windows("max_pool_forward", x.shape[2:], kernel, stride, rate, padding, size_rule)
     y = x
     for axis, w in enumerate(windows, 2):
-        samples, y = y, np.full(_resized(y.shape, axis, w.out), -np.inf, x.dtype)
+        samples, y = y, np.full_like(y, -np.inf, shape=_resized(y.shape, axis, w.out))
         for outputs, inputs in _taps(w):
             part = y[_at(axis, outputs)]
             np.maximum(part, samples[_at(axis, inputs)], out=part)
@@ -299,7 +299,7 @@ def average_pool_forward(
     y = x
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, w in enumerate(windows, 2):
-            samples, y = y, np.zeros(_resized(y.shape, axis, w.out), x.dtype)
+            samples, y = y, np.zeros_like(y, shape=_resized(y.shape, axis, w.out))
             for outputs, inputs in _taps(w):
                 y[_at(axis, outputs)] += samples[_at(axis, inputs)]
             y /= _divisor(w, axis, y, count_padding)

@@ -107,6 +107,8 @@ def predict(
     scales = [_check.number(owner, f"scales[{i}]", s, above=0) for i, s in enumerate(np.atleast_1d(scales).tolist())]
     if not scales:
         raise ParameterError(f"{owner}: scales must be positive numbers, at least one, got {scales}.")
+    if len(scales) > 1 or flip:
+        params = network.prepare(params)
     fused, seen = None, 0
     for scale in scales:
         at = tuple(int((n - 1) * scale + 1e-9) + 1 for n in size)

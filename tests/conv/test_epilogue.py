@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tolerances import assert_close
 
-from atrous.layers.epilogue import epilogue
+from atrous.conv.epilogue import epilogue
 
 
 @pytest.mark.parametrize("relu", [False, True])

@@ -1,0 +1,86 @@
+"""The epilogue of a convolution in inference: batch norm or bias, a shortcut and ReLU in one pass over its result.
+
+    y ← max(scale·y + shift + add, 0)        scale, shift: one number per channel
+
+One pass over memory replaces up to four; `implicit_gemm` and `winograd` even do it while a row of results is still in
+the cache (`finish_row`). `fold_batch_norm` gives scale and shift of batch norm; a bias is a shift. Training cannot do
+this: batch norm needs the statistics of the finished convolution, and the backward pass needs the intermediate results.
+
+Role: loops. NaN stays NaN.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous._types import FloatArray
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
+
+
+class Epilogue(NamedTuple):
+    """What follows a convolution: one scale and shift per filter, an array to add or none, the least result."""
+
+    scale: FloatArray
+    shift: FloatArray
+    add: FloatArray
+    has_add: bool
+    lowest: float
+    idle: bool
+    """Whether there is nothing to do."""
+
+
+def make_epilogue(f, dtype, *, scale=None, shift=None, add=None, relu=False):
+    """Return the Epilogue of f filters; `add` lies in memory as the result will."""
+    dtype = np.dtype(dtype)
+    vectors = (np.full(f, d, dtype) if v is None else v for v, d in ((scale, 1), (shift, 0)))
+    scale_and_shift = (np.require(v, dtype, ("C", "W")) for v in vectors)
+    other = np.empty(0, dtype) if add is None else np.require(add, dtype, ("C", "W")).reshape(-1)
+    idle = scale is None and shift is None and add is None and not relu
+    return Epilogue(*scale_and_shift, other, add is not None, dtype.type(0 if relu else -np.inf), idle)
+
+
+@compiled()
+def finish_row(sums, at, step, count, columns, channel, after, result, at_result, result_step):
+    """Write `count` rows of sums to result, after the epilogue of the channels that start at `channel`.
+
+    Row i of the sums starts at ``at + i·step``, row i of the result at ``at_result + i·result_step``.
+    """
+    for i in range(count):
+        source, target = np.uintp(at + i * step), np.uintp(at_result + i * result_step)
+        if after.idle:
+            for c in range(np.uintp(columns)):
+                result[target + c] = sums[source + c]
+        elif after.has_add:
+            for c in range(np.uintp(columns)):
+                v = sums[source + c] * after.scale[channel + c] + after.shift[channel + c] + after.add[target + c]
+                result[target + c] = after.lowest if v < after.lowest else v
+        else:
+            for c in range(np.uintp(columns)):
+                v = sums[source + c] * after.scale[channel + c] + after.shift[channel + c]
+                result[target + c] = after.lowest if v < after.lowest else v
+
+
+@compiled()
+def _epilogue(head, tail, y, after):
+    channels = after.scale.size
+    for plane in range(head, tail):
+        a, b = after.scale[plane % channels], after.shift[plane % channels]
+        row = y[plane]
+        if after.has_add:
+            other = after.add[plane * row.size : (plane + 1) * row.size]
+            for i in range(np.uintp(row.size)):
+                v = row[i] * a + b + other[i]
+                row[i] = after.lowest if v < after.lowest else v
+        else:
+            for i in range(np.uintp(row.size)):
+                v = row[i] * a + b
+                row[i] = after.lowest if v < after.lowest else v
+
+
+def epilogue(y, scale, shift, *, add=None, relu=False):
+    """Overwrite a C-contiguous y (N, C, *S) with scale·y + shift + add, at least 0 if `relu`; return it."""
+    planes = y.reshape(y.shape[0] * y.shape[1], -1)
+    after = make_epilogue(y.shape[1], y.dtype, scale=scale, shift=shift, add=add, relu=relu)
+    launch(_epilogue, len(planes), planes, after)
+    return y
