@@ -64,13 +64,13 @@ def multiply_tile(rows, lines, a, at_a, a_row, a_step, b, at_b, b_step, c, at_c,
     row i of c starts at ``at_c + i·c_row``. All are counted in elements. Rows that are not written are still read.
     """
     line = LINE_BYTES // c.itemsize
-    columns = np.arange(len(lines) * line)
-    flat = int(at_c) + int(c_row) * np.arange(len(rows))[:, None] + columns
-    total = np.where(add, c[np.minimum(flat, c.size - 1)], c.dtype.type(0))
+    written, columns = np.arange(first, last), np.arange(len(lines) * line)
+    flat = int(at_c) + int(c_row) * written[:, None] + columns
+    total = c[flat] if add else np.zeros(flat.shape, c.dtype)
     for k in range(int(depth)):
-        weights = a[int(at_a) + int(a_row) * np.arange(len(rows)) + int(a_step) * k]
+        weights = a[int(at_a) + int(a_row) * written + int(a_step) * k]
         total = total + weights[:, None] * b[int(at_b) + int(b_step) * k + columns]
-    c[flat[first:last]] = total[first:last]
+    c[flat] = total
 
 
 def _text(rows, lines, line):
