@@ -16,14 +16,15 @@ from atrous.layers.pool import average_pool_forward, global_average_forward, max
 from atrous.layers.resize import resize_bilinear
 
 
-def convolve(conv, after, p, x, add=None):
-    """Return the result of a convolution and of what follows it."""
+def convolve(conv, after, p, x, add=None, *, empty=None):
+    """Return the result of a convolution and of what follows it, in memory that `empty` returns."""
     scale, shift = None, p[conv.b] if conv.b else None
     if after.norm:
         scale, shift = fold_batch_norm(*after.norm.arrays(p, p), eps=after.norm.eps)
         if conv.b:
             shift = shift + scale * p[conv.b]
-    return conv_in_inference(x, p[conv.w], scale=scale, shift=shift, add=add, relu=after.relu, **conv.options)
+    after = {"scale": scale, "shift": shift, "add": add, "relu": after.relu}
+    return conv_in_inference(x, p[conv.w], **after, empty=empty, **conv.options)
 
 
 def conv(what, p, *reads, convolve=convolve):

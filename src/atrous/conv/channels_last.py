@@ -94,16 +94,18 @@ def is_channels_last(x):
     return np.moveaxis(x, 1, -1).flags.c_contiguous
 
 
-def empty_map(shape, dtype, *, last):
-    """Return an array (N, C, *S), with the channels last in memory if `last`; its values are not set."""
-    if not last:
-        return np.empty(shape, dtype)
-    flat = aligned(math.prod(shape), dtype)
+def as_map(flat, shape):
+    """View a flat array as (N, C, *S) with the channels last in memory."""
     return np.moveaxis(flat.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
 
 
+def empty_map(shape, dtype):
+    """Return an array (N, C, *S) with the channels last in memory; its values are not set."""
+    return as_map(aligned(math.prod(shape), dtype), shape)
+
+
 def flat_map(x):
-    """View an array of `empty_map`, or any that lies without gaps, as it lies in memory."""
+    """View an array that lies without gaps, its channels in their place or last, as it lies in memory."""
     return x.reshape(-1) if x.flags.c_contiguous else np.moveaxis(x, 1, -1).reshape(-1)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from atrous._types import FloatArray
 from atrous.jit.compiler import compiled
+from atrous.jit.lanes import LINE_BYTES, add, larger, load_line, multiply, repeat_line, store
 from atrous.jit.threads import launch
 
 
@@ -46,19 +47,27 @@ def finish_row(sums, at, step, count, columns, channel, after, result, at_result
 
     Row i of the sums starts at ``at + i·step``, row i of the result at ``at_result + i·result_step``.
     """
+    line, lowest = LINE_BYTES // sums.itemsize, repeat_line(after.lowest)
+    whole = columns // line * line
     for i in range(count):
         source, target = np.uintp(at + i * step), np.uintp(at_result + i * result_step)
-        if after.idle:
-            for c in range(np.uintp(columns)):
-                result[target + c] = sums[source + c]
-        elif after.has_add:
-            for c in range(np.uintp(columns)):
-                v = sums[source + c] * after.scale[channel + c] + after.shift[channel + c] + after.add[target + c]
-                result[target + c] = after.lowest if v < after.lowest else v
-        else:
-            for c in range(np.uintp(columns)):
-                v = sums[source + c] * after.scale[channel + c] + after.shift[channel + c]
-                result[target + c] = after.lowest if v < after.lowest else v
+        for c in range(np.uintp(0), np.uintp(whole), np.uintp(line)):
+            v = load_line(sums, source + c)
+            if not after.idle:
+                v = multiply(v, load_line(after.scale, np.uintp(channel) + c))
+                v = add(v, load_line(after.shift, np.uintp(channel) + c))
+                if after.has_add:
+                    v = add(v, load_line(after.add, target + c))
+                v = larger(lowest, v)
+            store(result, target + c, v)
+        for c in range(np.uintp(whole), np.uintp(columns)):
+            u = sums[source + c]
+            if not after.idle:
+                u = u * after.scale[channel + c] + after.shift[channel + c]
+                if after.has_add:
+                    u += after.add[target + c]
+                u = after.lowest if u < after.lowest else u
+            result[target + c] = u
 
 
 @compiled()

@@ -43,8 +43,8 @@ from atrous.conv.channels_last import (
     aligned,
     channel_panels,
     channels_last,
-    empty_map,
     flat_map,
+    is_channels_last,
     scratch,
     transpose_matrix,
 )
@@ -66,7 +66,7 @@ FILTERS = 48
 # Items of work for each thread, so that none waits long for the last.
 SHARES = 4
 # Ranges of blocks for each thread, which takes the next when it is done.
-PIECES = 8
+PIECES = 16
 
 
 @compiled()
@@ -220,7 +220,7 @@ def _backward_weight(head, tail, rows, lines, dyt, xt, dw, g, block):
                 dw[np.uintp(start + c * taps)] = sums[np.uintp(i * padded + c)]
 
 
-def _multiply(source, w, g, after, *, last, turned):
+def _multiply(source, w, g, after, out, *, turned):
     """Return y from x or, if `turned`, dx from dy."""
     rows, lines, width = tile_for((g.c if turned else g.f) // g.groups, source.dtype)
     shape = (g.n, g.c, *g.size) if turned else (g.n, g.f, *g.out)
@@ -229,7 +229,7 @@ def _multiply(source, w, g, after, *, last, turned):
     step = g.f if turned else g.sw * g.c
     short = min(row_range(k, g.sw, g.rw, g.pw, g.w, g.ow)[1] for k in range(g.kw)) < len(rows)
     flat = channels_last(source, len(rows) * step if short else 0)
-    result = empty_map(shape, source.dtype, last=last)
+    result = np.empty(shape, source.dtype) if out is None else out
     high, wide = shape[3:]
     groups = g.n * g.groups * shape[2]
     threads = thread_count()
@@ -240,23 +240,25 @@ def _multiply(source, w, g, after, *, last, turned):
     panels = -(-(shape[1] // g.groups) // width)
     span = max(1, min(panels, SUMS // (block * wide * width * source.itemsize)))
     launch(
-        _rows, groups * -(-high // block), rows, lines, flat, packed, flat_map(result), last,
+        _rows, groups * -(-high // block), rows, lines, flat, packed, flat_map(result),
+        is_channels_last(result),
         after or make_epilogue(shape[1], source.dtype), g, turned, block, span, pieces=PIECES,
     )  # fmt: skip
     return result
 
 
-def forward(x, w, g, after=None, *, last=False):
+def forward(x, w, g, after=None, out=None):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW).
 
-    Its channels lie last in memory if `last`; an Epilogue `after` with an array to add needs that.
+    It is written to `out` if that is given, whose channels may lie last in memory; they must if the Epilogue `after`
+    has an array to add.
     """
-    return _multiply(x, w, g, after, last=last, turned=False)
+    return _multiply(x, w, g, after, out, turned=False)
 
 
 def backward_input(dy, w, g):
     """Return dx (N, C, D, H, W)."""
-    return _multiply(dy, w, g, None, last=False, turned=True)
+    return _multiply(dy, w, g, None, None, turned=True)
 
 
 def backward_weight(dy, x, g):

@@ -66,7 +66,7 @@ class Method(NamedTuple):
     backward_input: Callable[..., FloatArray]
     backward_weight: Callable[..., FloatArray]
     prepares: bool
-    """Whether they keep layouts in a Filter, and whether `forward` takes an Epilogue and puts the channels last."""
+    """Whether they keep layouts in a Filter, and whether `forward` takes an Epilogue and where to write."""
 
 
 def available_methods(g=None):

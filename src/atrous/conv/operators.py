@@ -73,12 +73,14 @@ def _forward(owner, x, w, b, g, method):
     return np.ascontiguousarray(drop(y, x.ndim - 2))
 
 
-def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, **options):
+def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, empty=None, **options):
     """Return max(scale·conv(x, w) + shift + add, 0), in the memory layout of the fastest method.
 
     That is with the channels last wherever the method can; such an x is not copied. `scale` and `shift` have one number
-    per filter, `add` the shape of the result; all may be None. `w` and the options are those of `atrous_conv`.
+    per filter, `add` the shape of the result; all may be None. `empty(shape, dtype)` returns memory for the result. `w`
+    and the options are those of `atrous_conv`.
     """
+    from atrous.conv.channels_last import empty_map
     from atrous.conv.epilogue import epilogue, make_epilogue
 
     owner = "conv_in_inference"
@@ -87,7 +89,8 @@ def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, **o
     if found.prepares:
         add = None if add is None else np.moveaxis(add, 1, -1)
         after = make_epilogue(g.f, x.dtype, scale=scale, shift=shift, add=add, relu=relu)
-        return drop(found.forward(lift(x), _lifted(w, found), g, after, last=True), rank)
+        out = (empty or empty_map)((g.n, g.f, *g.out), x.dtype)
+        return drop(found.forward(lift(x), _lifted(w, found), g, after, out), rank)
     y = np.ascontiguousarray(drop(found.forward(lift(x), _lifted(w, found), g), rank))
     return epilogue(y, scale, shift, add=add, relu=relu)
 

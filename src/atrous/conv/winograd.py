@@ -34,7 +34,7 @@ Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, arXiv:1509.09
 
 import numpy as np
 
-from atrous.conv.channels_last import aligned, channels_last, empty_map, flat_map, scratch, transpose_matrix
+from atrous.conv.channels_last import aligned, channels_last, flat_map, is_channels_last, scratch, transpose_matrix
 from atrous.conv.direct import plain
 from atrous.conv.epilogue import finish_row, make_epilogue
 from atrous.conv.filters import kept
@@ -216,7 +216,7 @@ def transformed(w, groups, outputs, width, *, turned=False):
     return u
 
 
-def _run(x, w, g, outputs, after=None, *, last=False, turned):
+def _run(x, w, g, outputs, after=None, out=None, *, turned):
     rows, lines, width = tile_for(g.f // g.groups, x.dtype)
     key = (__name__, outputs, width, turned)
     u = kept(w, key, lambda w: transformed(w, g.groups, outputs, width, turned=turned))
@@ -226,18 +226,18 @@ def _run(x, w, g, outputs, after=None, *, last=False, turned):
     threads = thread_count()
     blocks = min(bands, threads * max(1, round(bands * len(xs) / (BLOCK * threads))))
     per_block = -(-bands // blocks)
-    y = empty_map((g.n, g.f, *g.out), x.dtype, last=last)
+    y = np.empty((g.n, g.f, *g.out), x.dtype) if out is None else out
     spare = g.c + LINE_BYTES // x.itemsize
     launch(
         _forward, g.groups * -(-bands // per_block), rows, lines, (0,) * outputs, channels_last(x, spare), u,
-        flat_map(y), last, after or make_epilogue(g.f, x.dtype), g, ys, xs, per_block, pieces=PIECES,
+        flat_map(y), is_channels_last(y), after or make_epilogue(g.f, x.dtype), g, ys, xs, per_block, pieces=PIECES,
     )  # fmt: skip
     return y
 
 
-def forward(x, w, g, after=None, *, last=False, outputs=None):
+def forward(x, w, g, after=None, out=None, *, outputs=None):
     """Return y (N, F, D, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, 1, 3, 3), like `implicit_gemm.forward`."""
-    return _run(x, w, g, outputs or best_outputs(g), after, last=last, turned=False)
+    return _run(x, w, g, outputs or best_outputs(g), after, out, turned=False)
 
 
 def backward_input(dy, w, g, *, outputs=None):

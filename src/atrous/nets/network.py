@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.compose.cpu import CPU
+from atrous.compose.cpu import CPU, conv, convolve
 from atrous.compose.leaves import BatchNorm, Conv, Endpoint
 from atrous.compose.match import mismatch
+from atrous.compose.memory import Memory
 from atrous.compose.multi_scale import MultiScale
 from atrous.compose.part import Part, mapped, parameter_count, walk
 from atrous.compose.program import Program, for_inference, run
@@ -380,12 +382,22 @@ class Network(NamedTuple):
         x = self._checked("infer", params, state, x)
         program, arrays = self.program(x.shape[2:], owner="infer"), {**params, **state}
         if device is None:
-            return np.ascontiguousarray(run(program, CPU, arrays, x)[0])
+            return self._run(program, arrays, x)[0]
         _check.one_of("infer", "device", device, ("cuda",))
         gpu.require("infer", "device")
         from atrous.compose import cuda
 
         return run(program, cuda.CUDA, cuda.upload(arrays), cuda.upload({"x": x})["x"])[0].copy_to_host()
+
+    @staticmethod
+    def _run(program, arrays, x):
+        """Run a program on the CPU, in memory that its feature maps share; the results own theirs."""
+        memory = Memory()
+        table = {**CPU, "conv": partial(conv, convolve=partial(convolve, empty=memory.empty))}
+        y, found = run(program, table, arrays, x)
+        results = np.array(y, order="C"), {name: np.array(a, order="C") for name, a in found.items()}
+        memory.close()
+        return results
 
     def endpoints(
         self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray
@@ -400,9 +412,8 @@ class Network(NamedTuple):
         """
         x = self._checked("endpoints", params, state, x)
         program = self.program(x.shape[2:], self.endpoint_names[:-1], "endpoints")
-        logits, found = run(program, CPU, {**params, **state}, x)
-        found = {**{name: found[name] for name in self.endpoint_names[:-1]}, "logits": logits}
-        return {name: np.ascontiguousarray(array) for name, array in found.items()}
+        logits, found = self._run(program, {**params, **state}, x)
+        return {**{name: found[name] for name in self.endpoint_names[:-1]}, "logits": logits}
 
     def summary(self, size: int | Sequence[int] = 513) -> Summary:
         """Return the papers' layer table for images of `size`: rows, parameters, multiply-adds, receptive field."""
