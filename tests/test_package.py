@@ -274,7 +274,6 @@ LEVELS = [
     {"pydensecrf.eigen", "pydensecrf.utils"},
     {"pydensecrf.densecrf"},
     # networks
-    {"compose.memory"},
     {"compose.program", "compose.match", "aspp.reference", "nets.preparation", "nets.convolutionalize"},
     {"compose.part"},
     {"compose.leaves", "compose.chain", "compose.input_size", "compose.multi_scale"},

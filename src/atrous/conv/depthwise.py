@@ -7,7 +7,8 @@ and stored once:
 
     y[o … o + 15]  =  Σ_k w[k] · x̃[o + r·k … o + r·k + 15]        one register, one load for each tap
 
-The last line of a row ends with the row and computes some outputs twice; rows shorter than a line are summed singly. dx
+With the channels last, in inference, a line is 16 channels of one output, and the stride does not matter. The last line
+of a row ends with the row and computes some outputs twice; rows shorter than a line are summed singly. dx
 is the same with the taps mirrored. For dw the products of a line of dy with each tap's line are summed over the plane.
 
 Role: loops, for stride 1 and taps in the plane. Extra memory: one plane with its zeros for each thread. NaN and inf
@@ -15,13 +16,21 @@ reach exactly the outputs that read them. Equal bits for any number of threads.
 """
 
 import numpy as np
+from numba import njit
 from numba.extending import overload
 
+from atrous.conv.channels_last import channels_last, flat_map
 from atrous.conv.direct import plain
+from atrous.conv.epilogue import finish_line, finish_number
+from atrous.conv.filters import kept
 from atrous.conv.geometry import mirrored
+from atrous.conv.taps import tap_position, taps_inside
 from atrous.jit.compiler import compiled
-from atrous.jit.lanes import LINE_BYTES, add, add_scaled, load_line, multiply, repeat_line, store, total
+from atrous.jit.lanes import LINE_BYTES, add, add_product, add_scaled, load_line, multiply, repeat_line, store, total
 from atrous.jit.threads import launch
+
+# Ranges of rows for each thread, which takes the next when it is done.
+PIECES = 8
 
 
 @compiled()
@@ -89,6 +98,60 @@ def _planes(head, tail, down, across, x, w, y, g):
         _padded(x, ((n * g.c + c) * g.d + oz) * g.h * g.w, inside, step, g)
         for f in range(c * per_channel, (c + 1) * per_channel):
             _rows(down, across, padded, step, w, f * taps, y, ((n * g.f + f) * g.d + oz) * g.oh * g.ow, g)
+
+
+@njit
+def _line_of_sums(x, at, steps, ys, xs, taps, c, channels):
+    """Return Σ_k taps[k, c …]·x[at + c …] over the taps ys × xs that are inside, for a line of channels."""
+    sums = repeat_line(x.dtype.type(0))
+    for ky in range(ys[0], ys[1]):
+        for kx in range(xs[0], xs[1]):
+            place = np.uintp(at + ky * steps[0] + kx * steps[1] + c)
+            weights = load_line(taps, np.uintp((ky * steps[2] + kx) * channels + c))
+            sums = add_product(sums, weights, load_line(x, place))
+    return sums
+
+
+@compiled()
+def _rows_last(head, tail, x, taps, y, after, g):
+    """Write rows of outputs with the channels last, a line of channels at a time."""
+    line, channels = LINE_BYTES // y.itemsize, g.c
+    lowest, steps = repeat_line(after.lowest), (g.rh * g.w * channels, g.rw * channels, g.kw)
+    for row in range(head, tail):
+        oy, image = row % g.oh, row // g.oh
+        iy = tap_position(oy, 0, g.sh, g.rh, g.ph)
+        ys = taps_inside(iy, g.rh, g.kh, g.h)
+        for ox in range(g.ow):
+            ix = tap_position(ox, 0, g.sw, g.rw, g.pw)
+            xs = taps_inside(ix, g.rw, g.kw, g.w)
+            at, target = ((image * g.h + iy) * g.w + ix) * channels, (row * g.ow + ox) * channels
+            if channels < line:
+                for c in range(channels):
+                    v = y.dtype.type(0)
+                    for ky in range(ys[0], ys[1]):
+                        for kx in range(xs[0], xs[1]):
+                            v += taps[(ky * g.kw + kx) * channels + c] * x[at + ky * steps[0] + kx * steps[1] + c]
+                    y[target + c] = finish_number(v, c, target + c, after)
+                continue
+            for start in range(0, channels, line):
+                c = min(start, channels - line)
+                sums = _line_of_sums(x, at, steps, ys, xs, taps, c, channels)
+                store(y, np.uintp(target + c), finish_line(sums, np.uintp(c), np.uintp(target + c), after, lowest))
+
+
+def fits_last(g):
+    """Tell whether `forward_last` can compute a convolution: one filter for each channel, taps in the plane."""
+    return g.c == g.groups == g.f and (g.kd, g.pd, g.od) == (1, 0, g.d) and g.sd == 1
+
+
+def forward_last(x, w, g, after, out):
+    """Write the convolution and its epilogue to `out` (N, C, D, OH, OW), whose channels lie last in memory.
+
+    For any stride.
+    """
+    taps = kept(w, (__name__,), lambda w: np.ascontiguousarray(w.reshape(g.c, -1).T).reshape(-1))
+    launch(_rows_last, g.n * g.d * g.oh, channels_last(x, 0), taps, flat_map(out), after, g, pieces=PIECES)
+    return out
 
 
 @compiled()

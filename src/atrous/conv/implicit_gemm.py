@@ -15,8 +15,8 @@ starts earlier, computes some outputs again and does not write them.
 
 The loops, from the outside in:
 
-    block       rows of outputs of one image and group, some `SAMPLES`: the unit of work
-    span        panels whose sums for the block stay in the second cache
+    block       rows of outputs of one image and group, some `SAMPLES`
+    span        panels whose sums for the block stay in the second cache; block and span are the unit of work
     depth       pieces of at most `DEPTH` channels
     panel       filters as wide as a tile; its piece stays in the nearest caches while the block passes by
     kz, ky, kx  the taps
@@ -64,7 +64,7 @@ SAMPLES = 160
 SUMS = 1 << 19
 FILTERS = 48
 # Items of work for each thread, so that none waits long for the last.
-SHARES = 4
+SHARES = 12
 # Ranges of blocks for each thread, which takes the next when it is done.
 PIECES = 16
 
@@ -128,59 +128,62 @@ def _source(o, k, s, r, p, size, turned):
 def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turned, block, span):
     """Write blocks of rows of y from x or, if `turned`, of dx from dy: the same loops with both ends exchanged.
 
-    A block is up to `block` rows of one image; it is summed for `span` panels at a time.
+    A block is up to `block` rows of one image; it is summed for `span` panels.
     """
     depth, columns = (g.f // g.groups, g.c // g.groups) if turned else (g.c // g.groups, g.f // g.groups)
     (d, h, w), (od, oh, ow) = ((g.od, g.oh, g.ow), (g.d, g.h, g.w)) if turned else ((g.d, g.h, g.w), (g.od, g.oh, g.ow))
     width = len(lines) * (LINE_BYTES // result.itemsize)
     panels, taps, blocks = -(-columns // width), g.kd * g.kh * g.kw, -(-oh // block)
+    spans = -(-panels // span)
     a_row, step, row_size = (1 if turned else g.sw) * g.groups * depth, g.sw if turned else 1, ow * span * width
+    # Without taps and strides, the rows of a block are one long row.
+    joined = taps == 1 and g.sh == g.sw == 1 and g.ph == g.pw == 0 and (h, w) == (oh, ow)
     sums = scratch(block * row_size + g.sw * len(rows) * span * width, result)
     for item in range(head, tail):
-        top, oz = item % blocks * block, item // blocks % od
-        group, n = item // (blocks * od) % g.groups, item // (blocks * od * g.groups)
+        first_panel, top, oz = item % spans * span, item // spans % blocks * block, item // (spans * blocks) % od
+        group, n = item // (spans * blocks * od) % g.groups, item // (spans * blocks * od * g.groups)
         some, plane = min(block, oh - top), od * oh * ow
-        for first_panel in range(0, panels, span):
-            sums[: some * row_size] = 0
-            for k in range(0, depth, DEPTH):
-                for panel in range(first_panel, min(first_panel + span, panels)):
-                    for kz in range(g.kd):
-                        iz = _source(oz, kz, g.sd, g.rd, g.pd, d, turned)
-                        for ky in range(g.kh if iz >= 0 else 0):
-                            for kx in range(g.kw):
-                                first, count, read = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
-                                if turned:
-                                    first, read = read, first
-                                tap = (kz * g.kh + ky) * g.kw + kx
-                                at_b = (((group * taps + tap) * panels + panel) * depth + k) * width
-                                at_sums = (first * span + panel - first_panel) * width
-                                for row in range(some):
-                                    iy = _source(top + row, ky, g.sh, g.rh, g.ph, h, turned)
-                                    if iy < 0:
-                                        continue
-                                    at = (((n * d + iz) * h + iy) * w + read) * g.groups + group
-                                    _add_tap(
-                                        rows, lines, source, at * depth + k, a_row, packed, at_b, width, sums,
-                                        row * row_size + at_sums, step * span * width, min(DEPTH, depth - k), count,
-                                    )  # fmt: skip
-            c = first_panel * width
-            channel, some_columns = group * columns + c, min(span * width, columns - c)
-            for row in range(some):
-                at = (oz * oh + top + row) * ow
-                if last:
-                    size = g.groups * columns
-                    finish_row(
-                        sums, row * row_size, span * width, ow, some_columns, channel, after, result,
-                        (n * plane + at) * size + channel, size,
-                    )  # fmt: skip
-                    continue
-                if not after.idle:
-                    finish_row(
-                        sums, row * row_size, span * width, ow, some_columns, channel, after, sums, row * row_size,
-                        span * width,
-                    )  # fmt: skip
-                start = (n * g.groups * columns + channel) * plane + at
-                transpose_matrix(sums, row * row_size, span * width, ow, some_columns, result, start, plane)
+        sums[: some * row_size] = 0
+        for k in range(0, depth, DEPTH):
+            for panel in range(first_panel, min(first_panel + span, panels)):
+                for kz in range(g.kd):
+                    iz = _source(oz, kz, g.sd, g.rd, g.pd, d, turned)
+                    for ky in range(g.kh if iz >= 0 else 0):
+                        for kx in range(g.kw):
+                            first, count, read = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
+                            if turned:
+                                first, read = read, first
+                            tap = (kz * g.kh + ky) * g.kw + kx
+                            at_b = (((group * taps + tap) * panels + panel) * depth + k) * width
+                            at_sums = (first * span + panel - first_panel) * width
+                            for row in range(1 if joined else some):
+                                iy = _source(top + row, ky, g.sh, g.rh, g.ph, h, turned)
+                                if iy < 0:
+                                    continue
+                                at = (((n * d + iz) * h + iy) * w + read) * g.groups + group
+                                _add_tap(
+                                    rows, lines, source, at * depth + k, a_row, packed, at_b, width, sums,
+                                    row * row_size + at_sums, step * span * width, min(DEPTH, depth - k),
+                                    count * some if joined else count,
+                                )  # fmt: skip
+        c = first_panel * width
+        channel, some_columns = group * columns + c, min(span * width, columns - c)
+        for row in range(some):
+            at = (oz * oh + top + row) * ow
+            if last:
+                size = g.groups * columns
+                finish_row(
+                    sums, row * row_size, span * width, ow, some_columns, channel, after, result,
+                    (n * plane + at) * size + channel, size,
+                )  # fmt: skip
+                continue
+            if not after.idle:
+                finish_row(
+                    sums, row * row_size, span * width, ow, some_columns, channel, after, sums, row * row_size,
+                    span * width,
+                )  # fmt: skip
+            start = (n * g.groups * columns + channel) * plane + at
+            transpose_matrix(sums, row * row_size, span * width, ow, some_columns, result, start, plane)
 
 
 @compiled()
@@ -231,17 +234,15 @@ def _multiply(source, w, g, after, out, *, turned):
     flat = channels_last(source, len(rows) * step if short else 0)
     result = np.empty(shape, source.dtype) if out is None else out
     high, wide = shape[3:]
-    groups = g.n * g.groups * shape[2]
-    threads = thread_count()
-    # Filters that stay in the second cache need not be shared.
+    # Filters that stay in the second cache need not be shared by several rows.
     samples = SAMPLES if packed.nbytes > SUMS else wide
-    blocks = max(-(-high * wide // samples), min(high, -(-SHARES * threads // groups)))
-    block = -(-high // blocks)
-    panels = -(-(shape[1] // g.groups) // width)
-    span = max(1, min(panels, SUMS // (block * wide * width * source.itemsize)))
+    block = -(-high // -(-high * wide // samples))
+    items, panels = g.n * g.groups * shape[2] * -(-high // block), -(-(shape[1] // g.groups) // width)
+    room = max(1, SUMS // (block * wide * width * source.itemsize))
+    spans = max(-(-panels // room), min(panels, -(-SHARES * thread_count() // items)))
+    span = -(-panels // spans)
     launch(
-        _rows, groups * -(-high // block), rows, lines, flat, packed, flat_map(result),
-        is_channels_last(result),
+        _rows, items * -(-panels // span), rows, lines, flat, packed, flat_map(result), is_channels_last(result),
         after or make_epilogue(shape[1], source.dtype), g, turned, block, span, pieces=PIECES,
     )  # fmt: skip
     return result

@@ -80,17 +80,21 @@ def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, emp
     per filter, `add` the shape of the result; all may be None. `empty(shape, dtype)` returns memory for the result. `w`
     and the options are those of `atrous_conv`.
     """
+    from atrous.conv import depthwise
     from atrous.conv.channels_last import empty_map
     from atrous.conv.epilogue import epilogue, make_epilogue
 
     owner = "conv_in_inference"
     x, w, _, g, method = _checked(owner, x, w, None, {**DEFAULTS, **options})
     found, rank = method_named(owner, method, g), x.ndim - 2
-    if found.prepares:
+    forward = found.forward if found.prepares else None
+    if method == "auto" and depthwise.fits_last(g):
+        forward = depthwise.forward_last
+    if forward:
         add = None if add is None else np.moveaxis(add, 1, -1)
         after = make_epilogue(g.f, x.dtype, scale=scale, shift=shift, add=add, relu=relu)
         out = (empty or empty_map)((g.n, g.f, *g.out), x.dtype)
-        return drop(found.forward(lift(x), _lifted(w, found), g, after, out), rank)
+        return drop(forward(lift(x), w if isinstance(w, Filter) else lift(w), g, after, out), rank)
     y = np.ascontiguousarray(drop(found.forward(lift(x), _lifted(w, found), g), rank))
     return epilogue(y, scale, shift, add=add, relu=relu)
 

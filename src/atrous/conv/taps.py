@@ -31,5 +31,13 @@ def output_reading(i, k, s, r, p, out):
     return o // s
 
 
+@njit
+def taps_inside(i, r, kernel, n):
+    """Return (first, end) of the taps that are inside an axis of n samples if tap 0 reads sample i."""
+    first = -(i // r) if i < 0 else 0
+    end = (n - 1 - i) // r + 1 if i < n else 0
+    return min(first, kernel), max(min(end, kernel), 0)
+
+
 first_output = njit(tap_range.first_output)
 end_output = njit(tap_range.end_output)

@@ -147,6 +147,17 @@ def add_scaled(typing, total, weight, value):
     return total(total, total.dtype, value), generate
 
 
+@intrinsic
+def add_product(typing, total, a, b):
+    """Return total + a·b of lanes, rounded once where the processor can."""
+
+    def generate(context, builder, signature, arguments):
+        product = builder.fmul(arguments[1], arguments[2], flags=CONTRACT)
+        return builder.fadd(product, arguments[0], flags=CONTRACT)
+
+    return total(total, a, b), generate
+
+
 def _binary(name, emit):
     def typed(typing, a, b):
         def generate(context, builder, signature, arguments):
@@ -253,6 +264,8 @@ if numba.config.DISABLE_JIT:
     def add_scaled(total, weight, value):
         """Return total + weight·value."""
         return total + weight * value
+
+    add_product = add_scaled
 
     def total(value):
         """Return the sum of the lanes, in the same order as compiled code."""
