@@ -31,12 +31,15 @@ class Memory:
     """Lends memory for feature maps with the channels last, and takes it back when they are gone."""
 
     def __init__(self):
-        self.free = []
+        self.free, self.lent = [], 0
 
     def take_back(self, buffer):
-        """Keep a buffer for the next map, unless the network is done."""
+        """Keep a buffer for the next map, unless the network is done; never keep more bytes than are on loan."""
+        self.lent -= buffer.size
         if self.free is not None:
             self.free.append(buffer)
+            while sum(buffer.size for buffer in self.free) > max(self.lent, buffer.size):
+                del self.free[0]
 
     def empty(self, shape, dtype):
         """Return an array (N, C, *S) with the channels last in memory; its values are not set."""
@@ -45,6 +48,7 @@ class Memory:
         fitting = [i for i, buffer in enumerate(self.free) if size <= buffer.size <= 2 * size]
         best = min(fitting, key=lambda i: self.free[i].size, default=None)
         buffer = aligned(size, np.uint8) if best is None else self.free.pop(best)
+        self.lent += buffer.size
         return as_map(np.asarray(_Lease(self, buffer))[:size].view(dtype), shape)
 
     def close(self):

@@ -16,12 +16,11 @@ reach exactly the outputs that read them. Equal bits for any number of threads.
 """
 
 import numpy as np
-from numba import njit
 from numba.extending import overload
 
-from atrous.conv.channels_last import channels_last, flat_map
+from atrous.conv.channels_last import channels_last, flat_map, scratch
 from atrous.conv.direct import plain
-from atrous.conv.epilogue import finish_line, finish_number
+from atrous.conv.epilogue import finish_row
 from atrous.conv.filters import kept
 from atrous.conv.geometry import mirrored
 from atrous.conv.taps import tap_position, taps_inside
@@ -100,43 +99,36 @@ def _planes(head, tail, down, across, x, w, y, g):
             _rows(down, across, padded, step, w, f * taps, y, ((n * g.f + f) * g.d + oz) * g.oh * g.ow, g)
 
 
-@njit
-def _line_of_sums(x, at, steps, ys, xs, taps, c, channels):
-    """Return Σ_k taps[k, c …]·x[at + c …] over the taps ys × xs that are inside, for a line of channels."""
-    sums = repeat_line(x.dtype.type(0))
-    for ky in range(ys[0], ys[1]):
-        for kx in range(xs[0], xs[1]):
-            place = np.uintp(at + ky * steps[0] + kx * steps[1] + c)
-            weights = load_line(taps, np.uintp((ky * steps[2] + kx) * channels + c))
-            sums = add_product(sums, weights, load_line(x, place))
-    return sums
-
-
 @compiled()
 def _rows_last(head, tail, x, taps, y, after, g):
     """Write rows of outputs with the channels last, a line of channels at a time."""
     line, channels = LINE_BYTES // y.itemsize, g.c
-    lowest, steps = repeat_line(after.lowest), (g.rh * g.w * channels, g.rw * channels, g.kw)
+    down, across = g.rh * g.w * channels, g.rw * channels
+    sums = scratch(g.ow * channels, y)
     for row in range(head, tail):
         oy, image = row % g.oh, row // g.oh
         iy = tap_position(oy, 0, g.sh, g.rh, g.ph)
-        ys = taps_inside(iy, g.rh, g.kh, g.h)
+        top, bottom = taps_inside(iy, g.rh, g.kh, g.h)
         for ox in range(g.ow):
             ix = tap_position(ox, 0, g.sw, g.rw, g.pw)
-            xs = taps_inside(ix, g.rw, g.kw, g.w)
-            at, target = ((image * g.h + iy) * g.w + ix) * channels, (row * g.ow + ox) * channels
-            if channels < line:
-                for c in range(channels):
-                    v = y.dtype.type(0)
-                    for ky in range(ys[0], ys[1]):
-                        for kx in range(xs[0], xs[1]):
-                            v += taps[(ky * g.kw + kx) * channels + c] * x[at + ky * steps[0] + kx * steps[1] + c]
-                    y[target + c] = finish_number(v, c, target + c, after)
-                continue
-            for start in range(0, channels, line):
+            left, right = taps_inside(ix, g.rw, g.kw, g.w)
+            at = ((image * g.h + iy) * g.w + ix) * channels
+            # The last line of channels ends with them, and computes some twice.
+            for start in range(0, channels if channels >= line else 0, line):
                 c = min(start, channels - line)
-                sums = _line_of_sums(x, at, steps, ys, xs, taps, c, channels)
-                store(y, np.uintp(target + c), finish_line(sums, np.uintp(c), np.uintp(target + c), after, lowest))
+                v = repeat_line(y.dtype.type(0))
+                for ky in range(top, bottom):
+                    for kx in range(left, right):
+                        weights = load_line(taps, np.uintp((ky * g.kw + kx) * channels + c))
+                        v = add_product(v, weights, load_line(x, np.uintp(at + ky * down + kx * across + c)))
+                store(sums, np.uintp(ox * channels + c), v)
+            for c in range(channels if channels < line else 0):
+                u = y.dtype.type(0)
+                for ky in range(top, bottom):
+                    for kx in range(left, right):
+                        u += taps[(ky * g.kw + kx) * channels + c] * x[at + ky * down + kx * across + c]
+                sums[ox * channels + c] = u
+        finish_row(sums, 0, channels, g.ow, channels, 0, after, y, row * g.ow * channels, channels)
 
 
 def fits_last(g):

@@ -12,7 +12,6 @@ Role: loops. NaN stays NaN.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from atrous._types import FloatArray
 from atrous.jit.compiler import compiled
@@ -42,28 +41,6 @@ def make_epilogue(f, dtype, *, scale=None, shift=None, add=None, relu=False):
     return Epilogue(*scale_and_shift, other, add is not None, dtype.type(0 if relu else -np.inf), idle)
 
 
-@njit
-def finish_line(v, channel, target, after, lowest):
-    """Return a line of results from a line of sums; `lowest` is a line of the least result."""
-    if after.idle:
-        return v
-    v = add(multiply(v, load_line(after.scale, channel)), load_line(after.shift, channel))
-    if after.has_add:
-        v = add(v, load_line(after.add, target))
-    return larger(lowest, v)
-
-
-@njit
-def finish_number(v, channel, target, after):
-    """Return one result from one sum."""
-    if after.idle:
-        return v
-    v = v * after.scale[channel] + after.shift[channel]
-    if after.has_add:
-        v += after.add[target]
-    return after.lowest if v < after.lowest else v
-
-
 @compiled()
 def finish_row(sums, at, step, count, columns, channel, after, result, at_result, result_step):
     """Write `count` rows of sums to result, after the epilogue of the channels that start at `channel`.
@@ -75,10 +52,22 @@ def finish_row(sums, at, step, count, columns, channel, after, result, at_result
     for i in range(count):
         source, target = np.uintp(at + i * step), np.uintp(at_result + i * result_step)
         for c in range(np.uintp(0), np.uintp(whole), np.uintp(line)):
-            v = finish_line(load_line(sums, source + c), np.uintp(channel) + c, target + c, after, lowest)
+            v = load_line(sums, source + c)
+            if not after.idle:
+                v = multiply(v, load_line(after.scale, np.uintp(channel) + c))
+                v = add(v, load_line(after.shift, np.uintp(channel) + c))
+                if after.has_add:
+                    v = add(v, load_line(after.add, target + c))
+                v = larger(lowest, v)
             store(result, target + c, v)
         for c in range(np.uintp(whole), np.uintp(columns)):
-            result[target + c] = finish_number(sums[source + c], channel + c, target + c, after)
+            u = sums[source + c]
+            if not after.idle:
+                u = u * after.scale[channel + c] + after.shift[channel + c]
+                if after.has_add:
+                    u += after.add[target + c]
+                u = after.lowest if u < after.lowest else u
+            result[target + c] = u
 
 
 @compiled()

@@ -164,7 +164,7 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
                                 _add_tap(
                                     rows, lines, source, at * depth + k, a_row, packed, at_b, width, sums,
                                     row * row_size + at_sums, step * span * width, min(DEPTH, depth - k),
-                                    count * some if joined else count,
+                                    count * np.uintp(some) if joined else count,
                                 )  # fmt: skip
         c = first_panel * width
         channel, some_columns = group * columns + c, min(span * width, columns - c)

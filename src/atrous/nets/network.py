@@ -391,13 +391,12 @@ class Network(NamedTuple):
 
     @staticmethod
     def _run(program, arrays, x):
-        """Run a program on the CPU, in memory that its feature maps share; the results own theirs."""
+        """Run a program on the CPU, in memory that its feature maps share."""
         memory = Memory()
         table = {**CPU, "conv": partial(conv, convolve=partial(convolve, empty=memory.empty))}
         y, found = run(program, table, arrays, x)
-        results = np.array(y, order="C"), {name: np.array(a, order="C") for name, a in found.items()}
         memory.close()
-        return results
+        return np.ascontiguousarray(y), {name: np.ascontiguousarray(a) for name, a in found.items()}
 
     def endpoints(
         self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray
