@@ -29,9 +29,20 @@ def test_memory_comes_back_when_the_last_view_is_gone():
 
 def test_a_much_smaller_map_does_not_take_a_large_one():
     memory = Memory()
+    held = memory.empty((1, 8, 8, 9), np.float32)
     at = memory.empty((1, 8, 8, 8), np.float32).ctypes.data
-    assert memory.empty((1, 8, 8, 3), np.float32).ctypes.data != at
+    small = memory.empty((1, 8, 8, 3), np.float32)
+    assert small.ctypes.data not in (at, held.ctypes.data)
     assert memory.empty((1, 8, 8, 4), np.float32).ctypes.data == at
+    assert held.size
+
+
+def test_no_more_is_kept_than_is_on_loan():
+    memory = Memory()
+    maps = [memory.empty((1, 4, 4, n), np.float32) for n in range(1, 9)]
+    while maps:
+        maps.pop()
+        assert sum(b.size for b in memory.free) <= max(sum(a.nbytes for a in maps), memory.free[-1].size)
 
 
 def test_closed_memory_is_let_go():

@@ -12,8 +12,8 @@ import numpy as np
 from atrous.compose.parallel import JOINS
 from atrous.conv.operators import conv_in_inference
 from atrous.layers.batch_norm import batch_norm_forward, fold_batch_norm
-from atrous.layers.pool import average_pool_forward, global_average_forward, max_pool_forward
-from atrous.layers.resize import resize_bilinear
+from atrous.layers.inference import max_pool, resize
+from atrous.layers.pool import average_pool_forward, global_average_forward
 
 
 def convolve(conv, after, p, x, add=None, *, empty=None):
@@ -33,8 +33,9 @@ def conv(what, p, *reads, convolve=convolve):
 
 
 def _pool(what, p, x):
-    pool = max_pool_forward if what.kind == "max" else average_pool_forward
-    return pool(x, what.kernel, **what.options)[0]
+    if what.kind == "max":
+        return max_pool(x, what.kernel, **what.options)
+    return average_pool_forward(x, what.kernel, **what.options)[0]
 
 
 CPU = {
@@ -46,6 +47,6 @@ CPU = {
     "spread": lambda size, p, x: np.broadcast_to(x, (*x.shape[:2], *size)),
     "subsample": lambda stride, p, x: x[:, :, ::stride, ::stride],
     "crop": lambda size, p, x: x[:, :, : size[0], : size[1]],
-    "resize": lambda what, p, x: resize_bilinear(x, what[0], align_corners=what[1]),
+    "resize": lambda what, p, x: resize(x, *what),
     "join": lambda kind, p, *xs: JOINS[kind][0](xs)[0],
 }

@@ -1,0 +1,97 @@
+"""The maximum pool and bilinear resizing of inference: one compiled pass on all cores, with the channels last.
+
+`pool` and `resize` show the ideas with NumPy, one axis and one tap at a time, which takes several passes over memory by
+one core. Here each output is computed at once, for all channels, which lie together.
+
+Role: loops. Equal to `max_pool_forward` and `resize_bilinear` (to rounding), NaN included.
+"""
+
+import numpy as np
+
+from atrous.conv.channels_last import channels_last, empty_map, flat_map
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
+from atrous.layers.pool import pool_windows
+from atrous.layers.resize import sample_positions
+
+# Fewer channels than this are resized one by one.
+TOGETHER = 32
+PIECES = 4
+
+
+@compiled()
+def _max_pool(head, tail, x, y, channels, down, across):
+    c = np.uintp(channels)
+    for row in range(head, tail):
+        oy, image = row % down.out, row // down.out
+        for ox in range(across.out):
+            target, first = np.uintp((row * across.out + ox) * channels), True
+            for ky in range(down.kernel):
+                iy = down.stride * oy + down.rate * ky - down.padding
+                for kx in range(across.kernel):
+                    ix = across.stride * ox + across.rate * kx - across.padding
+                    if not (0 <= iy < down.size and 0 <= ix < across.size):
+                        continue
+                    source = np.uintp(((image * down.size + iy) * across.size + ix) * channels)
+                    if first:
+                        for k in range(c):
+                            y[target + k] = x[source + k]
+                        first = False
+                        continue
+                    for k in range(c):
+                        u, v = x[source + k], y[target + k]
+                        y[target + k] = u if u > v or u != u else v  # noqa: PLR0124
+
+
+def max_pool(x, kernel, *, stride, rate, padding, size_rule, empty=empty_map):
+    """Return `max_pool_forward` of x (N, C, H, W) with the channels last, in memory that `empty` returns."""
+    down, across = pool_windows("max_pool", x.shape[2:], kernel, stride, rate, padding, size_rule)
+    y = empty((*x.shape[:2], down.out, across.out), x.dtype)
+    launch(_max_pool, len(x) * down.out, channels_last(x, 0), flat_map(y), x.shape[1], down, across, pieces=PIECES)
+    return y
+
+
+@compiled()
+def _resize(head, tail, x, y, h, w, channels, down, across):
+    (iy, sy, ty), (ix, sx, tx) = down, across
+    c, n = np.uintp(channels), np.uintp(w * channels)
+    between = np.empty(w * channels, x.dtype)
+    for row in range(head, tail):
+        oy, image = row % iy.size, row // iy.size
+        above = np.uintp((image * h + iy[oy]) * w * channels)
+        s, t = sy[oy], ty[oy]
+        if t == 0:
+            for i in range(n):
+                between[i] = x[above + i]
+        else:
+            for i in range(n):
+                between[i] = x[above + i] * s + x[above + n + i] * t
+        for ox in range(ix.size):
+            source, target = np.uintp(ix[ox]) * c, np.uintp(row * ix.size + ox) * c
+            s, t = sx[ox], tx[ox]
+            if t == 0:
+                for k in range(c):
+                    y[target + k] = between[source + k]
+            else:
+                for k in range(c):
+                    y[target + k] = between[source + k] * s + between[source + c + k] * t
+
+
+def _positions(samples, outputs, align_corners, dtype):
+    i, remainder, divisor = sample_positions(samples, outputs, align_corners)
+    t = remainder / divisor
+    return i, (1 - t).astype(dtype), t.astype(dtype)
+
+
+def resize(x, size, align_corners, *, empty=empty_map):
+    """Return `resize_bilinear` of x (N, C, H, W); many channels lie last, in memory that `empty` returns."""
+    n, c, h, w = x.shape
+    down, across = (_positions(*axis, align_corners, x.dtype) for axis in zip((h, w), size, strict=True))
+    if c < TOGETHER:
+        y = np.empty((n, c, *size), x.dtype)
+        images, channels, flat = n * c, 1, np.require(x, requirements=("C", "W")).reshape(-1)
+    else:
+        y = empty((n, c, *size), x.dtype)
+        images, channels, flat = n, c, channels_last(x, 0)
+    launch(_resize, images * size[0], flat, flat_map(y), h, w, channels, down, across, pieces=PIECES)
+    return y
