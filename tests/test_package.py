@@ -257,7 +257,7 @@ LEVELS = [
         "layers.softmax",
         "layers.upsample",
     },
-    {"layers.loss", "layers.interp", "layers.cuda"},
+    {"layers.loss", "layers.interp", "layers.cuda", "layers.inference"},
     # the lattice
     {"lattice.geometry", "lattice.exact", "lattice.simplex", "lattice.rows", "metrics"},
     {"lattice.reference", "lattice.build"},

@@ -1,9 +1,10 @@
-"""Several atrous convolutions of one input in one pass: the branches of ASPP.
+"""Several atrous convolutions of one input: the branches of ASPP.
 
-All taps of all branches are products with the same x (see `shift`). Nothing is padded; x is copied once for each range
-of columns that taps at the border read; branches with few filters are stacked into one product.
+With few filters (v2: one score per class), the taps of all branches are stacked into products with the same x (see
+`shift`), since a product of 21 rows alone leaves most of a tile empty. With many (v3: 256), each branch is a
+convolution of its own by the method that is best at its rate, on one copy of x with the channels last.
 
-Role: public functions for `shift.forward_all` and its adjoints.
+Role: public functions.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ import numpy as np
 from atrous import _check
 from atrous._types import FloatArray
 from atrous.conv import shift
+from atrous.conv.channels_last import as_map, channels_last
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
+from atrous.conv.methods import method_named
 from atrous.errors import ParameterError, ShapeError
+
+# Branches with fewer filters than this are stacked.
+FILTERS = 64
 
 
 class BranchesCache(NamedTuple):
@@ -27,6 +33,11 @@ class BranchesCache(NamedTuple):
     weights: tuple[FloatArray, ...]
     biased: tuple[bool, ...]
     geometries: tuple[ConvGeometry, ...]
+
+
+def _stacked(geometries):
+    """Tell whether the branches share products."""
+    return max(g.f // g.groups for g in geometries) < FILTERS
 
 
 def branches_forward(
@@ -63,7 +74,8 @@ def branches_forward(
 
     Notes
     -----
-    Cost: 2·N·ΣF·C·ΠK·ΠS flops in BLAS, less those of taps on zeros if a branch has many filters.
+    Cost: 2·N·ΣF·C·ΠK·ΠS flops, less those of taps on zeros and those that Winograd's algorithm saves. In float32 a NaN
+    in x may reach more outputs than those that read it (see `atrous_conv`).
 
     Examples
     --------
@@ -84,8 +96,15 @@ def branches_forward(
     geometries = tuple(
         conv_geometry(x.shape, w.shape, rate=r, owner=owner) for w, r in zip(weights, rates, strict=True)
     )
-    with np.errstate(invalid="ignore", over="ignore"):
-        ys = shift.forward_all(lift(x), [lift(w) for w in weights], geometries)
+    lifted, filters = lift(x), [lift(w) for w in weights]
+    if _stacked(geometries):
+        with np.errstate(invalid="ignore", over="ignore"):
+            ys = shift.forward_all(lifted, filters, geometries)
+    else:
+        maps = [method_named(owner, "auto", g) for g in geometries]
+        if sum(m.prepares for m in maps) > 1:
+            lifted = as_map(channels_last(lifted, 0), lifted.shape)
+        ys = [m.forward(lifted, w, g) for m, w, g in zip(maps, filters, geometries, strict=True)]
     for i, (y, b) in enumerate(zip(ys, biases, strict=True)):
         if b is not None:
             b = _check.float_array(owner, f"biases[{i}]", b, like=x)  # noqa: PLW2901
@@ -131,8 +150,17 @@ def branches_backward(
             f"{owner}: dys must have the shapes of the outputs, {expected}, got {[dy.shape for dy in dys]}."
         )
     lifted = [lift(dy) for dy in dys]
-    with np.errstate(invalid="ignore", over="ignore"):
-        dx = shift.backward_input_all(lifted, [lift(w) for w in weights], geometries)
-        dws = shift.backward_weight_all(lifted, lift(x), geometries)
+    filters = [lift(w) for w in weights]
+    if _stacked(geometries):
+        with np.errstate(invalid="ignore", over="ignore"):
+            dx = shift.backward_input_all(lifted, filters, geometries)
+            dws = shift.backward_weight_all(lifted, lift(x), geometries)
+    else:
+        branches = [(method_named(owner, "auto", g), g) for g in geometries]
+        parts = ((m.backward_input(dy, w, g)) for (m, g), dy, w in zip(branches, lifted, filters, strict=True))
+        dx = next(parts)
+        for part in parts:
+            dx += part
+        dws = [m.backward_weight(dy, lift(x), g) for (m, g), dy in zip(branches, lifted, strict=True)]
     dbs = [dy.sum(axis=(0, *range(2, dy.ndim))) if has else None for dy, has in zip(dys, biased, strict=True)]
     return drop(dx, rank), [drop(dw, rank) for dw in dws], dbs

@@ -20,9 +20,11 @@ How large is the tile? A multiply-add takes 4 steps of the clock, and a processo
 or 2) in each, so at least 8 sums must be independent of each other. And R·L lines, L lines of B and one number of A
 must fit into the registers:
 
-    AVX-512   32 registers of 64 bytes                      R·L = 24    6 × 4, 12 × 2
-    AVX2      16 registers of 32 bytes, so a line takes 2   R·L = 6     6 × 1
-    NEON      32 registers of 16 bytes, so a line takes 4   R·L = 6     6 × 1
+    AVX-512   32 registers of 64 bytes                      R·L ≤ 24    6 × 4, or 6 × 2 for few columns
+    AVX2      16 registers of 32 bytes, so a line takes 2   R·L ≤ 6     6 × 1
+    NEON      32 registers of 16 bytes, so a line takes 4   R·L ≤ 6     6 × 1
+
+Few rows waste little where the outputs are no multiple of them: 41 take 7 tiles of 6, but 4 of 12 would hold 48.
 
 The number of registers must be known when the code is compiled, so the text of the kernel is generated (`_text`), with
 one name for each register. R and L are passed as the lengths of two tuples, which are part of Numba's type.
@@ -40,7 +42,7 @@ from numba.extending import overload
 from atrous.jit.lanes import LINE_BYTES, add_scaled, has_wide_registers, load_line, repeat_line, store
 
 # Rows of the tile for each number of lines.
-WIDE = {4: 6, 2: 12}
+WIDE = {4: 6, 2: 6}
 NARROW = {1: 6}
 
 
