@@ -240,11 +240,11 @@ LEVELS = [
     {"conv.definition", "conv.reference", "conv.im2col", "conv.taps", "conv.output_stride", "nets.multi_grid"},
     {"nets.resnet_layout", "conv.upsampled", "conv.interlace", "conv.shift", "conv.direct", "conv.cuda"},
     {"conv.epilogue", "conv.filters"},
-    {"conv.depthwise", "conv.micro_kernel", "conv.channels_last", "conv.cook_toom", "conv.winograd_tiles"},
-    {"conv.implicit_gemm", "conv.winograd_transforms"},
+    {"conv.micro_kernel", "conv.channels_last", "conv.cook_toom", "conv.winograd_tiles"},
+    {"conv.implicit_gemm", "conv.depthwise", "conv.winograd_transforms"},
     {"conv.winograd"},
-    {"conv.methods", "conv.branches"},
-    {"conv.operators", "conv.transpose"},
+    {"conv.methods"},
+    {"conv.branches", "conv.operators", "conv.transpose"},
     {"conv.separable"},
     # layers
     {
