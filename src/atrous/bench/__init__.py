@@ -1,1 +1,1 @@
-"""Benchmarks that check before they time: `machine`, `contestants` (processes), `conv`, `crf`, `aspp`, `network`."""
+"""Benchmarks that check before they time: convolution, layers, the CRF, ASPP and networks, each in its own processes."""

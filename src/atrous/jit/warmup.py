@@ -39,8 +39,23 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
             method.backward_input(y, w, g)
             method.backward_weight(y, x, g)
         epilogue(np.ones((1, 1, 1), name), np.ones(1), np.ones(1))
+        _warm_inference(name)
         _warm_crf(name)
     return time.perf_counter() - started
+
+
+def _warm_inference(name):
+    from atrous.conv import depthwise
+    from atrous.conv.channels_last import empty_map
+    from atrous.conv.epilogue import make_epilogue
+    from atrous.conv.geometry import conv_geometry
+    from atrous.layers.inference import max_pool, resize
+
+    x, w = np.ones((1, 1, 2, 2), name), np.ones((1, 1, 1, 1, 1), name)
+    g = conv_geometry((1, 1, 1, 2, 2), w.shape)
+    depthwise.forward_last(x[:, :, None], w, g, make_epilogue(1, name), empty_map((1, 1, 1, 2, 2), name))
+    max_pool(x, 2, stride=1, rate=1, padding=0, size_rule="floor")
+    resize(x, (3, 3), True)
 
 
 def _warm_crf(name):
