@@ -1,1 +1,1 @@
-"""Benchmarks that check before they time: convolution, layers, the CRF, ASPP and networks, each in its own processes."""
+"""Benchmarks that check before they time: convolution, layers, the CRF, ASPP, networks; each program in a process."""
