@@ -115,6 +115,8 @@ FULL = {
         21, plus=False, basic=True, units=(3, 4, 6, 3), output_stride=8, width=64, aspp=256)),
     "smp_deeplabv3_resnet18": ({"classes": 21}, lambda: other.Smp(
         21, plus=False, basic=True, units=(2, 2, 2, 2), output_stride=8, width=64, aspp=256)),
+    "smp_deeplabv3plus_resnet152": ({"classes": 2}, lambda: other.Smp(
+        2, plus=True, basic=False, units=(3, 8, 36, 3), output_stride=16, width=64, aspp=256, low_width=48)),
     "smp_deeplabv3_resnet101": ({"classes": 21}, lambda: other.Smp(
         21, plus=False, basic=False, units=(3, 4, 23, 3), output_stride=8, width=64, aspp=256)),
     **{f"smp_deeplabv3plus_resnet{depth}": ({"classes": 1}, lambda units=units, depth=depth: other.Smp(

@@ -106,6 +106,22 @@ def test_labels_are_the_largest_probabilities_and_a_crf_sharpens_them():
     np.testing.assert_allclose(sharp.probabilities, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"scales": (0.5, 1.0), "flip": True}])
+def test_one_class_is_the_foreground_by_the_sigmoid_of_its_score(options):
+    network = build("tiny_smp_deeplabv3plus_resnet18", 1)
+    params, state = network.init(np.random.default_rng(3))
+    params = {name: a.astype(np.float64) for name, a in params.items()}
+    state = {name: a.astype(np.float64) for name, a in state.items()}
+    found = segment(PHOTO, network, (params, state), **options)
+    assert found.probabilities.shape == (2, 23, 30)
+    np.testing.assert_array_equal(found.labels, found.probabilities[1] > 0.5)
+    assert_close(found.probabilities.sum(0), np.ones((23, 30)), "reordered")
+    if not options:
+        x = np.pad(prepare(PHOTO, "torchvision", np.float64), [(0, 0), (0, 0), (0, 9), (0, 2)])
+        score = network.forward(params, state, x)[0][0, 0, :23, :30]
+        assert_close(found.probabilities[1], 1 / (1 + np.exp(-score)), "reordered")
+
+
 def test_what_predict_refuses():
     network = build("tiny_torchvision_deeplabv3_resnet50", 4)
     params, state = network.init(np.random.default_rng(1))

@@ -55,7 +55,8 @@ def open_model(weights, name=None, classes=None, palette=None, **options) -> Mod
     """Return the network for a file of weights: the one that is named, or the only one that they fit."""
     arrays = load_weights(weights)
     network = choose(arrays, name, classes, **options)
-    classes = classes_of(network.classes, palette)
+    # A network with one class tells foreground from background.
+    classes = classes_of(max(network.classes, 2), palette)
     return Model(network, network.load(arrays), classes)
 
 

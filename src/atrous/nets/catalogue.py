@@ -84,7 +84,7 @@ CATALOGUE = {
             ("deeplabv3", smp_v3, SMALL_HEAD),
             ("deeplabv3plus", smp_v3plus, SMALL_DECODER),
         )
-        for depth in (18, 34, 50, 101)
+        for depth in (18, 34, 50, 101, 152)
     },
     **{
         f"mmseg_{name}_resnet{depth}": Entry(builder, {"depth": depth}, small, "torchvision", "mean", 0)

@@ -21,7 +21,7 @@ from atrous.conv.output_stride import plan_output_stride
 from atrous.errors import ParameterError
 from atrous.nets.resnet_layout import BASIC, BOTTLENECK, resnet_chain
 
-UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 def kernels(depth):

@@ -83,8 +83,9 @@ def predict(
     Returns
     -------
     ndarray of shape (classes, H, W)
-        They sum to 1 over the classes. Fused as in the network's paper (`network.fusion`): the maximum of the scores,
-        then softmax; or softmax, then the mean.
+        They sum to 1 over the classes. A network with one class, as for a mask of the foreground, gives two:
+        background, and foreground by the sigmoid of its score. Fused as in the network's paper (`network.fusion`): the
+        maximum of the scores, then softmax; or softmax, then the mean.
 
     Raises
     ------
@@ -118,6 +119,9 @@ def predict(
             if mirrored:
                 scores = scores[..., ::-1]
             scores = np.ascontiguousarray(scores) if at == size else resize_bilinear(scores, size)
+            if scores.shape[1] == 1:
+                # The softmax of (0, s) is the sigmoid of s.
+                scores = np.concatenate([np.zeros_like(scores), scores], 1)
             if network.fusion == "max":
                 fused = scores if fused is None else np.maximum(fused, scores, out=fused)
             else:
@@ -150,7 +154,8 @@ def segment(
     Returns
     -------
     Segmentation
-        ``labels`` (H, W), uint8 if there are at most 256 classes, and ``probabilities`` (classes, H, W).
+        ``labels`` (H, W), uint8 if there are at most 256 classes, and ``probabilities`` (classes, H, W); background
+        and foreground if the network has one class.
 
     Raises
     ------
