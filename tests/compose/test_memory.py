@@ -21,6 +21,9 @@ def test_memory_comes_back_when_the_last_view_is_gone():
     del a
     b = memory.empty((2, 3, 4, 5), np.float32)
     assert b.ctypes.data != at
+    del b
+    b = memory.empty((2, 3, 4, 6), np.float32)
+    assert b.shape == (2, 3, 4, 6)
     assert not np.shares_memory(b, view)
     del view
     assert memory.empty((2, 3, 5, 4), np.float32).ctypes.data == at

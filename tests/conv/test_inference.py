@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from conv.cases import CASES, Case
+from conv.cases import CASES, Case, usable
 from tolerances import assert_close
 
-from atrous import atrous_conv, prepare_filter
+from atrous import atrous_conv, conv_backward, conv_forward, prepare_filter
 from atrous.conv.channels_last import empty_map, flat_map, is_channels_last
 from atrous.conv.operators import conv_in_inference
 
@@ -16,6 +16,16 @@ MORE = [
     Case("several_depths", (1, 300, 5, 4), (9, 300, 3, 3)),
     Case("strided_groups", (2, 40, 9, 9), (36, 20, 3, 3), 1, 2, "same", 2),
     Case("many_tiles", (1, 32, 65, 65), (32, 32, 3, 3), 2),
+    Case("tail_of_a_group", (1, 42, 9, 11), (42, 21, 3, 3), (2, 1), 1, "same", 2),
+]
+# Filters that do not stay in the cache, so that a block has several rows.
+LARGE = [
+    Case("pointwise", (1, 520, 9, 8), (264, 520, 1, 1)),
+    Case("pointwise_stride", (1, 520, 9, 8), (264, 520, 1, 1), 1, 2),
+    Case("pointwise_row_stride", (2, 520, 9, 8), (264, 520, 1, 1), 1, (2, 1)),
+    Case("pointwise_padding", (1, 520, 5, 8), (264, 520, 1, 1), 1, 1, 1),
+    Case("taps", (1, 130, 9, 8), (130, 130, 3, 3), 2),
+    Case("taps_stride", (1, 130, 9, 8), (130, 130, 3, 3), 1, 2),
 ]
 AXES = (False, True)
 
@@ -25,8 +35,16 @@ def last(a):
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
 
 
-@pytest.mark.parametrize("case", [*CASES, *MORE], ids=lambda c: c.name)
-def test_one_pass_equals_separate_steps(case, rng):
+@pytest.mark.parametrize(
+    ("case", "method"),
+    [
+        pytest.param(c, m, id=f"{c.name}-{m}")
+        for c in [*CASES, *MORE, *LARGE]
+        for m in ("auto", "implicit_gemm", "winograd:4")
+        if usable(m, c)
+    ],
+)
+def test_one_pass_equals_separate_steps(case, method, rng):
     x, w, b = case.draw(rng, np.float32)
     y = atrous_conv(*(a.astype(float) for a in (x, w)), **case.options, method="reference")
     scale, add = rng.standard_normal(len(w)).astype(np.float32), rng.standard_normal(y.shape).astype(np.float32)
@@ -37,9 +55,21 @@ def test_one_pass_equals_separate_steps(case, rng):
         expected = y * scale.reshape(column) if scaled else y
         expected = expected + b.reshape(column) if shifted else expected
         expected = expected + add if added else expected
-        found = conv_in_inference(last(x) if channels_last else x, w, **options, **case.options)
+        given = last(x) if channels_last else x
+        found = conv_in_inference(given, w, **options, **case.options, method=method)
         assert found.dtype == np.float32
         assert_close(found, np.maximum(expected, 0) if relu else expected, "winograd")
+
+
+@pytest.mark.parametrize("case", LARGE, ids=lambda c: c.name)
+def test_blocks_of_several_rows(case, rng):
+    x, w, b = case.draw(rng, np.float32)
+    y, cache = conv_forward(x, w, b, **case.options, method="implicit_gemm")
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    expected, reference = conv_forward(*(a.astype(float) for a in (x, w, b)), **case.options, method="reference")
+    assert_close(y, expected, "reordered")
+    for got, wanted in zip(conv_backward(dy, cache), conv_backward(dy.astype(float), reference), strict=True):
+        assert_close(got, wanted, "reordered")
 
 
 @pytest.mark.parametrize("method", ["implicit_gemm", "winograd:4"])
