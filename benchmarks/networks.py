@@ -21,7 +21,7 @@ CHOSEN = [
 def main():
     peers = importlib.util.find_spec("torch") is not None
     found = [
-        network.run(name, peers=peers, profile=i == 0, rounds=6 if i == 0 else 3, progress=ProgressLine("networks"))
+        network.run(name, peers=peers, profile=i == 0, rounds=2, progress=ProgressLine("networks"))
         for i, name in enumerate(CHOSEN)
     ]
     (RESULTS / "networks.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
