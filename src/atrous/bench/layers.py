@@ -40,17 +40,7 @@ def one_busy_core(busy):
 
 
 def run(*, rounds=2, seconds=0.3, progress=None):
-    """Time every layer by both programs in turn; return plain values.
-
-    Parameters
-    ----------
-    rounds : int
-        How often the programs take turns; the best time counts.
-    seconds : float
-        Shortest time spent on a program's turn.
-    progress : callable, optional
-        Called with (done, total, label).
-    """
+    """Time every layer by both programs in turn; return plain values. The options are those of `network.run`."""
     require("bench layers", "torch")
     rows, done = [], 0
     with started({p: (p, None) for p in ("atrous", "torch")}, MODULE) as contestants:

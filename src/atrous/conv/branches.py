@@ -157,7 +157,7 @@ def branches_backward(
             dws = shift.backward_weight_all(lifted, lift(x), geometries)
     else:
         branches = [(method_named(owner, "auto", g), g) for g in geometries]
-        parts = ((m.backward_input(dy, w, g)) for (m, g), dy, w in zip(branches, lifted, filters, strict=True))
+        parts = (m.backward_input(dy, w, g) for (m, g), dy, w in zip(branches, lifted, filters, strict=True))
         dx = next(parts)
         for part in parts:
             dx += part
