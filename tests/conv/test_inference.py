@@ -16,6 +16,8 @@ MORE = [
     Case("several_depths", (1, 300, 5, 4), (9, 300, 3, 3)),
     Case("strided_groups", (2, 40, 9, 9), (36, 20, 3, 3), 1, 2, "same", 2),
     Case("many_tiles", (1, 32, 65, 65), (32, 32, 3, 3), 2),
+    Case("depthwise_lines", (2, 37, 9, 8), (37, 1, 3, 3), (2, 1), 1, "same", 37),
+    Case("depthwise_lines_stride", (1, 37, 9, 8), (37, 1, 3, 2), 1, (2, 3), ((2, 0), (0, 1)), 37),
     Case("tail_of_a_group", (1, 42, 9, 11), (42, 21, 3, 3), (2, 1), 1, "same", 2),
 ]
 # Filters that do not stay in the cache, so that a block has several rows.
