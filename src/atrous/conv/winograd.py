@@ -260,6 +260,8 @@ def backward_weight(dy, x, g, *, outputs=None):
     xt, dyt = channels_last(x, g.c + line), channels_last(dy, g.f + line)
     v, m_bar = aligned(n * n * most * depth_v, x.dtype), aligned(n * n * most * depth_m + len(rows), x.dtype)
     u_bar = aligned((n * n * filters + len(rows)) * depth_v, x.dtype)
+    if depth_v >= channels + line:
+        v[:] = 0  # Lines that no channel fills are multiplied as well.
     dw = np.empty((g.f, channels, *g.kernel), x.dtype)
     items = n * n * -(-filters // len(rows))
     for group in range(g.groups):
