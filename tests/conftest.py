@@ -1,6 +1,8 @@
-"""Fixtures of all tests: a generator seeded by the test's own name, and every method usable here."""
+"""What all tests share: kernels compiled in the background, and a generator seeded by the test's own name."""
 
 import os
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -9,6 +11,26 @@ import pytest
 # Figures are drawn without a display; kernels are compiled without a line each.
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("ATROUS_QUIET", "1")
+
+
+# Tests in these folders need few kernels; they run while the others' are compiled.
+FIRST = ("weights", "gradients", "figures", "cli", "jit", "tests")
+
+
+def pytest_sessionstart(session):
+    """Compile into the disk cache on another core, while this one collects tests and runs the first."""
+    if not session.config.option.collectonly:
+        session.config.compiler = subprocess.Popen([sys.executable, "-c", "import atrous; atrous.warmup()"])
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "compiler"):
+        session.config.compiler.kill()
+        session.config.compiler.wait()
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.parent.name not in FIRST)
 
 
 @pytest.fixture

@@ -428,7 +428,6 @@ def test_read_only_features(rng):
 # Bad input
 
 F, V = np.zeros((6, 2)), np.ones((6, 3))
-LATTICE = build_lattice(F)
 
 
 def at(value):
@@ -469,8 +468,8 @@ def bad_features(function):
     ]
 
 
-def filtered(values, lattice=LATTICE):
-    return lambda: lattice_filter(lattice, values)
+def filtered(values):
+    return lambda: lattice_filter(build_lattice(F), values)
 
 
 BAD_VALUES = {

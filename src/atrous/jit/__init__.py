@@ -6,5 +6,5 @@
 4. `barrier`      threads that wait for each other inside compiled code
 5. `lanes`        eight numbers at once (SIMD)
 6. `gpu`          whether a GPU can be used, and how many threads to launch
-7. `warmup`       every compiled function, called once in advance
+7. `warmup`       compiled functions, called once in advance
 """

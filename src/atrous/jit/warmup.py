@@ -1,4 +1,4 @@
-"""Call every compiled function once on tiny arrays, so that later calls need not wait for the compiler."""
+"""Call compiled functions once on tiny arrays, so that later calls need not wait for the compiler."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from atrous import _check
+from atrous.jit.lanes import LINE_BYTES
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
-    """Compile every function that runs on the CPU, or load it from disk; Winograd's tiles follow at their first use.
+    """Compile what convolutions, networks and the dense CRF run on the CPU, or load it from disk.
+
+    Rarer forms (more kernels of the CRF than the usual two, smaller tiles of Winograd) follow at their first use.
 
     Parameters
     ----------
@@ -21,27 +24,49 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
     Returns
     -------
     float
-        Seconds spent: several the first time on a machine, less than one afterwards.
+        Seconds spent: up to a minute the first time on a machine, less than one afterwards.
     """
-    from atrous.conv import depthwise, direct, implicit_gemm
-    from atrous.conv.epilogue import epilogue
-    from atrous.conv.geometry import conv_geometry
-
     started = time.perf_counter()
     for dtype in [dtypes] if isinstance(dtypes, str) else dtypes:
         name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
         _check.one_of("warmup", "dtypes", name, ("float32", "float64"))
-        x = np.ones((1, 1, 1, 1, 3), name)
-        for method, taps in ((direct, 1), (implicit_gemm, 1), (depthwise, 3)):
-            w = np.ones((1, 1, 1, taps, taps), name)
-            g = conv_geometry(x.shape, w.shape)
-            y = method.forward(x, w, g)
-            method.backward_input(y, w, g)
-            method.backward_weight(y, x, g)
-        epilogue(np.ones((1, 1, 1), name), np.ones(1), np.ones(1))
-        _warm_inference(name)
         _warm_crf(name)
+        _warm_convolution(name)
+        _warm_inference(name)
     return time.perf_counter() - started
+
+
+def _warm_crf(name):
+    from atrous.crf.dense import dense_crf
+    from atrous.crf.mean_field import mean_field
+    from atrous.crf.messages import lattice_operator
+    from atrous.crf.pairwise import spatial_pairwise
+
+    unary = np.zeros((2, 2, 2), name)
+    dense_crf(unary + unary.dtype.type(0.5), np.zeros((2, 2, 3), np.uint8), iterations=1)
+    term = spatial_pairwise((2, 2), 1.0, np.eye(2), dtype=name)
+    mean_field(unary, term, iterations=1, start=unary + unary.dtype.type(0.5))
+    lattice_operator(term, self_message=False)(unary.reshape(2, 4))
+
+
+def _warm_convolution(name):
+    from atrous.conv import depthwise, direct, implicit_gemm, winograd
+    from atrous.conv.epilogue import epilogue
+    from atrous.conv.geometry import conv_geometry
+    from atrous.conv.micro_kernel import TILES
+
+    line = LINE_BYTES // np.dtype(name).itemsize
+    # One case for each tile: so many lines of channels and of filters, which change places for dx.
+    cases = [(implicit_gemm, lines * line, 1) for lines in TILES]
+    cases += [(winograd, lines * line, 3) for lines in TILES if name == "float32"]
+    cases += [(depthwise, 1, 1), (depthwise, 1, 3), (direct, 1, 1)]
+    for method, channels, taps in cases:
+        x, w = np.ones((1, channels, 1, 4, 4), name), np.ones((channels, channels, 1, taps, taps), name)
+        g = conv_geometry(x.shape, w.shape)
+        y = method.forward(x, w, g)
+        method.backward_input(y, w, g)
+        method.backward_weight(y, x, g)
+    epilogue(np.ones((1, 1, 1), name), np.ones(1), np.ones(1))
 
 
 def _warm_inference(name):
@@ -56,17 +81,6 @@ def _warm_inference(name):
     depthwise.forward_last(x[:, :, None], w, g, make_epilogue(1, name), empty_map((1, 1, 1, 2, 2), name))
     max_pool(x, 2, stride=1, rate=1, padding=0, size_rule="floor")
     resize(x, (3, 3), True)
-
-
-def _warm_crf(name):
-    from atrous.crf.mean_field import mean_field
-    from atrous.crf.messages import lattice_operator
-    from atrous.crf.pairwise import spatial_pairwise
-
-    unary = np.zeros((2, 2, 2), name)
-    term = spatial_pairwise((2, 2), 1.0, np.eye(2), dtype=name)
-    mean_field(unary, term, iterations=1, start=unary + unary.dtype.type(0.5))
-    lattice_operator(term, self_message=False)(unary.reshape(2, 4))
 
 
 def threading_layer() -> tuple[int, str]:
