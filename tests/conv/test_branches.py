@@ -5,7 +5,7 @@ import pytest
 from tolerances import assert_close
 
 from atrous import atrous_conv, branches_backward, branches_forward, conv_backward, conv_forward
-from atrous.conv import shift
+from atrous.conv import stacked_taps
 from atrous.conv.branches import FILTERS
 from atrous.gradients import adjoint_error
 
@@ -54,8 +54,8 @@ def test_adjoints(f, rng):
 
 @pytest.mark.parametrize(("f", "stacked"), [(3, True), (FILTERS - 1, True), (FILTERS, False)])
 def test_few_filters_are_stacked(f, stacked, monkeypatch, rng):
-    calls, forward_all = [], shift.forward_all
-    monkeypatch.setattr(shift, "forward_all", lambda *a: calls.append(1) or forward_all(*a))
+    calls, forward_all = [], stacked_taps.forward_all
+    monkeypatch.setattr(stacked_taps, "forward_all", lambda *a: calls.append(1) or forward_all(*a))
     x, weights, _ = draw(rng, f, np.float32)
     branches_forward(x, weights, rates=RATES)
     assert bool(calls) == stacked

@@ -8,7 +8,7 @@ from oracles import tensorflow_same, zero_stuff
 from tolerances import assert_close
 
 import atrous
-from atrous import assert_gradients, conv_backward, conv_forward
+from atrous import assert_gradients, atrous_conv, conv_backward, conv_forward
 from atrous.conv.geometry import conv_geometry, lift
 from atrous.conv.methods import METHODS, method_named
 from atrous.conv.padding import resolve_padding, same_tf_padding
@@ -153,7 +153,7 @@ def test_small_integers_give_equal_bits(case, method, rng):
 def test_each_map_has_its_exact_adjoint(case, method, rng):
     x, w, _ = case.draw(rng)
     g = conv_geometry(x.shape, w.shape, **case.options)
-    maps = method_named("test", method, g)
+    maps = method_named("test", method, g, x.dtype)
     x, w = lift(x), lift(w)
     y_shape = (g.n, g.f, *g.out)
     in_x = atrous.adjoint_error(
@@ -241,14 +241,14 @@ def test_nan_and_inf_reach_exactly_the_outputs_that_read_them(method, name, bad,
 def test_auto_looks_at_channels_and_at_taps_on_zeros():
     from atrous.conv.methods import choose_method
 
-    def chosen(c, f, n, rate, exact=False, **options):
-        return choose_method(conv_geometry((1, c, n, n), (f, c, 3, 3), rate=rate, **options), exact=exact)
+    def chosen(c, f, n, rate, dtype="float32", which="forward", **options):
+        return choose_method(conv_geometry((1, c, n, n), (f, c, 3, 3), rate=rate, **options), dtype, which)
 
-    assert chosen(512, 1024, 41, 12) == chosen(512, 512, 65, 2) == chosen(2048, 21, 129, 2) == "winograd"
-    assert chosen(512, 512, 65, 2, exact=True) == "implicit_gemm"
-    assert chosen(512, 512, 9, 8) == "implicit_gemm"  # most taps are on zeros
+    assert chosen(512, 1024, 41, 12) == chosen(512, 512, 65, 2) == chosen(512, 512, 65, 2, which="dw") == "winograd"
+    assert chosen(512, 512, 65, 2, "float64") == "implicit_gemm"
+    assert chosen(256, 256, 65, 60) == "implicit_gemm"  # most taps are on zeros
     assert chosen(512, 1024, 41, 12, stride=2) == "implicit_gemm"
-    assert chosen(4, 1024, 41, 12) == "im2col"
+    assert chosen(3, 64, 129, 12) == "im2col"
 
     assert choose_method(conv_geometry((1, 400, 65, 65), (400, 1, 3, 3), groups=400)) == "depthwise"
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), groups=4)) == "direct"
@@ -259,13 +259,15 @@ def test_auto_looks_at_channels_and_at_taps_on_zeros():
 
 
 def test_auto_keeps_winograd_for_float32():
-    g = conv_geometry((1, 32, 1, 32, 32), (32, 32, 1, 3, 3), rate=(1, 2, 2))
-    x, w = np.zeros((1, 32, 1, 32, 32)), np.ones((32, 32, 1, 3, 3))
-    x[0, 0, 0, 8, 8] = 1 / 3
-    by_name = {name: method_named("test", name, g).forward for name in ("auto", "exact", "winograd")}
-    assert np.array_equal(by_name["auto"](x, w, g), by_name["exact"](x, w, g))
-    x, w = x.astype(np.float32), w.astype(np.float32)
-    assert np.array_equal(by_name["auto"](x, w, g), by_name["winograd"](x, w, g))
+    x, w = np.zeros((1, 64, 32, 32)), np.ones((64, 64, 3, 3))
+    x[0, 0, 8, 8] = 1 / 3
+
+    def by_name(name, dtype):
+        return atrous_conv(x.astype(dtype), w.astype(dtype), rate=2, method=name)
+
+    assert np.array_equal(by_name("auto", "f8"), by_name("exact", "f8"))
+    assert np.array_equal(by_name("auto", "f4"), by_name("winograd", "f4"))
+    assert not np.array_equal(by_name("auto", "f4"), by_name("exact", "f4"))
 
 
 def test_methods_usable_here_are_listed():

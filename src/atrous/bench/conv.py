@@ -11,7 +11,9 @@ MODULE = "atrous.bench.worker"
 LEAD = 1.1  # what is quicker by less than a tenth counts as equal on a machine with other users
 
 
-def run(chosen, methods=("im2col", "interlace"), *, threads=None, rounds=2, seconds=0.06, progress=None):
+def run(
+    chosen, methods=("im2col", "interlace"), *, passes=cases.PASSES, threads=None, rounds=2, seconds=0.06, progress=None
+):
     """Time every method on every case, alternating between them; return the results as plain values.
 
     Parameters
@@ -19,6 +21,8 @@ def run(chosen, methods=("im2col", "interlace"), *, threads=None, rounds=2, seco
     chosen : sequence of ConvCase
     methods : sequence of str
         Methods of atrous, or "torch".
+    passes : sequence of str
+        Which of "forward", "dx" and "dw".
     threads : int, optional
         Threads of every pool; all cores by default.
     rounds : int
@@ -33,11 +37,11 @@ def run(chosen, methods=("im2col", "interlace"), *, threads=None, rounds=2, seco
     dict
         "schema", "environment", "limits", "rows" and "verdict".
     """
-    rows, done, total = [], 0, len(chosen) * len(cases.PASSES)
+    rows, done, total = [], 0, len(chosen) * len(passes)
     with started({m: (m, threads) for m in (*methods, "gemm")}, MODULE) as contestants:
         limits = contestants["gemm"].ask({"limits": True})
         for case in chosen:
-            for which in cases.PASSES:
+            for which in passes:
                 if progress:
                     progress(done, total, f"{case.name}, {which}")
                 job = {"case": case._asdict(), "pass": which, "seconds": seconds / rounds, "least": 2}

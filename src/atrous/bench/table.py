@@ -30,8 +30,10 @@ def environment_lines(found):
     """Return the machine and its limits as lines of text."""
     e, top = found["environment"], found["limits"]
     names = ("python", "numpy", "numba", "torch", "pydensecrf")
+    peak = f"multiply-adds {top['peak_gflops']:.0f} GFLOP/s, " if "peak_gflops" in top else ""
     versions = ", ".join(f"{name} {e[name]}" for name in names if e.get(name))
     return [
         f"{e['cpu']}, {e['threads']} of {e['cores']} cores; {versions}; {e['blas']}",
-        f"limits of the machine: matrix product {top['gemm_gflops']:.0f} GFLOP/s, copy {top['copy_gbps']:.1f} GB/s",
+        f"limits of the machine: {peak}matrix product {top['gemm_gflops']:.0f} GFLOP/s, "
+        f"copy {top['copy_gbps']:.1f} GB/s",
     ]

@@ -26,7 +26,7 @@ def contestant(method, case, x, w, dy):
     from atrous.conv.methods import method_named
 
     g = case.geometry
-    maps = method_named("bench", method, g)
+    maps = method_named("bench", method, g, case.dtype)
     x, w, dy = lift(x), lift(w), lift(dy)
     return {
         "forward": lambda: maps.forward(x, w, g)[:, :, 0],

@@ -53,6 +53,13 @@ def add(commands):
     network.add_argument("--profile", action="store_true", help="time every kind of layer")
     network.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
     network.add_argument("--peers", action="store_true", help="also measure PyTorch; install its CPU build first")
+    fit = add_command(subjects, "fit", run_fit, 'fit the table by which method="auto" chooses')
+    roofs = add_command(
+        subjects, "roofs", run_roofs, "every method over rate and channels, beside the machine's limits"
+    )
+    roofs.add_argument("--plot", metavar="FILE", help="draw the rates (PNG or SVG)")
+    for command in (fit, roofs):
+        command.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
     add_command(subjects, "compile", run_compile, "the cost of compiling every function for the first time")
 
 
@@ -83,7 +90,7 @@ def run_conv(arguments):
     try:
         for method in methods:
             if method != "torch":
-                method_named("bench", method, chosen[0].geometry)
+                method_named("bench", method, chosen[0].geometry, arguments.dtype)
     except AtrousError as error:
         raise UsageError(str(error)) from None
     with progress_line("bench conv") as progress:
@@ -159,6 +166,26 @@ def run_network(arguments):
             name, size, options, peers=arguments.peers, profile=arguments.profile, threads=threads, progress=progress
         )
     return _report(arguments, found, (*table.environment_lines(found), "", *network.table(found)))
+
+
+def run_fit(arguments):
+    """Run `atrous bench fit`."""
+    from atrous.bench import fit
+
+    threads = _threads(arguments)
+    with progress_line("bench fit") as progress:
+        found = fit.run(threads=threads, progress=progress)
+    return _report(arguments, found, fit.table(found))
+
+
+def run_roofs(arguments):
+    """Run `atrous bench roofs`."""
+    from atrous.bench import roofs, table
+
+    threads = _threads(arguments)
+    with progress_line("bench roofs") as progress:
+        found = roofs.run(threads=threads, progress=progress)
+    return _report(arguments, found, (*table.environment_lines(found), "", *table.conv_table(found)), "figure_roofs")
 
 
 def run_compile(arguments):

@@ -11,7 +11,8 @@
 9. `tap_range`, `taps`, `direct`, `cuda`   loops that own their output, on the CPU and on the GPU
 10. `micro_kernel`, `channels_last`, `implicit_gemm`   a matrix product of our own, and im2col without its columns
 11. `cook_toom`, `winograd_tiles`, `winograd_transforms`, `winograd`   fewer products, on tiles of one phase
-12. `depthwise`   one channel for each filter, a line of outputs at a time
-13. `methods`, `operators`, `transpose`, `separable`, `branches`   what users call
-14. `receptive_field`, `output_stride`   what an output of several layers sees, and strides traded for rates
+12. `stacked_taps`   few channels or few filters: taps as channels
+13. `depthwise`   one channel for each filter, a line of outputs at a time
+14. `cost_model`, `methods`, `operators`, `transpose`, `separable`, `branches`   what users call
+15. `receptive_field`, `output_stride`   what an output of several layers sees, and strides traded for rates
 """  # noqa: D400

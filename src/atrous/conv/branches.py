@@ -1,7 +1,7 @@
 """Several atrous convolutions of one input: the branches of ASPP.
 
-With few filters (v2: one score per class), the taps of all branches are stacked into products with the same x (see
-`shift`), since a product of 21 rows alone leaves most of a tile empty. With many (v3: 256), each branch is a
+With few filters (v2: one score per class), the taps of all branches are stacked into one product with x (see
+`stacked_taps`), since 21 filters alone leave a third of a tile empty. With many (v3: 256), each branch is a
 convolution of its own by the method that is best at its rate, on one copy of x with the channels last.
 
 Role: public functions.
@@ -12,17 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from atrous import _check
 from atrous._types import FloatArray
-from atrous.conv import shift
 from atrous.conv.channels_last import as_map, channels_last
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
 from atrous.conv.methods import method_named
 from atrous.errors import ParameterError, ShapeError
 
-# Branches with fewer filters than this are stacked.
+# Branches with fewer filters than this are stacked_taps.
 FILTERS = 64
 
 
@@ -35,7 +32,7 @@ class BranchesCache(NamedTuple):
     geometries: tuple[ConvGeometry, ...]
 
 
-def _stacked(geometries):
+def _share(geometries):
     """Tell whether the branches share products."""
     return max(g.f // g.groups for g in geometries) < FILTERS
 
@@ -97,11 +94,12 @@ def branches_forward(
         conv_geometry(x.shape, w.shape, rate=r, owner=owner) for w, r in zip(weights, rates, strict=True)
     )
     lifted, filters = lift(x), [lift(w) for w in weights]
-    if _stacked(geometries):
-        with np.errstate(invalid="ignore", over="ignore"):
-            ys = shift.forward_all(lifted, filters, geometries)
+    if _share(geometries):
+        from atrous.conv import stacked_taps
+
+        ys = stacked_taps.forward_all(lifted, filters, geometries)
     else:
-        maps = [method_named(owner, "auto", g) for g in geometries]
+        maps = [method_named(owner, "auto", g, x.dtype) for g in geometries]
         if sum(m.prepares for m in maps) > 1:
             lifted = as_map(channels_last(lifted, 0), lifted.shape)
         ys = [m.forward(lifted, w, g) for m, w, g in zip(maps, filters, geometries, strict=True)]
@@ -151,12 +149,13 @@ def branches_backward(
         )
     lifted = [lift(dy) for dy in dys]
     filters = [lift(w) for w in weights]
-    if _stacked(geometries):
-        with np.errstate(invalid="ignore", over="ignore"):
-            dx = shift.backward_input_all(lifted, filters, geometries)
-            dws = shift.backward_weight_all(lifted, lift(x), geometries)
+    if _share(geometries):
+        from atrous.conv import stacked_taps
+
+        dx = stacked_taps.backward_input_all(lifted, filters, geometries)
+        dws = stacked_taps.backward_weight_all(lifted, lift(x), geometries)
     else:
-        branches = [(method_named(owner, "auto", g), g) for g in geometries]
+        branches = [(method_named(owner, "auto", g, x.dtype), g) for g in geometries]
         parts = (m.backward_input(dy, w, g) for (m, g), dy, w in zip(branches, lifted, filters, strict=True))
         dx = next(parts)
         for part in parts:

@@ -99,6 +99,11 @@ def in_plane(g):
     return g.stride == (1, 1, 1) and (g.kd, g.pd, g.od) == (1, 0, g.d)
 
 
+def by_channels(g):
+    """Tell whether `stacked_taps` puts the taps with the channels; otherwise, at stride 1 only, with the filters."""
+    return g.c <= g.f or g.stride != (1, 1, 1)
+
+
 def mirrored(g):
     """Return the geometry of dx, for stride 1, as a convolution of dy with the mirrored filters."""
     pad = tuple(r * (k - 1) - p for r, k, p in zip(g.rate, g.kernel, g.pad, strict=True))

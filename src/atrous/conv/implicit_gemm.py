@@ -63,6 +63,8 @@ DEPTH = 256
 SAMPLES = 160
 SUMS = 1 << 19
 FILTERS = 48
+# Channels that are packed at a time: what lies between their taps stays in the nearest cache.
+PACKED = 16
 # Items of work for each thread, so that none waits long for the last.
 SHARES = 12
 # Ranges of blocks for each thread, which takes the next when it is done.
@@ -76,19 +78,24 @@ def _pack(head, tail, w, packed, groups, filters, channels, taps, width, turned)
     The panels run over the filters and the depth over the channels, or the other way round if `turned`.
     """
     columns, depth = (channels, filters) if turned else (filters, channels)
-    panels = -(-columns // width)
+    panels, step, piece = -(-columns // width), taps if turned else channels * taps, 1 if turned else PACKED
+    near = np.zeros(piece * taps * width, w.dtype)
     for item in range(head, tail):
         group, panel = item // panels, item % panels
-        for k in range(depth):
-            for tap in range(taps):
-                start = (((group * taps + tap) * panels + panel) * depth + k) * width
-                for j in range(width):
-                    column = panel * width + j
-                    f, c = (k, column) if turned else (column, k)
-                    value = (
-                        w[((group * filters + f) * channels + c) * taps + tap] if column < columns else w.dtype.type(0)
-                    )
-                    packed[np.uintp(start + j)] = value
+        column = panel * width
+        if columns - column < width:
+            near[:] = 0
+        for first in range(0, depth, piece):
+            some = min(piece, depth - first)
+            f, c = (first, column) if turned else (column, first)
+            source = ((group * filters + f) * channels + c) * taps
+            transpose_matrix(w, source, step, min(width, columns - column), some * taps, near, 0, width)
+            for k in range(some):
+                for tap in range(taps):
+                    place = np.uintp((((group * taps + tap) * panels + panel) * depth + first + k) * width)
+                    line = np.uintp((k * taps + tap) * width)
+                    for j in range(np.uintp(width)):
+                        packed[place + j] = near[line + j]
 
 
 def pack(w, groups, width, *, turned=False):
@@ -125,7 +132,7 @@ def _source(o, k, s, r, p, size, turned):
 
 
 @compiled()
-def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turned, block, span):
+def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turned, block, span, joined, laid):
     """Write blocks of rows of y from x or, if `turned`, of dx from dy: the same loops with both ends exchanged.
 
     A block is up to `block` rows of one image; it is summed for `span` panels.
@@ -136,8 +143,7 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
     panels, taps, blocks = -(-columns // width), g.kd * g.kh * g.kw, -(-oh // block)
     spans = -(-panels // span)
     a_row, step, row_size = (1 if turned else g.sw) * g.groups * depth, g.sw if turned else 1, ow * span * width
-    # Without taps and strides, the rows of a block are one long row.
-    joined = taps == 1 and g.sh == g.sw == 1 and g.ph == g.pw == 0 and (h, w) == (oh, ow)
+    near = scratch((block * ow + len(rows)) * min(DEPTH, depth) if laid else 0, result)
     sums = scratch(block * row_size + g.sw * len(rows) * span * width, result)
     for item in range(head, tail):
         first_panel, top, oz = item % spans * span, item // spans % blocks * block, item // (spans * blocks) % od
@@ -145,6 +151,10 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
         some, plane = min(block, oh - top), od * oh * ow
         sums[: some * row_size] = 0
         for k in range(0, depth, DEPTH):
+            piece = min(DEPTH, depth - k)
+            if laid:
+                at = (((n * g.groups + group) * depth + k) * d + oz) * h * w + top * w
+                transpose_matrix(source, at, d * h * w, piece, some * w, near, 0, piece)
             for panel in range(first_panel, min(first_panel + span, panels)):
                 for kz in range(g.kd):
                     iz = _source(oz, kz, g.sd, g.rd, g.pd, d, turned)
@@ -162,9 +172,9 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
                                     continue
                                 at = (((n * d + iz) * h + iy) * w + read) * g.groups + group
                                 _add_tap(
-                                    rows, lines, source, at * depth + k, a_row, packed, at_b, width, sums,
-                                    row * row_size + at_sums, step * span * width, min(DEPTH, depth - k),
-                                    count * np.uintp(some) if joined else count,
+                                    rows, lines, near if laid else source, 0 if laid else at * depth + k,
+                                    piece if laid else a_row, packed, at_b, width, sums, row * row_size + at_sums,
+                                    step * span * width, piece, count * np.uintp(some) if joined else count,
                                 )  # fmt: skip
         c = first_panel * width
         channel, some_columns = group * columns + c, min(span * width, columns - c)
@@ -228,10 +238,13 @@ def _multiply(source, w, g, after, out, *, turned):
     rows, lines, width = tile_for((g.c if turned else g.f) // g.groups, source.dtype)
     shape = (g.n, g.c, *g.size) if turned else (g.n, g.f, *g.out)
     packed = kept(w, (__name__, width, turned), lambda w: pack(w, g.groups, width, turned=turned))
+    # Without taps and strides, the rows of a block are one long row, laid with the channels last in the cache only.
+    joined = g.kernel == (1, 1, 1) and g.stride == (1, 1, 1) and g.size == g.out
+    laid = joined and source.flags.c_contiguous and source.shape[1] > 1
     # A tile reads as many rows as it has, so behind the last sample there must be room for those.
     step = g.f if turned else g.sw * g.c
     short = min(row_range(k, g.sw, g.rw, g.pw, g.w, g.ow)[1] for k in range(g.kw)) < len(rows)
-    flat = channels_last(source, len(rows) * step if short else 0)
+    flat = flat_map(source) if laid else channels_last(source, len(rows) * step if short else 0)
     result = np.empty(shape, source.dtype) if out is None else out
     high, wide = shape[3:]
     # Filters that stay in the second cache need not be shared by several rows.
@@ -243,7 +256,7 @@ def _multiply(source, w, g, after, out, *, turned):
     span = -(-panels // spans)
     launch(
         _rows, items * -(-panels // span), rows, lines, flat, packed, flat_map(result), is_channels_last(result),
-        after or make_epilogue(shape[1], source.dtype), g, turned, block, span, pieces=PIECES,
+        after or make_epilogue(shape[1], source.dtype), g, turned, block, span, joined, laid, pieces=PIECES,
     )  # fmt: skip
     return result
 

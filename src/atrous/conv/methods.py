@@ -10,7 +10,8 @@ interlace       r² phases, dense convolution, interlace                    the 
 shift           one matrix product per tap, shifted into place             a cropped copy, the product of one tap
 direct          compiled loops that own their output                       none
 implicit_gemm   the product of im2col without its columns                  x with channels last, packed filters
-winograd        fewer products, on tiles of one phase                      the same, a block of transformed tiles
+stacked_taps    the taps of few channels or few filters as channels        columns for the smaller of x and y
+winograd        fewer products, on tiles of one phase                      as implicit_gemm, a block of tiles
 depthwise       one channel for each filter, a line at a time              a padded plane per thread
 cuda            the same loops as direct on a GPU, one thread per output   copies on the GPU
 
@@ -30,14 +31,14 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous._types import FloatArray
-from atrous.conv import winograd_tiles
+from atrous.conv import cost_model, winograd_tiles
 from atrous.conv.geometry import in_plane
 from atrous.errors import ParameterError
 from atrous.jit import gpu
 
 METHODS = (
     *("reference", "upsampled", "im2col", "interlace", "shift", "direct"),
-    *("implicit_gemm", "winograd", "depthwise", "cuda"),
+    *("implicit_gemm", "stacked_taps", "winograd", "depthwise", "cuda"),
 )
 # Weights that fit into the registers beside the sums of `depthwise`, or nearly so.
 TAPS = 25
@@ -45,17 +46,17 @@ TAPS = 25
 
 # What a method needs, as a test of the geometry and in words.
 FITS = {
+    "stacked_taps": lambda g: g.groups == 1,
     "winograd": winograd_tiles.fits,
     "depthwise": lambda g: g.c == g.groups and in_plane(g) and g.kh * g.kw <= TAPS,
 }
 NEEDS = {
+    "stacked_taps": "one group",
     "winograd": "3 × 3 taps in the plane and stride 1",
     "depthwise": f"one channel for each group, stride 1 and at most {TAPS} taps in the plane",
 }
-PREPARES = ("implicit_gemm", "winograd")
-# Fewer channels than this are not worth a tile of the micro-kernel's depth, and fewer multiply-adds not a thread: NumPy
-# does these at once, and nothing needs to be compiled first.
-CHANNELS = 8
+PREPARES = ("implicit_gemm", "stacked_taps", "winograd")
+# Fewer multiply-adds are not worth a thread: NumPy does them at once, and nothing needs to be compiled first.
 SMALL = 1 << 22
 
 
@@ -76,27 +77,32 @@ def available_methods(g=None):
 
 
 @lru_cache
-def choose_method(g, *, exact=False):
-    """Return the method that ``method="auto"`` takes, or "exact", which depend on the geometry alone.
+def choose_method(g, dtype="float32", which="forward", *, ours=False):
+    """Return the method that ``method="auto"`` takes; which is "forward", for y and dx, or "dw".
 
     ``depthwise``, or ``direct`` with other strides and for small inputs, if every group has a single input channel.
-    ``im2col`` if it has few, or if there is little to do. ``winograd``, in float32 and unless `exact`, if it needs less
-    work by the estimates of `winograd_tiles`, and ``implicit_gemm`` otherwise.
+    ``im2col`` if there is little to do, and otherwise that of the least cost by `cost_model`: ``winograd`` in float32
+    only, since float64 is for checks, in which a zero must stay exactly zero. With `ours`, as in a network, where work
+    without BLAS comes next, only methods that do without it.
     """
     if g.c == g.groups and g.c > 1:
         return "depthwise" if FITS["depthwise"](g) and g.macs >= SMALL else "direct"
-    if g.c // g.groups < CHANNELS or g.macs < SMALL:
+    if g.macs < SMALL:
         return "im2col"
-    tiles = winograd_tiles
-    if not exact and tiles.fits(g) and tiles.work(g) < tiles.ordinary_work(g):
-        return "winograd"
-    return "implicit_gemm"
+    return cost_model.choose(g, which, cost_model.candidates(g, exact=dtype != "float32", ours=ours))
 
 
-def method_named(owner, name, g):
+def method_named(owner, name, g, dtype, *, ours=False):
     """Return the Method of that name; "interlace:direct" is interlace with direct as the inner convolution."""
-    chosen = choose_method(g, exact=name == "exact") if name in ("auto", "exact") else name
-    outer, colon, inner = str(chosen).partition(":")
+    if name in ("auto", "exact"):
+        dtype = "float64" if name == "exact" else np.dtype(dtype).name
+        ys, dws = (_method(owner, choose_method(g, dtype, which, ours=ours), g) for which in ("forward", "dw"))
+        return ys._replace(backward_weight=dws.backward_weight)
+    return _method(owner, name, g)
+
+
+def _method(owner, name, g):
+    outer, colon, inner = str(name).partition(":")
     inners = {
         "interlace": [m for m in METHODS if m != "interlace"],
         "winograd": [str(m) for m in winograd_tiles.OUTPUTS],
@@ -120,15 +126,7 @@ def method_named(owner, name, g):
     if inner:
         option = {"inner": modules[1]} if outer == "interlace" else {"outputs": int(inner)}
         maps = [partial(a_map, **option) for a_map in maps]
-    found = Method(*map(_quiet, maps), outer in PREPARES)
-    if (name, outer) != ("auto", "winograd"):
-        return found
-    return Method(*map(_for_float32, found[:3], method_named(owner, "exact", g)[:3]), found.prepares)
-
-
-def _for_float32(fast, exact):
-    """Return a map that is `fast` for float32; float64 is for checks, in which a zero must stay exactly zero."""
-    return lambda a, *rest, **options: (fast if a.dtype == np.float32 else exact)(a, *rest, **options)
+    return Method(*map(_quiet, maps), outer in PREPARES)
 
 
 def _quiet(a_map):

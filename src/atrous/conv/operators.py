@@ -61,7 +61,7 @@ def _lifted(w, method):
 
 
 def _forward(owner, x, w, b, g, method):
-    found = method_named(owner, method, g)
+    found = method_named(owner, method, g, x.dtype)
     if found.prepares:
         from atrous.conv.epilogue import make_epilogue
 
@@ -86,7 +86,7 @@ def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, emp
 
     owner = "conv_in_inference"
     x, w, _, g, method = _checked(owner, x, w, None, {**DEFAULTS, **options})
-    found, rank = method_named(owner, method, g), x.ndim - 2
+    found, rank = method_named(owner, method, g, x.dtype, ours=True), x.ndim - 2
     forward = found.forward if found.prepares else None
     if method == "auto" and depthwise.fits_last(g):
         forward = depthwise.forward_last
@@ -137,10 +137,11 @@ def atrous_conv(
         Channel groups, each convolved separately; C and F must be multiples of it.
     method : str, default "auto"
         "reference", "upsampled", "im2col", "interlace" (also "interlace:direct" and so on, with the method for the
-        phases), "shift", "direct", "implicit_gemm", "winograd" (also "winograd:2" to 4, with the size of its tiles),
-        "depthwise" or "cuda"; ``CONV_METHODS`` lists those that this machine can use. "auto" takes "depthwise" or
-        "direct" for depthwise convolutions, "im2col" for a few channels, "winograd" where it saves work in float32, and
-        "implicit_gemm" otherwise; "exact" is the same without "winograd". All methods agree to rounding.
+        phases), "shift", "direct", "implicit_gemm", "stacked_taps", "winograd" (also "winograd:2" to 4, with the size
+        of its tiles), "depthwise" or "cuda"; ``CONV_METHODS`` lists those that this machine can use. "auto" takes
+        "depthwise" or "direct" for depthwise convolutions, "im2col" for small ones, and otherwise what `cost_model`
+        estimates to be the quickest, "winograd" in float32 only; "exact" is the same without "winograd". All methods
+        agree to rounding.
 
     Returns
     -------
@@ -250,7 +251,7 @@ def conv_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
     x, w, has_bias, g, method = _check.own_cache(owner, cache, ConvCache)
     rank = x.ndim - 2
     dy = _check.upstream(owner, dy, (g.n, g.f, *g.out[3 - rank :]), x)
-    maps = method_named(owner, method, g)
+    maps = method_named(owner, method, g, x.dtype)
     dx = maps.backward_input(lift(dy), _lifted(w, maps), g)
     dw = maps.backward_weight(lift(dy), lift(x), g)
     db = dy.sum(axis=(0, *range(2, dy.ndim))) if has_bias else None

@@ -76,7 +76,7 @@ def _transpose(owner, y, w, rate, stride, padding, groups, size, method):
     y = _check.float_array(owner, "y", y)
     w = _check.float_array(owner, "w", w, like=y)
     g = _transpose_geometry(owner, y, w, rate, stride, padding, groups, size)
-    x = method_named(owner, method, g).backward_input(lift(y), lift(w), g)
+    x = method_named(owner, method, g, y.dtype).backward_input(lift(y), lift(w), g)
     return np.ascontiguousarray(drop(x, y.ndim - 2)), TransposeCache(y, w, g, method)
 
 
@@ -147,7 +147,7 @@ def conv_transpose_backward(dx: FloatArray, cache: TransposeCache) -> TransposeG
     y, w, g, method = _check.own_cache(owner, cache, TransposeCache)
     rank = y.ndim - 2
     dx = _check.upstream(owner, dx, (g.n, g.c, *g.size[3 - rank :]), y, name="dx")
-    maps = method_named(owner, method, g)
+    maps = method_named(owner, method, g, dx.dtype)
     dy = maps.forward(lift(dx), lift(w), g)
     dw = maps.backward_weight(lift(y), lift(dx), g)
     return TransposeGrads(np.ascontiguousarray(drop(dy, rank)), np.ascontiguousarray(drop(dw, rank)))

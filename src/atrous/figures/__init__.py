@@ -24,6 +24,7 @@ _MODULES = {
     "signals": "figure_sparse_dense figure_holes figure_toeplitz figure_stride_removal",
     "style": "find image_bytes save show show_animation",
     "thin_structures": "figure_grid_against_dense",
+    "roofs": "figure_roofs",
     "timings": "figure_bench figure_bench_crf",
     "wavelets": "figure_wavelet_planes",
 }
