@@ -45,7 +45,19 @@ BENCH_CRF = {
     ],
     "stages": {"stages": [["build both lattices", 0.02, None], ["softmax", 0.001, 10**7], ["blur", 0.002, 10**8]]},
 }
-RESULTS = {"figure_bench": [BENCH], "figure_bench_crf": [BENCH_CRF]}
+ROOFS = {
+    "environment": BENCH["environment"],
+    "limits": {"peak_gflops": 200.0, "gemm_gflops": 80.0, "copy_gbps": 10.0},
+    "rows": [
+        {
+            "n": 1, "c": c, "f": c, "size": [8, 8], "kernel": 3, "rate": rate, "method": method, "pass": "forward",
+            "gflops": float(c + rate), "sweep": sweep,
+        }
+        for sweep, layers in (("rate", [(16, 1), (16, 2)]), ("channels", [(4, 2), (16, 2)]))
+        for c, rate in layers for method in ("im2col", "winograd")
+    ],
+}  # fmt: skip
+RESULTS = {"figure_bench": [BENCH], "figure_bench_crf": [BENCH_CRF], "figure_roofs": [ROOFS]}
 
 
 @pytest.fixture(scope="module")
@@ -330,6 +342,16 @@ def test_bench_draws_every_time(drawn):
     assert any("They never cross." in text.replace("\n", " ") for text in words(fig))
     assert any("a processor" in text for text in words(fig))
     assert words(fig).count("12 ms") == 3
+
+
+def test_roofs_are_drawn_over_every_method(drawn):
+    fig = drawn["figure_roofs"]
+    over_rate, over_channels = figures.find(fig, "winograd")
+    np.testing.assert_array_equal(over_rate.get_xydata(), [[1, 17], [2, 18]])
+    np.testing.assert_array_equal(over_channels.get_xydata(), [[4, 6], [16, 18]])
+    assert all(set(line.get_ydata()) == {200.0} for line in figures.find(fig, "peak"))
+    flops, floats = 2 * 64 * 9 * 4 * 4, 64 * 8 + 9 * 4 * 4
+    np.testing.assert_allclose(figures.find(fig, "copy")[1].get_ydata()[0], 10 * flops / (4 * floats))
 
 
 def test_bench_crf_draws_every_run_and_stage(drawn):

@@ -25,9 +25,9 @@ def figure_roofs(results):
     Returns
     -------
     Figure
-        Two panels in 10⁹ flops a second, those of the definition: a method that needs fewer products can pass the
-        processor's peak (dashed). The dotted roof is the copy rate times the flops for each byte of x, w and y, read or
-        written once. Lines have their method as role, roofs "peak" and "copy".
+        Two panels in 10⁹ flops a second, those of the definition: a method that needs fewer products, or skips taps on
+        zeros, can pass the processor's peak (dashed). The dotted roof is the copy rate times the flops for each byte of
+        x, w and y, read or written once. Lines have their method as role, roofs "peak" and "copy".
     """
     limits, rows = results["limits"], [row for row in results["rows"] if row["pass"] == "forward"]
     fig = Figure(figsize=(WIDTH, 3.6), layout="constrained")
