@@ -50,7 +50,7 @@ def _warm_crf(name):
 
 
 def _warm_convolution(name):
-    from atrous.conv import depthwise, direct, implicit_gemm, winograd
+    from atrous.conv import depthwise, direct, implicit_gemm, stacked_taps, winograd
     from atrous.conv.epilogue import epilogue
     from atrous.conv.geometry import conv_geometry
     from atrous.conv.micro_kernel import TILES
@@ -59,7 +59,7 @@ def _warm_convolution(name):
     # One case for each tile: so many lines of channels and of filters, which change places for dx.
     cases = [(implicit_gemm, lines * line, 1) for lines in TILES]
     cases += [(winograd, lines * line, 3) for lines in TILES if name == "float32"]
-    cases += [(depthwise, 1, 1), (depthwise, 1, 3), (direct, 1, 1)]
+    cases += [(stacked_taps, 1, 1), (depthwise, 1, 1), (depthwise, 1, 3), (direct, 1, 1)]
     for method, channels, taps in cases:
         x, w = np.ones((1, channels, 1, 4, 4), name), np.ones((channels, channels, 1, taps, taps), name)
         g = conv_geometry(x.shape, w.shape)
