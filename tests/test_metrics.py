@@ -5,7 +5,14 @@ import pytest
 from oracles import sets_iou
 
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
-from atrous.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
+from atrous.metrics import (
+    class_accuracy,
+    class_iou,
+    confusion_matrix,
+    frequency_weighted_iou,
+    mean_iou,
+    pixel_accuracy,
+)
 
 
 def or_nan(value):
@@ -33,6 +40,9 @@ def test_measures_equal_those_of_sets(rng, classes, ignore):
         np.testing.assert_allclose(pixel_accuracy(matrix), or_nan(accuracy), rtol=1e-15)
         np.testing.assert_allclose(class_iou(matrix), [or_nan(v) for v in iou], rtol=1e-15)
         np.testing.assert_allclose(mean_iou(matrix), or_nan(mean), rtol=1e-14)
+        accuracies, weighted = sets_iou.by_class(prediction.ravel().tolist(), target.ravel().tolist(), classes, ignore)
+        np.testing.assert_allclose(class_accuracy(matrix), [or_nan(v) for v in accuracies], rtol=1e-15)
+        np.testing.assert_allclose(frequency_weighted_iou(matrix), or_nan(weighted), rtol=1e-14)
 
 
 def test_rows_are_the_target():
@@ -61,6 +71,7 @@ def test_no_pixel_counted_gives_nan():
     matrix = confusion_matrix(np.zeros(4, int), np.full(4, 255), 3)
     assert matrix.sum() == 0
     assert np.isnan([pixel_accuracy(matrix), mean_iou(matrix), *class_iou(matrix)]).all()
+    assert np.isnan([frequency_weighted_iou(matrix), *class_accuracy(matrix)]).all()
 
 
 P, T, M = np.array([[0, 1], [2, 0]]), np.array([[0, 1], [2, 255]]), np.diag([1, 2])
@@ -81,7 +92,7 @@ BAD = [
     ("ignore", lambda: confusion_matrix(P, T, 3, ignore="void"), ParameterError, "got 'void'"),
     *(
         (f"{measure.__name__}, {name}", lambda measure=measure, matrix=matrix: measure(matrix), error, message)
-        for measure in (pixel_accuracy, class_iou, mean_iou)
+        for measure in (pixel_accuracy, class_iou, mean_iou, class_accuracy, frequency_weighted_iou)
         for name, matrix, error, message in [
             ("not square", M[:1], ShapeError, r"\(1, 2\)"),
             ("one axis", M[0], ShapeError, r"\(2,\)"),

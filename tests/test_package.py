@@ -210,6 +210,7 @@ LEVELS = [
         "aspp",
         "nets",
         "weights",
+        "train",
         "errors",
         "progress",
         "_atomic",
@@ -260,6 +261,7 @@ LEVELS = [
     {"layers.loss", "layers.interp", "layers.cuda", "layers.inference"},
     # the lattice
     {"lattice.geometry", "lattice.exact", "lattice.simplex", "lattice.rows", "metrics"},
+    {"trimap"},
     {"lattice.reference", "lattice.build"},
     {"lattice.splat_blur_slice", "lattice.diagonal"},
     {"lattice.error", "lattice.cuda"},
@@ -301,6 +303,8 @@ LEVELS = [
     {"nets.smp", "nets.mmseg", "nets.jfzhang"},
     {"nets.catalogue", "nets.segmentation"},
     {"nets.guess"},
+    # training
+    {"train.schedules", "train.sgd"},
     {"jit.warmup", "pytest_plugin"},
     {"examples", "figures", "bench", "apps", "cli", "__main__"},
 ]

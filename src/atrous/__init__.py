@@ -7,7 +7,8 @@ Where things are
 `compose`, `nets`          networks as descriptions; the networks of DeepLab v1, v2, v3 and v3+
 `weights`, `data`          files of weights; label images, palettes, photographs
 `lattice`, `crf`           the permutohedral lattice; the fully connected CRF (`pydensecrf`: that project's API)
-`gradients`, `metrics`     gradient checks; mean IoU
+`train`                    schedules and gradient descent
+`gradients`, `metrics`     gradient checks; mean IoU; `trimap`: the same near boundaries
 `examples`, `figures`      what the notebooks show, computed and drawn
 `apps`, `cli`, `bench`     programs, the command line, benchmarks
 `jit`                      compiled functions, their disk cache, threads
@@ -94,7 +95,10 @@ _MODULES = {
     "nets.preparation": "prepare",
     "weights.files": "load_weights save_weights",
     "weights.errors": "WeightsError",
-    "metrics": "class_iou confusion_matrix mean_iou pixel_accuracy",
+    "metrics": "class_accuracy class_iou confusion_matrix frequency_weighted_iou mean_iou pixel_accuracy",
+    "trimap": "trimap_band trimap_confusion trimap_iou",
+    "train.schedules": "poly_schedule step_schedule warm_up",
+    "train.sgd": "add_gradients clip_gradients sgd_step",
     "jit.warmup": "warmup",
 }
 

@@ -1,7 +1,8 @@
 """How good a segmentation is: the confusion matrix and the measures computed from it.
 
-    accuracy  Σ_c m[c, c] / Σ m
-    IoU of c  m[c, c] / (Σ_j m[c, j] + Σ_i m[i, c] − m[c, c])
+    pixel accuracy    Σ_c m[c, c] / Σ m
+    accuracy of c     m[c, c] / Σ_j m[c, j]
+    IoU of c          m[c, c] / (Σ_j m[c, j] + Σ_i m[i, c] − m[c, c])
 
 For a set of images, add their confusion matrices first: the PASCAL VOC measure is the mean over the classes of the IoU
 on the whole set, not a mean over images.
@@ -198,3 +199,61 @@ def mean_iou(matrix: Array) -> float:
     iou = _iou(_matrix("mean_iou", matrix))
     found = iou[~np.isnan(iou)]
     return float(found.mean()) if found.size else float("nan")
+
+
+def class_accuracy(matrix: Array) -> Array:
+    """Return the share of each class's pixels that are labelled as it.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (classes, classes)
+        From `confusion_matrix`, or a sum of several.
+
+    Returns
+    -------
+    ndarray of shape (classes,)
+        float64 between 0 and 1; NaN for a class that the target does not have. Their `np.nanmean` is the mean class
+        accuracy.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As for `pixel_accuracy`.
+
+    Examples
+    --------
+    >>> class_accuracy(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
+    array([0.75, 1.  ,  nan])
+    """
+    matrix = _matrix("class_accuracy", matrix)
+    pixels = matrix.sum(axis=1)
+    return np.divide(np.diagonal(matrix), pixels, out=np.full(len(pixels), np.nan), where=pixels > 0)
+
+
+def frequency_weighted_iou(matrix: Array) -> float:
+    """Return the mean of `class_iou` weighted by how many pixels each class has in the target.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (classes, classes)
+        From `confusion_matrix`, or a sum of several.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; NaN if the matrix counts no pixel.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ParameterError
+        As for `pixel_accuracy`.
+
+    Examples
+    --------
+    >>> frequency_weighted_iou(np.array([[3, 1], [0, 4]]))
+    0.775
+    """
+    matrix = _matrix("frequency_weighted_iou", matrix)
+    pixels = matrix.sum(axis=1)
+    counted = pixels > 0
+    return float((_iou(matrix)[counted] * pixels[counted]).sum() / pixels.sum()) if counted.any() else float("nan")

@@ -19,3 +19,13 @@ def measures(prediction, target, classes, ignore):
         iou.append(len(positions(truth, c) & positions(guessed, c)) / len(union) if union else None)
     present = [value for value in iou if value is not None]
     return counts, accuracy, iou, sum(present) / len(present) if present else None
+
+
+def by_class(prediction, target, classes, ignore):
+    """Return (accuracy of each class, frequency-weighted IoU) of two flat lists; None stands for 0 / 0."""
+    _, _, iou, _ = measures(prediction, target, classes, ignore)
+    truth = [positions(target, c) - positions(target, ignore) for c in range(classes)]
+    accuracy = [len(truth[c] & positions(prediction, c)) / len(truth[c]) if truth[c] else None for c in range(classes)]
+    pixels = sum(map(len, truth))
+    weighted = sum(value * len(t) for value, t in zip(iou, truth, strict=True) if t)
+    return accuracy, weighted / pixels if pixels else None
