@@ -227,7 +227,8 @@ LEVELS = [
     {"weights.names.wrappers"},
     {"weights.names.projects"},
     {"weights.names"},
-    {"data.classes", "data.photos"},
+    {"data.classes", "data.photos", "data.scenes"},
+    {"data.pairs"},
     # files of weights
     {"weights.dtypes"},
     {"weights.archive", "weights.safetensors_file", "weights.caffemodel", "weights.torch_tensors"},
@@ -304,7 +305,7 @@ LEVELS = [
     {"nets.catalogue", "nets.segmentation"},
     {"nets.guess"},
     # training
-    {"train.schedules", "train.sgd"},
+    {"train.schedules", "train.sgd", "train.augment", "train.batches"},
     {"jit.warmup", "pytest_plugin"},
     {"examples", "figures", "bench", "apps", "cli", "__main__"},
 ]
@@ -372,7 +373,7 @@ THIRD_PARTY = {
     "numpy": None,
     "numba": LOOPS | {"jit.compiler", "jit.disk_cache", "jit.threads", "jit.gpu", "jit.warmup"} | PROGRAMS,
     "llvmlite": {"jit.lanes", "jit.barrier"},
-    "scipy": PROGRAMS | {"crf.grid_cut"},
+    "scipy": PROGRAMS | {"crf.grid_cut", "data.scenes"},
     "matplotlib": PROGRAMS,
     "PIL": PROGRAMS | {"data.palettes", "data.photos"},
     "pytest": {"pytest_plugin"},

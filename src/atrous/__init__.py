@@ -7,7 +7,7 @@ Where things are
 `compose`, `nets`          networks as descriptions; the networks of DeepLab v1, v2, v3 and v3+
 `weights`, `data`          files of weights; label images, palettes, photographs
 `lattice`, `crf`           the permutohedral lattice; the fully connected CRF (`pydensecrf`: that project's API)
-`train`                    schedules and gradient descent
+`train`                    schedules, gradient descent, augmentation, batches
 `gradients`, `metrics`     gradient checks; mean IoU; `trimap`: the same near boundaries
 `examples`, `figures`      what the notebooks show, computed and drawn
 `apps`, `cli`, `bench`     programs, the command line, benchmarks
@@ -98,6 +98,10 @@ _MODULES = {
     "metrics": "class_accuracy class_iou confusion_matrix frequency_weighted_iou mean_iou pixel_accuracy",
     "trimap": "trimap_band trimap_confusion trimap_iou",
     "train.schedules": "poly_schedule step_schedule warm_up",
+    "train.augment": "augment crop_pair scale_pair",
+    "train.batches": "Batch batches epoch_order",
+    "data.pairs": "ImagePairs Pair cityscapes_pairs folder_pairs voc_pairs",
+    "data.scenes": "Scenes make_scene",
     "train.sgd": "add_gradients clip_gradients sgd_step",
     "jit.warmup": "warmup",
 }
