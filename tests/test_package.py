@@ -305,7 +305,7 @@ LEVELS = [
     {"nets.catalogue", "nets.segmentation"},
     {"nets.guess"},
     # training
-    {"train.schedules", "train.sgd", "train.augment", "train.batches"},
+    {"train.schedules", "train.sgd", "train.augment", "train.batches", "train.objective"},
     {"jit.warmup", "pytest_plugin"},
     {"examples", "figures", "bench", "apps", "cli", "__main__"},
 ]

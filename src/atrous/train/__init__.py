@@ -4,4 +4,5 @@
 2. `sgd`         gradient descent with momentum
 3. `augment`     random scaling, mirroring and cropping
 4. `batches`     samples in a random order, made on a thread
+5. `objective`   the loss of a network at one place or at several, and its gradients
 """  # noqa: D400
