@@ -306,6 +306,7 @@ LEVELS = [
     {"nets.guess"},
     # training
     {"train.schedules", "train.sgd", "train.augment", "train.batches", "train.objective"},
+    {"train.loop"},
     {"jit.warmup", "pytest_plugin"},
     {"examples", "figures", "bench", "apps", "cli", "__main__"},
 ]

@@ -97,6 +97,7 @@ _MODULES = {
     "weights.errors": "WeightsError",
     "metrics": "class_accuracy class_iou confusion_matrix frequency_weighted_iou mean_iou pixel_accuracy",
     "trimap": "trimap_band trimap_confusion trimap_iou",
+    "train.loop": "DivergedError Recipe Step learning_rate training",
     "train.objective": "LossTerm Objective loss_terms objective",
     "train.schedules": "poly_schedule step_schedule warm_up",
     "train.augment": "augment crop_pair scale_pair",

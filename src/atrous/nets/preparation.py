@@ -109,9 +109,14 @@ def prepare(image: Array, preprocessing: str, dtype: type = np.float32) -> Float
     >>> prepare(np.full((2, 2, 3), 255, np.uint8), "xception")[0, :, 0, 0]
     array([1., 1., 1.], dtype=float32)
     """
-    how = PREPARATIONS[_check.one_of("prepare", "preprocessing", preprocessing, tuple(PREPARATIONS))]
-    found = levels("prepare", image).astype(dtype, copy=False)
+    _check.one_of("prepare", "preprocessing", preprocessing, tuple(PREPARATIONS))
+    return prepare_levels(levels("prepare", image)[None], preprocessing, dtype)
+
+
+def prepare_levels(images: FloatArray, preprocessing: str, dtype: type = np.float32) -> FloatArray:
+    """Return images in levels from 0 to 255, (N, H, W, 3) with red first, as `prepare` would: (N, 3, H, W)."""
+    how, found = PREPARATIONS[preprocessing], images.astype(dtype, copy=False)
     if how.channels == "BGR":
         found = found[..., ::-1]
     found = (found * dtype(how.scale) - np.array(how.mean, dtype)) / np.array(how.deviation, dtype)
-    return np.ascontiguousarray(found.transpose(2, 0, 1))[None]
+    return np.ascontiguousarray(found.transpose(0, 3, 1, 2))

@@ -5,4 +5,5 @@
 3. `augment`     random scaling, mirroring and cropping
 4. `batches`     samples in a random order, made on a thread
 5. `objective`   the loss of a network at one place or at several, and its gradients
+6. `loop`        all of it, step by step
 """  # noqa: D400
