@@ -7,7 +7,7 @@ Where things are
 `compose`, `nets`          networks as descriptions; the networks of DeepLab v1, v2, v3 and v3+
 `weights`, `data`          files of weights; label images, palettes, photographs
 `lattice`, `crf`           the permutohedral lattice; the fully connected CRF (`pydensecrf`: that project's API)
-`train`                    schedules, gradient descent, augmentation, batches
+`train`                    schedules, gradient descent, batches, losses, the loop, checkpoints
 `gradients`, `metrics`     gradient checks; mean IoU; `trimap`: the same near boundaries
 `examples`, `figures`      what the notebooks show, computed and drawn
 `apps`, `cli`, `bench`     programs, the command line, benchmarks
@@ -97,6 +97,7 @@ _MODULES = {
     "weights.errors": "WeightsError",
     "metrics": "class_accuracy class_iou confusion_matrix frequency_weighted_iou mean_iou pixel_accuracy",
     "trimap": "trimap_band trimap_confusion trimap_iou",
+    "train.checkpoint": "Checkpoint load_checkpoint save_checkpoint",
     "train.loop": "DivergedError Recipe Step learning_rate training",
     "train.objective": "LossTerm Objective loss_terms objective",
     "train.schedules": "poly_schedule step_schedule warm_up",

@@ -6,4 +6,5 @@
 4. `batches`     samples in a random order, made on a thread
 5. `objective`   the loss of a network at one place or at several, and its gradients
 6. `loop`        all of it, step by step
+7. `checkpoint`  a step as a file to go on from
 """  # noqa: D400
