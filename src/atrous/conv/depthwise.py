@@ -23,13 +23,15 @@ from atrous.conv.direct import plain
 from atrous.conv.epilogue import finish_row
 from atrous.conv.filters import kept
 from atrous.conv.geometry import mirrored
-from atrous.conv.taps import tap_position, taps_inside
+from atrous.conv.taps import end_output, first_output, tap_position, taps_inside
 from atrous.jit.compiler import compiled
 from atrous.jit.lanes import LINE_BYTES, add, add_product, add_scaled, load_line, multiply, repeat_line, store, total
 from atrous.jit.threads import launch
 
 # Ranges of rows for each thread, which takes the next when it is done.
-PIECES = 8
+PIECES = 4
+# Outputs in a row that share a line of weights, with the channels last.
+OUTPUTS = 4
 
 
 @compiled()
@@ -99,17 +101,64 @@ def _planes(head, tail, down, across, x, w, y, g):
             _rows(down, across, padded, step, w, f * taps, y, ((n * g.f + f) * g.d + oz) * g.oh * g.ow, g)
 
 
+def sum_lines(outputs, down, across, x, at, move, row_step, step, taps, c, channels, y, at_y):
+    """Write a line of channels of some outputs in a row, all of whose taps are inside.
+
+    y[o, c … c + line] = Σ_k taps[k, c …] · x[at + o·move + k_y·row_step + k_x·step …]      o < len(outputs)
+    """
+    lane = np.arange(LINE_BYTES // y.itemsize)
+    for o in range(len(outputs)):
+        y[at_y + o * channels + lane] = sum(
+            taps[(ky * len(across) + kx) * channels + c + lane]
+            * x[at + o * move + ky * row_step + kx * step + lane]
+            for ky in range(len(down)) for kx in range(len(across))
+        )  # fmt: skip
+
+
+def _text_of_lines(outputs, down, across):
+    """Return the source of `sum_lines`: each line of weights is loaded once for all outputs."""
+    body = [f"s{o} = zero" for o in range(outputs)]
+    for i, (ky, kx) in enumerate((ky, kx) for ky in range(down) for kx in range(across)):
+        body += [f"w = load_line(taps, uintp({i} * channels + c))", f"p = at + {ky} * row_step + {kx} * step"]
+        body += [f"s{o} = add_product(s{o}, w, load_line(x, uintp(p + {o} * move)))" for o in range(outputs)]
+    body += [f"store(y, uintp(at_y + {o} * channels), s{o})" for o in range(outputs)]
+    head = "def kernel(outputs, down, across, x, at, move, row_step, step, taps, c, channels, y, at_y):"
+    return "\n".join([head, "    zero = repeat_line(y.dtype.type(0))", *(f"    {line}" for line in body)])
+
+
+@overload(sum_lines)
+def _typed_lines(outputs, down, across, x, at, move, row_step, step, taps, c, channels, y, at_y):
+    scope = {"load_line": load_line, "store": store, "repeat_line": repeat_line, "add_product": add_product}
+    exec(_text_of_lines(len(outputs), len(down), len(across)), {"uintp": np.uintp, **scope}, scope)
+    return scope["kernel"]
+
+
 @compiled()
-def _rows_last(head, tail, x, taps, y, after, g):
+def _rows_last(head, tail, outputs, down, across, x, taps, y, after, g):
     """Write rows of outputs with the channels last, a line of channels at a time."""
     line, channels = LINE_BYTES // y.itemsize, g.c
-    down, across = g.rh * g.w * channels, g.rw * channels
+    row_step, step, size = g.rh * g.w * channels, g.rw * channels, len(outputs)
     sums = scratch(g.ow * channels, y)
+    first = min(first_output(-g.pw, g.sw, g.ow), g.ow)
+    end = max(end_output(g.rw * (g.kw - 1) - g.pw, g.sw, g.w, g.ow), first)
     for row in range(head, tail):
         oy, image = row % g.oh, row // g.oh
         iy = tap_position(oy, 0, g.sh, g.rh, g.ph)
         top, bottom = taps_inside(iy, g.rh, g.kh, g.h)
+        whole = bottom - top == g.kh and end - first >= size and channels >= line
+        for block in range(first, end if whole else first, size):
+            # The last outputs and the last lines of channels end with the row, and some are computed twice.
+            ox = min(block, end - size)
+            at = ((image * g.h + iy) * g.w + tap_position(ox, 0, g.sw, g.rw, g.pw)) * channels
+            for start in range(0, channels, line):
+                c = min(start, channels - line)
+                sum_lines(
+                    outputs, down, across, x, at + c, g.sw * channels, row_step, step, taps, c, channels, sums,
+                    ox * channels + c,
+                )  # fmt: skip
         for ox in range(g.ow):
+            if whole and first <= ox < end:
+                continue
             ix = tap_position(ox, 0, g.sw, g.rw, g.pw)
             left, right = taps_inside(ix, g.rw, g.kw, g.w)
             at = ((image * g.h + iy) * g.w + ix) * channels
@@ -120,13 +169,13 @@ def _rows_last(head, tail, x, taps, y, after, g):
                 for ky in range(top, bottom):
                     for kx in range(left, right):
                         weights = load_line(taps, np.uintp((ky * g.kw + kx) * channels + c))
-                        v = add_product(v, weights, load_line(x, np.uintp(at + ky * down + kx * across + c)))
+                        v = add_product(v, weights, load_line(x, np.uintp(at + ky * row_step + kx * step + c)))
                 store(sums, np.uintp(ox * channels + c), v)
             for c in range(channels if channels < line else 0):
                 u = y.dtype.type(0)
                 for ky in range(top, bottom):
                     for kx in range(left, right):
-                        u += taps[(ky * g.kw + kx) * channels + c] * x[at + ky * down + kx * across + c]
+                        u += taps[(ky * g.kw + kx) * channels + c] * x[at + ky * row_step + kx * step + c]
                 sums[ox * channels + c] = u
         finish_row(sums, 0, channels, g.ow, channels, 0, after, y, row * g.ow * channels, channels)
 
@@ -142,7 +191,10 @@ def forward_last(x, w, g, after, out):
     For any stride.
     """
     taps = kept(w, (__name__,), lambda w: np.ascontiguousarray(w.reshape(g.c, -1).T).reshape(-1))
-    launch(_rows_last, g.n * g.d * g.oh, channels_last(x, 0), taps, flat_map(out), after, g, pieces=PIECES)
+    launch(
+        _rows_last, g.n * g.d * g.oh, (0,) * OUTPUTS, (0,) * g.kh, (0,) * g.kw, channels_last(x, 0), taps,
+        flat_map(out), after, g, pieces=PIECES,
+    )  # fmt: skip
     return out
 
 

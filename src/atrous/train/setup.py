@@ -1,0 +1,208 @@
+"""A training described in a TOML file: the network, the data, the augmentation and the recipe.
+
+    [network]        name, classes, init, and options of the builder; batch_norm_momentum, freeze_batch_norms
+    [data]           kind = "scenes", "voc", "cityscapes" or "folders", and where it is
+    [augment]        crop, scales, mirror
+    [recipe]         the fields of `Recipe`
+
+The files in `presets` are the papers' own, with the source of each number, and tiny ones for a laptop. A field that
+does not exist is named, with the one that may have been meant.
+
+Role: public functions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from atrous.data.pairs import CITYSCAPES_TRAIN_IDS, ImagePairs, cityscapes_pairs, folder_pairs, voc_pairs
+from atrous.data.palettes import PathLike
+from atrous.data.scenes import Scenes
+from atrous.errors import ParameterError
+from atrous.nets.catalogue import build
+from atrous.nets.network import Network
+from atrous.nets.preparation import affine
+from atrous.train.augment import SCALES, augment
+from atrous.train.loop import Recipe
+
+PRESETS = Path(__file__).parent / "presets"
+NETWORK = ("name", "classes", "init", "batch_norm_momentum", "freeze_batch_norms", "options")
+DATA = {
+    "scenes": ("count", "seed", "options"),
+    "voc": ("root", "split"),
+    "cityscapes": ("root", "split"),
+    "folders": ("images", "masks", "table"),
+}
+AUGMENT = ("crop", "scales", "mirror")
+RECIPE = tuple(field for field in Recipe._fields if field not in ("change", "terms"))
+
+
+class Setup(NamedTuple):
+    """What `read_setup` returns: everything that `training` takes, and where the weights begin."""
+
+    network: Network
+    samples: Sequence[Any]
+    recipe: Recipe
+    init: str | None
+    """A file of weights to begin with, or None."""
+    described: dict[str, Any]
+    """The description as it was read, with what was replaced."""
+
+
+def presets() -> list[str]:
+    """Return the names of the setups that come with the package.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> "v1_largefov" in presets()
+    True
+    """
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def _known(where, table, fields):
+    """Raise ParameterError if a table has a field that does not exist."""
+    for name in table:
+        if name not in fields:
+            near = difflib.get_close_matches(str(name), fields, 1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise ParameterError(f"{where} has no field {name!r}.{meant} It has {', '.join(fields)}.")
+
+
+def _table(where, described, name):
+    found = described.get(name, {})
+    if not isinstance(found, Mapping):
+        raise ParameterError(f"{where}: {name} must be a table, [{name}], got {found!r}.")
+    return found
+
+
+def _samples(where, data, classes):
+    kind = data.get("kind")
+    if kind not in DATA:
+        raise ParameterError(f"{where} needs kind, one of {', '.join(map(repr, DATA))}; got {kind!r}.")
+    _known(where, data, ("kind", *DATA[kind]))
+    rest = {name: value for name, value in data.items() if name != "kind"}
+    needed = [name for name in DATA[kind] if name in ("root", "images", "masks", "count") and name not in rest]
+    if needed:
+        raise ParameterError(f"{where} of kind {kind!r} needs {' and '.join(needed)}.")
+    if kind == "scenes":
+        return Scenes(rest["count"], seed=rest.get("seed", 0), **rest.get("options", {}))
+    if kind == "folders":
+        table = {int(stored): label for stored, label in rest.get("table", {}).items()} or None
+        return ImagePairs(folder_pairs(rest["images"], rest["masks"]), classes, table=table)
+    find, table = (voc_pairs, None) if kind == "voc" else (cityscapes_pairs, CITYSCAPES_TRAIN_IDS)
+    return ImagePairs(find(rest["root"], rest.get("split", "train")), classes, table=table)
+
+
+def mean_colour(network: Network) -> tuple[float, float, float]:
+    """Return the colour, red first, that the network's preparation turns into zero.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    tuple of 3 floats
+        Levels from 0 to 255.
+
+    Examples
+    --------
+    >>> mean_colour(build("deeplabv3plus_xception65"))
+    (127.5, 127.5, 127.5)
+    """
+    gain, offset = affine(network.preprocessing)
+    return tuple(float(v) for v in -offset / gain)
+
+
+def read_setup(source: PathLike | Mapping[str, Any], replace: Mapping[str, Mapping[str, Any]] | None = None) -> Setup:
+    """Read a setup from a TOML file, or by the name of a preset.
+
+    Parameters
+    ----------
+    source : path, str or mapping
+        A file that ends in .toml, one of `presets`, or the tables themselves.
+    replace : mapping of str to mapping, optional
+        Fields to replace, by table: ``{"recipe": {"steps": 100}}``. A new ``kind`` of data replaces the whole table.
+
+    Returns
+    -------
+    Setup
+
+    Raises
+    ------
+    ParameterError
+        The file is missing or no TOML, a field is missing, unknown or out of range. The message names it.
+    ImageFileError, ParameterError
+        As for `voc_pairs`, `cityscapes_pairs` and `folder_pairs`.
+
+    Examples
+    --------
+    >>> setup = read_setup("tiny_v3", {"recipe": {"steps": 10}})
+    >>> setup.network.name, setup.recipe.steps
+    ('tiny_deeplabv3_resnet50', 10)
+    """
+    owner = "read_setup"
+    if isinstance(source, Mapping):
+        where, described = owner, {name: dict(table) for name, table in source.items()}
+    else:
+        where, described = _read(owner, source)
+    _known(where, described, ("network", "data", "augment", "recipe"))
+    for table, fields in (replace or {}).items():
+        old = _table(where, described, table)
+        described[table] = dict(fields) if "kind" in fields else {**old, **fields}
+    network_table = _table(where, described, "network")
+    _known(f"{where}: [network]", network_table, NETWORK)
+    if "name" not in network_table:
+        raise ParameterError(f"{where}: [network] needs a name; `atrous networks` lists them.")
+    network = build(network_table["name"], classes=network_table.get("classes", 21), **network_table.get("options", {}))
+    network = network.with_batch_norms(
+        frozen=network_table.get("freeze_batch_norms"), momentum=network_table.get("batch_norm_momentum")
+    )
+    samples = _samples(f"{where}: [data]", _table(where, described, "data"), network.classes)
+    changes = _table(where, described, "augment")
+    _known(f"{where}: [augment]", changes, AUGMENT)
+    fields = dict(_table(where, described, "recipe"))
+    _known(f"{where}: [recipe]", fields, RECIPE)
+    if "steps" not in fields:
+        raise ParameterError(f"{where}: [recipe] needs steps.")
+    if "class_weights" in fields:
+        fields["class_weights"] = np.array(fields["class_weights"], float)
+    if "multipliers" in fields:
+        fields["multipliers"] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields["multipliers"].items()}
+    if changes:
+        fields["change"] = partial(
+            augment, crop=changes.get("crop"), scales=tuple(changes.get("scales", SCALES)),
+            mirror=changes.get("mirror", True), mean=mean_colour(network), ignore=fields.get("ignore", 255),
+        )  # fmt: skip
+    return Setup(network, samples, Recipe(**fields), network_table.get("init"), described)
+
+
+def _read(owner, source):
+    path = Path(source)
+    if path.suffix != ".toml":
+        if str(source) not in presets():
+            near = difflib.get_close_matches(str(source), presets(), 1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise ParameterError(
+                f"{owner}: there is no preset {str(source)!r}.{meant} Presets: {', '.join(presets())}. The name of a "
+                "file ends in .toml."
+            )
+        path = PRESETS / f"{source}.toml"
+    try:
+        return str(path.name), tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{owner}: cannot read {path}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{owner}: {path} is not TOML: {error}.") from error
