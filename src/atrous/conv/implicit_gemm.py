@@ -132,10 +132,10 @@ def _source(o, k, s, r, p, size, turned):
 
 
 @compiled()
-def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turned, block, span, joined, laid):
+def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turned, block, span, joined, laid, needed):
     """Write blocks of rows of y from x or, if `turned`, of dx from dy: the same loops with both ends exchanged.
 
-    A block is up to `block` rows of one image; it is summed for `span` panels.
+    A block is up to `block` rows of one image; it is summed for `span` panels, if any of its rows is `needed` of them.
     """
     depth, columns = (g.f // g.groups, g.c // g.groups) if turned else (g.c // g.groups, g.f // g.groups)
     (d, h, w), (od, oh, ow) = ((g.od, g.oh, g.ow), (g.d, g.h, g.w)) if turned else ((g.d, g.h, g.w), (g.od, g.oh, g.ow))
@@ -156,6 +156,8 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
                 at = (((n * g.groups + group) * depth + k) * d + oz) * h * w + top * w
                 transpose_matrix(source, at, d * h * w, piece, some * w, near, 0, piece)
             for panel in range(first_panel, min(first_panel + span, panels)):
+                if top >= needed[panel, 1] or top + some <= needed[panel, 0]:
+                    continue
                 for kz in range(g.kd):
                     iz = _source(oz, kz, g.sd, g.rd, g.pd, d, turned)
                     for ky in range(g.kh if iz >= 0 else 0):
@@ -233,7 +235,7 @@ def _backward_weight(head, tail, rows, lines, dyt, xt, dw, g, block):
                 dw[np.uintp(start + c * taps)] = sums[np.uintp(i * padded + c)]
 
 
-def _multiply(source, w, g, after, out, *, turned):
+def _multiply(source, w, g, after, out, needs=None, *, turned):
     """Return y from x or, if `turned`, dx from dy."""
     rows, lines, width = tile_for((g.c if turned else g.f) // g.groups, source.dtype)
     shape = (g.n, g.c, *g.size) if turned else (g.n, g.f, *g.out)
@@ -254,20 +256,26 @@ def _multiply(source, w, g, after, out, *, turned):
     room = max(1, SUMS // (block * wide * width * source.itemsize))
     spans = max(-(-panels // room), min(panels, -(-SHARES * thread_count() // items)))
     span = -(-panels // spans)
+    needed = np.full((panels, 2), (0, high))
+    for panel in range(panels if needs is not None else 0):
+        some = needs[panel * width : (panel + 1) * width]
+        needed[panel] = some[:, 0].min(), some[:, 1].max()
     launch(
         _rows, items * -(-panels // span), rows, lines, flat, packed, flat_map(result), is_channels_last(result),
-        after or make_epilogue(shape[1], source.dtype), g, turned, block, span, joined, laid, pieces=PIECES,
+        after or make_epilogue(shape[1], source.dtype), g, turned, block, span, joined, laid,
+        needed, pieces=PIECES,
     )  # fmt: skip
     return result
 
 
-def forward(x, w, g, after=None, out=None):
+def forward(x, w, g, after=None, out=None, needs=None):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW).
 
     It is written to `out` if that is given, whose channels may lie last in memory; they must if the Epilogue `after`
-    has an array to add.
+    has an array to add. `needs` (F, 2) are the first row and the end of those that are read of each filter's outputs; a
+    row that nobody reads may be zero.
     """
-    return _multiply(x, w, g, after, out, turned=False)
+    return _multiply(x, w, g, after, out, needs, turned=False)
 
 
 def backward_input(dy, w, g):

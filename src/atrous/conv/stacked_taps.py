@@ -12,11 +12,15 @@ At stride 1, y comes from x as dx from dy, with mirrored filters in the opposite
 filters are the same three sums with x and y exchanged. Several convolutions of one input share the product:
 their taps are stacked as well. That is how ASPP computes the scores of DeepLab v2.
 
+At large rates a row of taps lies outside the image for many rows of outputs, whose products nobody reads. So columns
+are sorted by where their rows of taps lie, and a block of rows leaves out the panels of columns that it does not need.
+
 Role: loops. Extra memory: the columns A, as large as the smaller of x and y for each tap. NaN and inf reach exactly the
 y and dx that read them; in dw, they meet the zeros of A. Equal bits for any number of threads.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,14 +39,15 @@ from atrous.conv.direct import row_range
 from atrous.conv.epilogue import finish_row, make_epilogue
 from atrous.conv.filters import Filter, kept
 from atrous.conv.geometry import by_channels, conv_geometry, mirrored
+from atrous.conv.tap_range import end_output, first_output
 from atrous.conv.taps import is_inside, output_reading, tap_position
 from atrous.jit.compiler import compiled
 from atrous.jit.threads import launch
 
 
 @compiled()
-def _gather(head, tail, xt, columns, depth, first, g):
-    """Fill columns (N, OD, OH, OW, depth), from `first` on in each, for the rows of outputs head … tail."""
+def _gather(head, tail, xt, columns, depth, starts, g):
+    """Fill columns (N, OD, OH, OW, depth) for the rows of outputs head … tail, a row of taps from its start on."""
     for row in range(head, tail):
         oy, oz, n = row % g.oh, row // g.oh % g.od, row // (g.oh * g.od)
         for tap in range(g.kd * g.kh * g.kw):
@@ -51,7 +56,7 @@ def _gather(head, tail, xt, columns, depth, first, g):
             ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
             if not (is_inside(iz, g.d) and is_inside(iy, g.h)):
                 ox, count = np.uintp(0), np.uintp(0)
-            at = np.uintp(row * g.ow * depth + first + tap * g.c)
+            at = np.uintp(row * g.ow * depth + starts[tap // g.kw] + kx * g.c)
             source = np.uintp((((n * g.d + iz) * g.h + iy) * g.w + ix) * g.c)
             for o in range(np.uintp(g.ow)):
                 if ox <= o < ox + count:
@@ -65,8 +70,8 @@ def _gather(head, tail, xt, columns, depth, first, g):
 
 
 @compiled()
-def _scatter(head, tail, columns, depth, first, x, last, after, g):
-    """Sum columns (N, OD, OH, OW, depth), from `first` on in each, into the rows head … tail of x."""
+def _scatter(head, tail, columns, depth, starts, x, last, after, g):
+    """Sum columns (N, OD, OH, OW, depth), a row of taps from its start on, into the rows head … tail of x."""
     band = scratch(g.w * g.c, columns)
     for row in range(head, tail):
         iy, iz, n = row % g.h, row // g.h % g.d, row // (g.h * g.d)
@@ -77,7 +82,7 @@ def _scatter(head, tail, columns, depth, first, x, last, after, g):
             if oz < 0 or oy < 0:
                 continue
             ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
-            at = np.uintp((((n * g.od + oz) * g.oh + oy) * g.ow + ox) * depth + first + tap * g.c)
+            at = np.uintp((((n * g.od + oz) * g.oh + oy) * g.ow + ox) * depth + starts[tap // g.kw] + kx * g.c)
             target = np.uintp(ix * g.c)
             for _ in range(count):
                 for c in range(np.uintp(g.c)):
@@ -93,45 +98,85 @@ def _scatter(head, tail, columns, depth, first, x, last, after, g):
         transpose_matrix(band, 0, g.c, g.w, g.c, x, start, g.d * g.h * g.w)
 
 
-def _stacked(g):
-    return g.c * math.prod(g.kernel)
+class Layout(NamedTuple):
+    """Where the columns of each row of taps lie, (convolution, kz, ky, first column), and how many there are."""
+
+    rows: list[tuple[int, int, int, int]]
+    depth: int
+
+    def starts(self, conv):
+        """Return the first column of each row of taps of one convolution."""
+        return np.array([at for _, _, i, at in sorted((kz, ky, i, at) for i, kz, ky, at in self.rows) if i == conv])
+
+
+def layout(geometries):
+    """Return the Layout of several convolutions: rows of taps in the order of the samples that they read."""
+    rows = [(i, kz, ky) for i, g in enumerate(geometries) for kz in range(g.kd) for ky in range(g.kh)]
+
+    def moves(row):
+        i, kz, ky = row
+        g = geometries[i]
+        return g.rd * kz - g.pd, g.rh * ky - g.ph
+
+    found, depth = [], 0
+    for i, kz, ky in sorted(rows, key=moves):
+        found.append((i, kz, ky, depth))
+        depth += geometries[i].kw * geometries[i].c
+    return Layout(found, depth)
+
+
+def needed(geometries, laid):
+    """Return, for each column, the first row of outputs at which its row of taps is inside, and the end of them."""
+    found = np.zeros((laid.depth, 2), np.int64)
+    for i, _, ky, at in laid.rows:
+        g = geometries[i]
+        move = g.rh * ky - g.ph
+        found[at : at + g.kw * g.c] = first_output(move, g.sh, g.oh), end_output(move, g.sh, g.h, g.oh)
+    return found
 
 
 def gather(xs, geometries):
     """Return the columns (N, Σ taps·C, OD, OH, OW) of several inputs, channels last."""
-    g, depth, first = geometries[0], sum(map(_stacked, geometries)), 0
-    columns = aligned(g.n * math.prod(g.out) * depth, xs[0].dtype)
-    for x, o in zip(xs, geometries, strict=True):
-        launch(_gather, o.n * o.od * o.oh, channels_last(x, 0), columns, depth, first, o)
-        first += _stacked(o)
-    return as_map(columns, (g.n, depth, *g.out))
+    g, laid = geometries[0], layout(geometries)
+    columns = aligned(g.n * math.prod(g.out) * laid.depth, xs[0].dtype)
+    for i, (x, o) in enumerate(zip(xs, geometries, strict=True)):
+        launch(_gather, o.n * o.od * o.oh, channels_last(x, 0), columns, laid.depth, laid.starts(i), o)
+    return as_map(columns, (g.n, laid.depth, *g.out))
 
 
 def scatter(columns, geometries, after=None, out=None):
     """Return [x (N, C, D, H, W), …] from columns with the channels last: the adjoint of `gather`."""
-    depth, first, xs = columns.shape[1], 0, []
-    for g in geometries:
+    laid, xs = layout(geometries), []
+    for i, g in enumerate(geometries):
         x = np.empty((g.n, g.c, *g.size), columns.dtype) if out is None else out
         launch(
-            _scatter, g.n * g.d * g.h, flat_map(columns), depth, first, flat_map(x), is_channels_last(x),
+            _scatter, g.n * g.d * g.h, flat_map(columns), laid.depth, laid.starts(i), flat_map(x), is_channels_last(x),
             after or make_epilogue(g.c, x.dtype), g,
         )  # fmt: skip
-        first += _stacked(g)
         xs.append(x)
     return xs
 
 
-def _matrix(weights):
+def _matrix(weights, geometries):
     """Return the filters (F, C, *K) of several convolutions as those of one 1×1 convolution, (F, Σ taps·C, 1, 1, 1)."""
-    rows = [w.transpose(0, 2, 3, 4, 1).reshape(len(w), -1) for w in weights]
-    return np.concatenate(rows, axis=1)[:, :, None, None, None]
+    parts = (weights[i][:, :, kz, ky].transpose(0, 2, 1) for i, kz, ky, _ in layout(geometries).rows)
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)[:, :, None, None, None]
+
+
+def _swapped(weights, geometries):
+    """Return `_matrix` with its first axes exchanged."""
+    parts = (weights[i][:, :, kz, ky].transpose(2, 1, 0) for i, kz, ky, _ in layout(geometries).rows)
+    return np.concatenate([part.reshape(-1, part.shape[2]) for part in parts])[:, :, None, None, None]
 
 
 def _filters(matrix, geometries):
     """Undo `_matrix`."""
-    ends = np.cumsum([_stacked(g) for g in geometries])[:-1]
-    parts = np.split(matrix[:, :, 0, 0, 0], ends, axis=1)
-    return [p.reshape(-1, *g.kernel, g.c).transpose(0, 4, 1, 2, 3) for p, g in zip(parts, geometries, strict=True)]
+    found = [np.empty((len(matrix), g.c, *g.kernel), matrix.dtype) for g in geometries]
+    for i, kz, ky, at in layout(geometries).rows:
+        g = geometries[i]
+        part = matrix[:, at : at + g.kw * g.c, 0, 0, 0].reshape(-1, g.kw, g.c)
+        found[i][:, :, kz, ky] = part.transpose(0, 2, 1)
+    return found
 
 
 def _mirror(w):
@@ -139,16 +184,15 @@ def _mirror(w):
     return w[:, :, ::-1, ::-1, ::-1].swapaxes(0, 1)
 
 
-def _product(x, w, after=None, out=None):
+def _product(x, w, after=None, out=None, rows=None):
     """Return w (F, C, 1, 1, 1) times x (N, C, *S)."""
-    return implicit_gemm.forward(x, w, conv_geometry(x.shape, w.shape, padding=0), after, out)
+    return implicit_gemm.forward(x, w, conv_geometry(x.shape, w.shape, padding=0), after, out, rows)
 
 
 def _adjoint(dy, w, geometries, after=None, out=None):
-    """Return [dx, …] from the dy that several convolutions share; w is their `_matrix`, its first axes exchanged."""
-    return scatter(
-        _product(dy, w, None, empty_map((len(dy), w.shape[0], *dy.shape[2:]), dy.dtype)), geometries, after, out
-    )
+    """Return [dx, …] from the dy that several convolutions share; w is their `_swapped`."""
+    columns = empty_map((len(dy), w.shape[0], *dy.shape[2:]), dy.dtype)
+    return scatter(_product(dy, w, None, columns, needed(geometries, layout(geometries))), geometries, after, out)
 
 
 def _pairs(dy, xs, geometries):
@@ -159,16 +203,11 @@ def _pairs(dy, xs, geometries):
     return _filters(implicit_gemm.backward_weight(dy, columns, g), geometries)
 
 
-def _swapped(w):
-    return np.ascontiguousarray(w.swapaxes(0, 1))
-
-
-def _laid(w, *, mirror, swap):
-    """Return the `_matrix` of filters as a Filter, made once if w is one."""
+def _laid(w, g, *, mirror, swap):
+    """Return the `_matrix` of filters, or `_swapped`, as a Filter, made once if w is one."""
 
     def make(w):
-        matrix = _matrix([_mirror(w) if mirror else w])
-        return Filter(_swapped(matrix) if swap else matrix, {})
+        return Filter((_swapped if swap else _matrix)([_mirror(w) if mirror else w], [g]), {})
 
     return kept(w, (__name__, mirror, swap), make)
 
@@ -176,15 +215,17 @@ def _laid(w, *, mirror, swap):
 def forward(x, w, g, after=None, out=None):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C, KD, KH, KW), like `implicit_gemm.forward`."""
     if by_channels(g):
-        return _product(gather([x], [g]), _laid(w, mirror=False, swap=False), after, out)
-    return _adjoint(x, _laid(w, mirror=True, swap=True), [mirrored(g)], after, out)[0]
+        return _product(gather([x], [g]), _laid(w, g, mirror=False, swap=False), after, out)
+    turned = mirrored(g)
+    return _adjoint(x, _laid(w, turned, mirror=True, swap=True), [turned], after, out)[0]
 
 
 def backward_input(dy, w, g):
     """Return dx (N, C, D, H, W)."""
     if by_channels(g):
-        return _adjoint(dy, _laid(w, mirror=False, swap=True), [g])[0]
-    return _product(gather([dy], [mirrored(g)]), _laid(w, mirror=True, swap=False))
+        return _adjoint(dy, _laid(w, g, mirror=False, swap=True), [g])[0]
+    turned = mirrored(g)
+    return _product(gather([dy], [turned]), _laid(w, turned, mirror=True, swap=False))
 
 
 def backward_weight(dy, x, g):
@@ -196,13 +237,14 @@ def backward_weight(dy, x, g):
 
 def forward_all(x, weights, geometries):
     """Return [y, …] of several convolutions of one x (N, C, D, H, W), stride 1, with few filters each."""
-    w = _swapped(_matrix([_mirror(w) for w in weights]))
-    return _adjoint(x, w, [mirrored(g) for g in geometries])
+    turned = [mirrored(g) for g in geometries]
+    return _adjoint(x, _swapped([_mirror(w) for w in weights], turned), turned)
 
 
 def backward_input_all(dys, weights, geometries):
     """Return dx (N, C, D, H, W), the sum over the convolutions."""
-    return _product(gather(dys, [mirrored(g) for g in geometries]), _matrix([_mirror(w) for w in weights]))
+    turned = [mirrored(g) for g in geometries]
+    return _product(gather(dys, turned), _matrix([_mirror(w) for w in weights], turned))
 
 
 def backward_weight_all(dys, x, geometries):
