@@ -307,7 +307,7 @@ LEVELS = [
     # training
     {"train.schedules", "train.sgd", "train.augment", "train.batches", "train.objective"},
     {"train.loop"},
-    {"train.checkpoint"},
+    {"train.checkpoint", "train.setup"},
     {"jit.warmup", "pytest_plugin"},
     {"examples", "figures", "bench", "apps", "cli", "__main__"},
 ]

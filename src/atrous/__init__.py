@@ -99,6 +99,7 @@ _MODULES = {
     "trimap": "trimap_band trimap_confusion trimap_iou",
     "train.checkpoint": "Checkpoint load_checkpoint save_checkpoint",
     "train.loop": "DivergedError Recipe Step learning_rate training",
+    "train.setup": "Setup mean_colour presets read_setup",
     "train.objective": "LossTerm Objective loss_terms objective",
     "train.schedules": "poly_schedule step_schedule warm_up",
     "train.augment": "augment crop_pair scale_pair",

@@ -57,7 +57,8 @@ ROOFS = {
         for c, rate in layers for method in ("im2col", "winograd")
     ],
 }  # fmt: skip
-RESULTS = {"figure_bench": [BENCH], "figure_bench_crf": [BENCH_CRF], "figure_roofs": [ROOFS]}
+LOG = [{"step": i + 1, "loss": 2 / (i + 1), "rate": 0.1 * (1 - i / 40)} for i in range(40)]
+RESULTS = {"figure_bench": [BENCH], "figure_bench_crf": [BENCH_CRF], "figure_roofs": [ROOFS], "figure_training": [LOG]}
 
 
 @pytest.fixture(scope="module")
@@ -342,6 +343,14 @@ def test_bench_draws_every_time(drawn):
     assert any("They never cross." in text.replace("\n", " ") for text in words(fig))
     assert any("a processor" in text for text in words(fig))
     assert words(fig).count("12 ms") == 3
+
+
+def test_the_loss_of_every_step_is_drawn(drawn):
+    fig = drawn["figure_training"]
+    (loss,), (mean,), (rate,) = (figures.find(fig, role) for role in ("loss", "mean", "rate"))
+    np.testing.assert_allclose(loss.get_ydata(), [row["loss"] for row in LOG])
+    np.testing.assert_allclose(mean.get_ydata()[:3], [2.0, 1.5, (1 + 2 / 3) / 2])
+    np.testing.assert_allclose(rate.get_xydata()[-1], [40, LOG[-1]["rate"]])
 
 
 def test_roofs_are_drawn_over_every_method(drawn):

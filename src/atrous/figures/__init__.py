@@ -25,6 +25,7 @@ _MODULES = {
     "style": "find image_bytes save show show_animation",
     "thin_structures": "figure_grid_against_dense",
     "roofs": "figure_roofs",
+    "training": "figure_training",
     "timings": "figure_bench figure_bench_crf",
     "wavelets": "figure_wavelet_planes",
 }

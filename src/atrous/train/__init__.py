@@ -7,4 +7,5 @@
 5. `objective`   the loss of a network at one place or at several, and its gradients
 6. `loop`        all of it, step by step
 7. `checkpoint`  a step as a file to go on from
+8. `setup`       a training as a TOML file; `presets` are the papers'
 """  # noqa: D400

@@ -87,7 +87,8 @@ def _table(where, described, name):
     return found
 
 
-def _samples(where, data, classes):
+def samples_of(where, data, classes):
+    """Return the samples that a [data] table describes; `where` names it in errors."""
     kind = data.get("kind")
     if kind not in DATA:
         raise ParameterError(f"{where} needs kind, one of {', '.join(map(repr, DATA))}; got {kind!r}.")
@@ -155,7 +156,7 @@ def read_setup(source: PathLike | Mapping[str, Any], replace: Mapping[str, Mappi
     """
     owner = "read_setup"
     if isinstance(source, Mapping):
-        where, described = owner, {name: dict(table) for name, table in source.items()}
+        where, described = owner, dict(source)
     else:
         where, described = _read(owner, source)
     _known(where, described, ("network", "data", "augment", "recipe"))
@@ -170,7 +171,7 @@ def read_setup(source: PathLike | Mapping[str, Any], replace: Mapping[str, Mappi
     network = network.with_batch_norms(
         frozen=network_table.get("freeze_batch_norms"), momentum=network_table.get("batch_norm_momentum")
     )
-    samples = _samples(f"{where}: [data]", _table(where, described, "data"), network.classes)
+    samples = samples_of(f"{where}: [data]", _table(where, described, "data"), network.classes)
     changes = _table(where, described, "augment")
     _known(f"{where}: [augment]", changes, AUGMENT)
     fields = dict(_table(where, described, "recipe"))

@@ -1,0 +1,62 @@
+"""Measure a network on labelled images: what `atrous evaluate` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from atrous.metrics import class_accuracy, class_iou, confusion_matrix, frequency_weighted_iou, mean_iou, pixel_accuracy
+from atrous.nets.network import Network
+from atrous.nets.segmentation import segment
+from atrous.trimap import trimap_confusion
+
+# DeepLab v1 and v2 draw bands of 1 to 40 pixels.
+WIDTHS = (1, 2, 3, 5, 10, 20, 30, 40)
+
+
+def evaluate(
+    network: Network,
+    params,
+    samples: Sequence[Any],
+    *,
+    crf: str | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    widths: Sequence[int] = (),
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Return the measures of a network on all samples, counted together, as plain values.
+
+    Parameters
+    ----------
+    network, params, crf, scales, flip
+        As for `segment`.
+    samples : sequence of (image, labels)
+        Labels at the size of the image, 255 where there is none.
+    widths : sequence of int
+        Bands around void pixels within which the mean IoU is measured too; () leaves them out.
+    tell : callable
+        Called with (done, total).
+    """
+    classes = max(network.classes, 2)
+    matrix, bands = np.zeros((classes, classes), np.int64), np.zeros((len(widths), classes, classes), np.int64)
+    for i in range(len(samples)):
+        image, labels = samples[i]
+        found = segment(image, network, params, crf, scales=scales, flip=flip).labels
+        matrix += confusion_matrix(found, labels, classes)
+        if len(widths):
+            bands += trimap_confusion(found, labels, classes, widths)
+        tell(i + 1, len(samples))
+    accuracy, iou = class_accuracy(matrix), class_iou(matrix)
+    return {
+        "images": len(samples),
+        "mean_iou": mean_iou(matrix),
+        "pixel_accuracy": pixel_accuracy(matrix),
+        "class_accuracy": float(np.nanmean(accuracy)) if matrix.any() else float("nan"),
+        "frequency_weighted_iou": frequency_weighted_iou(matrix),
+        "classes": [{"iou": float(i), "accuracy": float(a)} for i, a in zip(iou, accuracy, strict=True)],
+        "trimap": [{"width": int(w), "mean_iou": mean_iou(m)} for w, m in zip(widths, bands, strict=True)],
+        "confusion": matrix.tolist(),
+    }

@@ -1,0 +1,135 @@
+"""The commands `atrous train` and `atrous evaluate`, as a new user would call them."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atrous import Scenes
+from atrous.cli import main
+from atrous.cli.train import until_interrupted
+
+CONFIG = """
+[network]
+name = "tiny_deeplabv3_resnet50"
+classes = 6
+[data]
+kind = "scenes"
+count = 4
+options = { size = 33 }
+[recipe]
+steps = 2
+batch = 2
+"""
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Twenty images with masks of 0, 1 … 5 and 255."""
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for i, (image, labels) in enumerate(Scenes(20, seed=3, size=41)):
+        Image.fromarray(image).save(tmp_path / "images" / f"{i:02}.png")
+        Image.fromarray(labels).save(tmp_path / "masks" / f"{i:02}.png")
+    return tmp_path
+
+
+def test_own_images_from_training_to_refined_labels(folders, capsys):
+    config = folders / "mine.toml"
+    config.write_text(CONFIG)
+    data = ("--images", folders / "images", "--masks", folders / "masks")
+    code, out, _ = run(capsys, "train", "--config", config, *data, "-o", folders / "run", "--steps", 3)
+    assert code == 0
+    assert "tiny_deeplabv3_resnet50, 6 classes; 20 images, 3 steps" in out
+    assert "done: 3 steps" in out
+    weights = folders / "run" / "weights.npz"
+    code, out, _ = run(capsys, "evaluate", "--weights", weights, *data, "--trimap", "--json", folders / "found.json")
+    assert code == 0
+    assert "mean IoU" in out
+    assert "within 40 pixels" in out
+    found = json.loads((folders / "found.json").read_text())
+    assert found["images"] == 20
+    assert sum(map(sum, found["confusion"])) == sum((labels != 255).sum() for _, labels in Scenes(20, seed=3, size=41))
+    code, _, _ = run(capsys, "segment", folders / "images" / "00.png", "--weights", weights, "-o", folders / "labels")
+    assert code == 0
+    assert np.asarray(Image.open(folders / "labels" / "00.png")).max() < 6
+
+
+def test_resume(tmp_path, capsys):
+    config = tmp_path / "mine.toml"
+    config.write_text(CONFIG)
+    assert run(capsys, "train", "--config", config, "-o", tmp_path / "run")[0] == 0
+    code, _, err = run(capsys, "train", "--config", config, "-o", tmp_path / "run", "--steps", 4)
+    assert code == 1
+    assert "--resume" in err
+    code, out, _ = run(capsys, "train", "--config", config, "-o", tmp_path / "run", "--steps", 4, "--resume")
+    assert code == 0
+    assert "done: 4 steps" in out
+
+
+def test_masks_of_0_and_255_are_asked_about(folders, capsys):
+    for path in (folders / "masks").iterdir():
+        labels = np.asarray(Image.open(path))
+        Image.fromarray(np.where(labels == 0, 0, 255).astype(np.uint8)).save(path)
+    config = folders / "mine.toml"
+    config.write_text(CONFIG)
+    data = ("--images", folders / "images", "--masks", folders / "masks")
+    code, _, err = run(capsys, "train", "--config", config, *data, "-o", folders / "run")
+    assert code == 1
+    assert "Did you mean 1?" in err
+    assert not (folders / "run").exists()
+    code, out, _ = run(
+        capsys, "train", "--config", config, *data, "--table", "0=0,255=1", "--classes", 2, "-o", folders / "run"
+    )
+    assert code == 0
+    assert "2 classes" in out
+
+
+def test_presets_are_listed(capsys):
+    code, out, _ = run(capsys, "train", "--preset", "list")
+    assert code == 0
+    assert "v3_resnet101" in out.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--preset", "tiny_v3"), "-o DIR"),
+        (("train", "--preset", "tiny_v4", "-o", "x"), "Did you mean 'tiny_v3'?"),
+        (("train", "--preset", "v1_largefov", "-o", "x", "--voc", "nowhere"), "nowhere"),
+        (("train", "--preset", "tiny_v3", "-o", "x", "--scenes", "4", "--voc", "y"), "--voc and --scenes"),
+        (("train", "--preset", "tiny_v3", "-o", "x", "--images", "y"), "--images and --masks go together"),
+        (
+            ("train", "--preset", "tiny_v3", "-o", "x", "--images", "y", "--masks", "z", "--table", "a=b"),
+            "--table needs pairs",
+        ),
+        (("evaluate", "--weights", "w.npz"), "evaluate needs data"),
+        (("evaluate", "--weights", "w.npz", "--scenes", "2", "--scales", "0"), "--scales needs positive numbers"),
+    ],
+)
+def test_usage_errors(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *arguments)
+    assert code in (1, 2)
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals")
+def test_an_interruption_asks_once_and_then_insists():
+    before = signal.getsignal(signal.SIGINT)
+    with until_interrupted() as stopped:
+        assert not stopped()
+        signal.raise_signal(signal.SIGINT)
+        assert stopped()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
