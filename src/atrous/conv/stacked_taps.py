@@ -55,9 +55,9 @@ def _gather(head, tail, xt, columns, depth, starts, g):
             iz, iy = tap_position(oz, kz, g.sd, g.rd, g.pd), tap_position(oy, ky, g.sh, g.rh, g.ph)
             ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
             if not (is_inside(iz, g.d) and is_inside(iy, g.h)):
-                ox, count = np.uintp(0), np.uintp(0)
+                count, iz, iy = np.uintp(0), 0, 0
             at = np.uintp(row * g.ow * depth + starts[tap // g.kw] + kx * g.c)
-            source = np.uintp((((n * g.d + iz) * g.h + iy) * g.w + ix) * g.c)
+            source = (np.uintp(((n * g.d + iz) * g.h + iy) * g.w) + ix) * np.uintp(g.c)
             for o in range(np.uintp(g.ow)):
                 if ox <= o < ox + count:
                     for c in range(np.uintp(g.c)):
@@ -82,8 +82,9 @@ def _scatter(head, tail, columns, depth, starts, x, last, after, g):
             if oz < 0 or oy < 0:
                 continue
             ox, count, ix = row_range(kx, g.sw, g.rw, g.pw, g.w, g.ow)
-            at = np.uintp((((n * g.od + oz) * g.oh + oy) * g.ow + ox) * depth + starts[tap // g.kw] + kx * g.c)
-            target = np.uintp(ix * g.c)
+            at = (np.uintp(((n * g.od + oz) * g.oh + oy) * g.ow) + ox) * np.uintp(depth)
+            at += np.uintp(starts[tap // g.kw] + kx * g.c)
+            target = ix * np.uintp(g.c)
             for _ in range(count):
                 for c in range(np.uintp(g.c)):
                     band[target + c] += columns[at + c]
