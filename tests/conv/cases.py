@@ -55,6 +55,7 @@ CASES = [
     Case("pointwise", (2, 3, 5, 4), (4, 3, 1, 1)),
     Case("pointwise_stride", (1, 3, 7, 6), (2, 3, 1, 1), 1, 2),
     Case("pointwise_groups", (2, 4, 3, 3), (6, 2, 1, 1), 1, 1, "same", 2),
+    Case("pointwise_3d", (2, 3, 4, 5, 6), (4, 3, 1, 1, 1)),
     Case("groups", (2, 4, 7, 8), (6, 2, 3, 3), 2, 1, "same", 2),
     Case("depthwise", (1, 4, 8, 7), (4, 1, 3, 3), 2, 1, "same", 4),
     Case("depthwise_multiplier_stride", (2, 3, 9, 8), (6, 1, 3, 3), 2, 2, "same", 3),
