@@ -88,3 +88,18 @@ def test_prepared_networks_give_the_same_scores(name, rng):
         expected = network.infer(params, state, x)
         for _ in range(2):
             np.testing.assert_array_equal(network.infer(prepared, state, x), expected)
+
+
+def test_packed_panels_are_filled_up_with_zeros(rng):
+    """Several panels for each thread, so that a panel's room is used before."""
+    from atrous.conv import implicit_gemm
+
+    w = rng.standard_normal((37, 5, 1, 3, 2))
+    for turned in (False, True):
+        packed = implicit_gemm.pack(w, 1, 8, turned=turned)
+        columns, depth = (5, 37) if turned else (37, 5)
+        panels = -(-columns // 8)
+        expected = np.zeros((6, depth, panels * 8))
+        expected[:, :, :columns] = w.reshape(37, 5, 6).transpose((2, 0, 1) if turned else (2, 1, 0))
+        expected = expected.reshape(6, depth, panels, 8).transpose(0, 2, 1, 3)
+        np.testing.assert_array_equal(packed.reshape(6, panels, depth, 8), expected)

@@ -258,6 +258,18 @@ def test_auto_looks_at_channels_and_at_taps_on_zeros():
     assert choose_method(conv_geometry((1, 1, 5, 5), (8, 1, 3, 3))) == "im2col"
 
 
+def test_auto_chooses_the_gradient_of_the_filters_by_itself(monkeypatch):
+    from atrous.conv import im2col, implicit_gemm, methods
+
+    monkeypatch.setattr(
+        methods, "choose_method", lambda g, dtype, which, ours: "im2col" if which == "dw" else "implicit_gemm"
+    )
+    monkeypatch.setattr(methods, "_quiet", lambda a_map: a_map)
+    found = method_named("test", "auto", conv_geometry((1, 8, 9, 9), (8, 8, 3, 3)), "float32")
+    assert found[:3] == (implicit_gemm.forward, implicit_gemm.backward_input, im2col.backward_weight)
+    assert found.prepares
+
+
 def test_auto_keeps_winograd_for_float32():
     x, w = np.zeros((1, 64, 32, 32)), np.ones((64, 64, 3, 3))
     x[0, 0, 8, 8] = 1 / 3

@@ -61,6 +61,14 @@ def test_what_is_drawn_for_a_sample_does_not_depend_on_its_batch(rng):
         np.testing.assert_array_equal(by_sample[0][i], image)
 
 
+def test_every_sample_and_epoch_has_draws_of_its_own(rng):
+    data, seen = samples(6, rng), []
+    for epoch in (0, 1):
+        options = {"seed": 2, "epoch": epoch, "ahead": 0}
+        list(batches(data, 2, **options, change=lambda i, lab, own: (seen.append(own.random()), (i, lab))[1]))
+    assert len(set(seen)) == 12
+
+
 class Slow:
     """Samples that count how often they are asked for."""
 
