@@ -74,6 +74,8 @@ def test_only_methods_that_fit_are_candidates():
     assert set(candidates(ordinary, exact=False)) == set(COUNTS)
     assert set(candidates(ordinary, exact=True)) == set(COUNTS) - {"winograd"}
     assert not set(candidates(ordinary, exact=False, ours=True)) & set(LEAD)
+    stem = conv_geometry((1, 3, 65, 65), (64, 3, 7, 7), stride=2)
+    assert candidates(stem, exact=False, ours=True) == ["implicit_gemm"]
     grouped = conv_geometry((1, 64, 33, 33), (64, 32, 3, 3), groups=2)
     assert "stacked_taps" not in candidates(grouped, exact=False)
     strided = conv_geometry((1, 64, 33, 33), (64, 64, 3, 3), stride=2)

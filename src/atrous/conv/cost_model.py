@@ -125,9 +125,12 @@ LEAD = {"im2col": 1.2, "shift": 1.2}
 
 
 def candidates(g, *, exact, ours=False):
-    """Return the methods between which the estimate decides; with `ours`, only those that do without BLAS."""
+    """Return the methods between which the estimate decides.
+
+    With `ours`, as in a network, only those that do without BLAS, and without columns as large as all taps of an image.
+    """
     left_out = {"winograd"} if exact or not fits(g) else set()
-    left_out |= {"stacked_taps"} if g.groups > 1 else set()
+    left_out |= {"stacked_taps"} if g.groups > 1 or (ours and by_channels(g)) else set()
     return [method for method in COUNTS if method not in (left_out | set(LEAD) if ours else left_out)]
 
 
