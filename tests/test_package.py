@@ -103,6 +103,7 @@ print(json.dumps({"failed": failed, "changed": changed, "modules": modules}))
 """
 
 
+@pytest.mark.slow
 def test_public_names_mean_the_same_whatever_is_imported():
     done = subprocess.run(
         [sys.executable, "-c", KEEPS_ITS_MEANING, json.dumps(MODULES)],

@@ -222,6 +222,7 @@ def test_the_first_dense_crf_counts_all_that_it_compiles(house, tmp_path):
     assert found[-1] == ("crf.fused.splat", "float32", "1 of 1")
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_formula_is_never_stale_and_going_back_is_free(house, cache):
     before = kernel_folders(cache)
     try:

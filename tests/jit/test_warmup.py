@@ -31,6 +31,7 @@ for label, dtype, _ in compilations:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 def test_nothing_is_left_to_compile():
     run = subprocess.run([sys.executable, "-c", CALLS], env=os.environ, check=False, capture_output=True, text=True)
