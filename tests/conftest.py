@@ -13,24 +13,22 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("ATROUS_QUIET", "1")
 
 
-# Tests in these folders need few kernels; they run while the others' are compiled.
-FIRST = ("weights", "gradients", "figures", "cli", "jit", "tests")
-
-
 def pytest_sessionstart(session):
-    """Compile into the disk cache on another core, while this one collects tests and runs the first."""
+    """Compile into the disk cache on another core, while this one collects the tests."""
     if not session.config.option.collectonly:
         session.config.compiler = subprocess.Popen([sys.executable, "-c", "import atrous; atrous.warmup()"])
+
+
+def pytest_collection_finish(session):
+    """Wait: functions that two processes compile at the same time must not meet in one cache."""
+    if hasattr(session.config, "compiler"):
+        session.config.compiler.wait()
 
 
 def pytest_sessionfinish(session):
     if hasattr(session.config, "compiler"):
         session.config.compiler.kill()
         session.config.compiler.wait()
-
-
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.parent.name not in FIRST)
 
 
 @pytest.fixture

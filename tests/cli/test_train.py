@@ -73,6 +73,14 @@ def test_resume(tmp_path, capsys):
     code, out, _ = run(capsys, "train", "--config", config, "-o", tmp_path / "run", "--steps", 4, "--resume")
     assert code == 0
     assert "done: 4 steps" in out
+    # The newest checkpoint is damaged, and there is no log: both are said, and nothing is lost.
+    newest = tmp_path / "run" / "step_00000004.npz"
+    newest.write_bytes(newest.read_bytes()[:500])
+    (tmp_path / "run" / "log.csv").unlink()
+    code, out, _ = run(capsys, "train", "--config", config, "-o", tmp_path / "run", "--resume")
+    assert code == 0
+    assert "step_00000004.npz could not be read" in out
+    assert "done: 2 steps;" in out
 
 
 def test_masks_of_0_and_255_are_asked_about(folders, capsys):

@@ -301,14 +301,15 @@ def test_blocks_of_columns_change_nothing(method, rng, monkeypatch):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="threads exist in compiled loops only")
-def test_direct_gives_the_same_bits_for_any_number_of_threads(rng):
+@pytest.mark.parametrize("method", ["direct", "implicit_gemm", "stacked_taps"])
+def test_the_same_bits_for_any_number_of_threads(method, rng):
     case = BY_NAME["stride2_rate4"]
     x, w, b = case.draw(rng, np.float32)
     results, most = [], numba.get_num_threads()
     try:
         for threads in {1, most}:
             numba.set_num_threads(threads)
-            results.append(outcome(case, "direct", x, w, b))
+            results.append(outcome(case, method, x, w, b))
     finally:
         numba.set_num_threads(most)
     for other in results[1:]:

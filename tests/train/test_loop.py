@@ -128,6 +128,15 @@ def test_a_loss_that_is_no_number_stops_and_names_its_samples():
     assert all(np.isfinite(a).all() for step in done for a in step.params.values())
 
 
+def test_samples_with_names_are_named():
+    samples = Broken()
+    samples.name = "scene {}".format
+    network = build("tiny_deeplabv2_resnet101_largefov", classes=6)
+    steps = training(network, *network.init(np.random.default_rng(0)), samples, Recipe(steps=4, batch=1))
+    with pytest.raises(DivergedError, match=r"from samples scene 2\."):
+        list(steps)
+
+
 def test_bad_recipes_are_named():
     with pytest.raises(ParameterError, match="a batch of 9 needs as many samples, got 6"):
         next(training(NETWORK, *start(), SCENES, Recipe(steps=1, batch=9)))

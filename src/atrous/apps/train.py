@@ -99,6 +99,7 @@ def train_files(
                 now = time.perf_counter()
                 row = dict(zip(COLUMNS, (step.number, step.loss, step.rate, step.norm, now - before), strict=True))
                 csv.DictWriter(log, COLUMNS).writerow(row)
+                log.flush()
                 rows.append(row)
                 tell(step, now - before)
                 before = now
@@ -117,10 +118,15 @@ def train_files(
     if rows:
         draw(rows, folder / "loss.png")
     return {
-        "network": setup.network.name, "classes": setup.network.classes, "steps": last.number,
-        "of": setup.recipe.steps, "fresh": fresh, "loss": float(rows[-1]["loss"]) if rows else None,
-        "files": [str(folder / name) for name in ("weights.npz", "log.csv", "loss.png")],
-    }  # fmt: skip
+        "network": setup.network.name,
+        "classes": setup.network.classes,
+        "steps": last.number,
+        "of": setup.recipe.steps,
+        "fresh": fresh,
+        "skipped": [str(path) for path in at.skipped],
+        "loss": float(rows[-1]["loss"]) if rows else None,
+        "files": [str(folder / name) for name in ("weights.npz", "log.csv", "loss.png") if (folder / name).exists()],
+    }
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

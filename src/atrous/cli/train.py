@@ -82,7 +82,10 @@ def run(arguments):
         found = train_files(setup, arguments.output, resume=arguments.resume, tell=tell, stopped=stopped)
     if found["fresh"] in ("classifier", "head"):
         say(f"the {found['fresh']} did not fit and began fresh")
+    for path in found["skipped"]:
+        say(f"{path} could not be read; went on from the checkpoint before it")
     ended = "done" if found["steps"] == found["of"] else f"stopped; --resume goes on to {found['of']}"
-    say(f"{ended}: {found['steps']} steps, loss {found['loss']:.4f}; {', '.join(found['files'])}")
+    loss = "" if found["loss"] is None else f", loss {found['loss']:.4f}"
+    say(f"{ended}: {found['steps']} steps{loss}; {', '.join(found['files'])}")
     write_json(arguments, found)
     return 0

@@ -10,7 +10,7 @@ The backward pass is the adjoint and shifts first: S_k is dy placed at the sampl
 
     dx = Σ_k W_kᵀ · S_k          dW_k = S_k · xᵀ
 
-Several convolutions of one input are just more taps (`forward_all`): this is how the branches of ASPP share a pass.
+Several convolutions of one input are just more taps (`forward_all`).
 BLAS needs a few hundred rows to be fast, so taps with few filters are stacked into one product over the whole input.
 
 Role: transformation. NaN and inf reach exactly the y and dx that read them; in dw, stacked taps meet the zeros of S.

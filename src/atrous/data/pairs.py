@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
-from atrous._types import Array
-from atrous.data.palettes import ImageFileError, PathLike, open_image, stored_values
+from atrous._types import Array, PathLike
+from atrous.data.palettes import ImageFileError, open_image, stored_values
 from atrous.data.photos import read_photo
 from atrous.errors import ParameterError, ShapeError
 
@@ -207,6 +207,10 @@ class ImagePairs:
                 f"{labels.shape[1]} × {labels.shape[0]}."
             )
         return image, labels
+
+    def name(self, index: int) -> str:
+        """Return the name of a sample, for messages."""
+        return self.pairs[index].name
 
     def labels(self, index: int) -> Array:
         """Return the labels of a sample alone."""

@@ -17,12 +17,12 @@ import os
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from atrous._atomic import replacing
-from atrous._types import Array
+from atrous._types import Array, PathLike
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 
 VOID = 255
@@ -49,8 +49,6 @@ VOC_CLASSES = (
     "train",
     "tvmonitor",
 )  # fmt: skip
-
-PathLike: TypeAlias = str | os.PathLike[str]
 
 
 class ImageFileError(AtrousError, OSError):

@@ -40,9 +40,8 @@ def figure_training(rows: Sequence[Mapping[str, float]]):
         line.set_gid(role)
     top.set_ylim(0, 1.05 * max(np.quantile(losses, 0.98), 1e-9))
     top.set_ylabel("loss")
-    top.text(
-        1, 1, f"mean of {window} steps: {means[-1]:.3g}", transform=top.transAxes, ha="right", va="bottom", color=GREY
-    )
+    words = f"mean of the last {window} steps: {means[-1]:.3g}"
+    top.text(1, 1, words, transform=top.transAxes, ha="right", va="bottom", color=GREY)
     bottom.set_ylim(0, 1.1 * max(rates.max(), 1e-12))
     bottom.set_ylabel("rate")
     bottom.set_xlabel("step")

@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
-from atrous._types import FloatArray
-from atrous.data.palettes import PathLike
+from atrous._types import FloatArray, PathLike
 from atrous.errors import ParameterError
 from atrous.train.loop import Step
 from atrous.weights.errors import WeightsError

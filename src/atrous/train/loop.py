@@ -184,9 +184,10 @@ def training(
                 loss, state, used = loss + found.loss / accumulate, found.state, (*used, *batch.samples)
             grads, norm = clip_gradients(grads, recipe.clip or np.finfo(np.float64).max)
             if not (np.isfinite(loss) and np.isfinite(norm)):
+                names = ", ".join(map(getattr(samples, "name", str), used))
                 raise DivergedError(
                     f"training: step {number + 1} gave a loss of {loss:.4g} and gradients of norm {norm:.4g}, from "
-                    f"samples {', '.join(map(str, used))}. The parameters before it are still good. Try a smaller rate "
+                    f"samples {names}. The parameters before it are still good. Try a smaller rate "
                     f"than {rate:.3g}, a warm-up, or clip; or look whether these samples are broken."
                 )
             params, momentum = sgd_step(

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from atrous._types import PathLike
 from atrous.data.pairs import CITYSCAPES_TRAIN_IDS, ImagePairs, cityscapes_pairs, folder_pairs, voc_pairs
-from atrous.data.palettes import PathLike
 from atrous.data.scenes import Scenes
 from atrous.errors import ParameterError
 from atrous.nets.catalogue import build

@@ -11,12 +11,11 @@ import re
 import zipfile
 from collections.abc import Mapping
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 
 from atrous._atomic import replacing
-from atrous._types import Array
+from atrous._types import Array, PathLike
 from atrous.errors import DTypeError, ParameterError
 from atrous.weights.archive import read_npz, write_npz
 from atrous.weights.caffemodel import flat
@@ -26,8 +25,6 @@ from atrous.weights.safetensors_file import is_safetensors, read_safetensors, sa
 from atrous.weights.torch_legacy import is_legacy, read_legacy
 from atrous.weights.torch_tar import is_tar, read_tar
 from atrous.weights.torch_zip import is_torch, read_torch
-
-PathLike: TypeAlias = str | os.PathLike[str]
 
 READ = ".npz, .safetensors, PyTorch's .pth and .caffemodel"
 # The first bytes of files that are often mistaken for weights.
