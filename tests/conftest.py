@@ -14,15 +14,9 @@ os.environ.setdefault("ATROUS_QUIET", "1")
 
 
 def pytest_sessionstart(session):
-    """Compile into the disk cache on another core, while this one collects the tests."""
+    """Compile into the disk cache on another core, while this one collects and tests."""
     if not session.config.option.collectonly:
         session.config.compiler = subprocess.Popen([sys.executable, "-c", "import atrous; atrous.warmup()"])
-
-
-def pytest_collection_finish(session):
-    """Wait: functions that two processes compile at the same time must not meet in one cache."""
-    if hasattr(session.config, "compiler"):
-        session.config.compiler.wait()
 
 
 def pytest_sessionfinish(session):

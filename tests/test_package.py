@@ -220,6 +220,7 @@ LEVELS = [
         "jit",
         "jit.lanes",
         "jit.barrier",
+        "jit.generated",
     },
     {"_check", "jit.disk_cache", "jit.threads", "jit.gpu", "crf.params", "crf.memory"},
     {"jit.compiler"},
@@ -328,6 +329,7 @@ ONLY = {
     "gradients": {"_types", "_check", "errors", "gradients"},
     "jit.lanes": set(),
     "jit.barrier": set(),
+    "jit.generated": set(),
     # definitions
     "lattice.geometry": {"_types"},
     "lattice.exact": {"_types", "_check", "errors"},

@@ -3,6 +3,7 @@
 import numpy as np
 
 from atrous.bench.machine import best_of
+from atrous.jit.generated import generated
 from atrous.jit.lanes import LINE_BYTES, add_scaled, has_wide_registers, load_line, store
 from atrous.jit.threads import launch, thread_count
 
@@ -23,9 +24,7 @@ def _loop():
     body += [f"    s{i} = add_scaled(s{i}, weight, line)" for i in sums]
     body += [f"store(a, uintp({i * LANES}), s{i})" for i in sums]
     text = "\n".join(["def loop(head, tail, a, steps):", *(f"    {line}" for line in body)])
-    scope = {"load_line": load_line, "store": store, "add_scaled": add_scaled, "uintp": np.uintp}
-    exec(text, scope)
-    return njit(nogil=True)(scope["loop"])
+    return njit(nogil=True)(generated(text, load_line, store, add_scaled))
 
 
 def peak_gflops():

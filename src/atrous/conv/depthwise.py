@@ -25,6 +25,7 @@ from atrous.conv.filters import kept
 from atrous.conv.geometry import mirrored
 from atrous.conv.taps import end_output, first_output, tap_position, taps_inside
 from atrous.jit.compiler import compiled
+from atrous.jit.generated import generated
 from atrous.jit.lanes import LINE_BYTES, add, add_product, add_scaled, load_line, multiply, repeat_line, store, total
 from atrous.jit.threads import launch
 
@@ -49,26 +50,24 @@ def sum_taps(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):
     y[at_y + o] = sum(w[at_w + i] * padded[at + o + ky * row_step + kx * step] for i, (ky, kx) in enumerate(taps))
 
 
-def _text(down, across):
+def _text(down, across, line):
     """Return the source of `sum_taps` with a name for each weight, so that all stay in registers."""
     taps = [(ky, kx) for ky in range(down) for kx in range(across)]
     body = [f"w{i} = w[at_w + {i}]" for i in range(len(taps))]
-    body += ["for block in range(0, count, line):", "    o = min(block, count - line)", "    sums = zero"]
+    body += [f"for block in range(0, count, {line}):", f"    o = min(block, count - {line})", "    sums = zero"]
     for i, (ky, kx) in enumerate(taps):
         body.append(
             f"    sums = add_scaled(sums, w{i}, load_line(padded, uintp(at + o + {ky} * row_step + {kx} * step)))"
         )
     body.append("    store(y, uintp(at_y + o), sums)")
     head = "def kernel(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):"
-    return "\n".join([head, "    zero = repeat_line(y.dtype.type(0))", *(f"    {line}" for line in body)])
+    return "\n".join([head, "    zero = repeat_line(y.dtype.type(0))", *(f"    {s}" for s in body)])
 
 
 @overload(sum_taps)
 def _typed(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):
-    scope = {"load_line": load_line, "store": store, "repeat_line": repeat_line, "add_scaled": add_scaled}
-    line = 8 * LINE_BYTES // y.dtype.bitwidth
-    exec(_text(len(down), len(across)), {"uintp": np.uintp, "line": line, **scope}, scope)
-    return scope["kernel"]
+    text = _text(len(down), len(across), 8 * LINE_BYTES // y.dtype.bitwidth)
+    return generated(text, load_line, store, repeat_line, add_scaled)
 
 
 @compiled()
@@ -123,14 +122,13 @@ def _text_of_lines(outputs, down, across):
         body += [f"s{o} = add_product(s{o}, w, load_line(x, uintp(p + {o} * move)))" for o in range(outputs)]
     body += [f"store(y, uintp(at_y + {o} * channels), s{o})" for o in range(outputs)]
     head = "def kernel(outputs, down, across, x, at, move, row_step, step, taps, c, channels, y, at_y):"
-    return "\n".join([head, "    zero = repeat_line(y.dtype.type(0))", *(f"    {line}" for line in body)])
+    return "\n".join([head, "    zero = repeat_line(y.dtype.type(0))", *(f"    {s}" for s in body)])
 
 
 @overload(sum_lines)
 def _typed_lines(outputs, down, across, x, at, move, row_step, step, taps, c, channels, y, at_y):
-    scope = {"load_line": load_line, "store": store, "repeat_line": repeat_line, "add_product": add_product}
-    exec(_text_of_lines(len(outputs), len(down), len(across)), {"uintp": np.uintp, **scope}, scope)
-    return scope["kernel"]
+    text = _text_of_lines(len(outputs), len(down), len(across))
+    return generated(text, load_line, store, repeat_line, add_product)
 
 
 @compiled()

@@ -39,6 +39,7 @@ Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TO
 import numpy as np
 from numba.extending import overload
 
+from atrous.jit.generated import generated
 from atrous.jit.lanes import LINE_BYTES, add_scaled, has_wide_registers, load_line, repeat_line, store
 
 # Rows of the tile for each number of lines.
@@ -100,6 +101,5 @@ def _indented(lines):
 
 @overload(multiply_tile)
 def _typed(rows, lines, a, at_a, a_row, a_step, b, at_b, b_step, c, at_c, c_row, depth, first, last, add):
-    scope = {"load_line": load_line, "store": store, "repeat_line": repeat_line, "add_scaled": add_scaled}
-    exec(_text(len(rows), len(lines), 8 * LINE_BYTES // c.dtype.bitwidth), {"uintp": np.uintp, **scope}, scope)
-    return scope["kernel"]
+    text = _text(len(rows), len(lines), 8 * LINE_BYTES // c.dtype.bitwidth)
+    return generated(text, load_line, store, repeat_line, add_scaled)

@@ -20,6 +20,7 @@ import numpy as np
 from numba.extending import overload
 
 from atrous.conv.cook_toom import cook_toom
+from atrous.jit.generated import generated
 from atrous.jit.lanes import LINE_BYTES, add_scaled, load_line, repeat_line, store
 
 
@@ -34,16 +35,16 @@ def _combination(target, weights, source):
     return text + [f"{target} = add_scaled({target}, number({w!r}), {source}{j})" for j, w in terms[1:]]
 
 
-def _text(matrix):
+def _text(matrix, line):
     """Return the source of Y = P X Pᵀ: P times each column of X to `kept`, then P times each row of that."""
     outputs, inputs = matrix.shape
-    body = ["zero = repeat_line(number(0.0))", "width = uintp(line)", f"for j in range({inputs}):"]
+    body = ["number = x.dtype.type", "zero = repeat_line(number(0.0))", f"for j in range({inputs}):"]
     body += [f"    x{i} = load_line(x, uintp(at_x[{i * inputs} + j] + base_x))" for i in range(inputs)]
     for i, row in enumerate(matrix):
         body += [f"    {s}" for s in _combination("t", row, "x")]
-        body.append(f"    store(kept, uintp({i * inputs} + j) * width, t)")
+        body.append(f"    store(kept, uintp({i * inputs} + j) * uintp({line}), t)")
     body.append(f"for i in range({outputs}):")
-    body += [f"    x{j} = load_line(kept, uintp(i * {inputs} + {j}) * width)" for j in range(inputs)]
+    body += [f"    x{j} = load_line(kept, uintp(i * {inputs} + {j}) * uintp({line}))" for j in range(inputs)]
     for j, row in enumerate(matrix):
         body += [f"    {s}" for s in _combination("t", row, "x")]
         body.append(f"    store(y, uintp(at_y[i * {outputs} + {j}] + base_y), t)")
@@ -65,14 +66,8 @@ def _sandwich(name, matrix_of):
 
     @overload(transform)
     def typed(tile, x, at_x, base_x, y, at_y, base_y, kept):
-        scope = {"load_line": load_line, "store": store, "repeat_line": repeat_line, "add_scaled": add_scaled}
-        number = getattr(np, str(x.dtype))
-        exec(
-            _text(matrix_of(cook_toom(len(tile)))),
-            {"uintp": np.uintp, "number": number, "line": 8 * LINE_BYTES // x.dtype.bitwidth, **scope},
-            scope,
-        )
-        return scope["transform"]
+        text = _text(matrix_of(cook_toom(len(tile))), 8 * LINE_BYTES // x.dtype.bitwidth)
+        return generated(text, load_line, store, repeat_line, add_scaled)
 
     return transform
 

@@ -5,6 +5,7 @@
 3. `threads`      a compiled function on all cores, by Python threads
 4. `barrier`      threads that wait for each other inside compiled code
 5. `lanes`        eight numbers at once (SIMD)
-6. `gpu`          whether a GPU can be used, and how many threads to launch
-7. `warmup`       compiled functions, called once in advance
+6. `generated`    functions whose text is written for one tile
+7. `gpu`          whether a GPU can be used, and how many threads to launch
+8. `warmup`       compiled functions, called once in advance
 """
