@@ -229,7 +229,8 @@ LEVELS = [
     {"weights.names.wrappers"},
     {"weights.names.projects"},
     {"weights.names"},
-    {"data.classes", "data.photos", "data.scenes"},
+    {"data.classes", "data.photos"},
+    {"data.scenes"},
     {"data.pairs"},
     # files of weights
     {"weights.dtypes"},

@@ -39,7 +39,10 @@ def test_files_of_a_training(whole):
     folder, found, told = whole
     assert told == [1, 2, 3, 4, 5]
     assert (found["steps"], found["of"], found["fresh"]) == (5, 5, "everything")
-    assert sorted(p.name for p in folder.iterdir()) == ["log.csv", "loss.png", "step_00000005.npz", "weights.npz"]
+    files = {"log.csv", "loss.png", "measures.txt", "predictions.png", "setup.json", "weights.npz"}
+    assert {p.name for p in folder.iterdir()} == files | {"step_00000005.npz"}
+    assert found["measured"] == "6 images of the training"
+    assert f"mean IoU {found['mean_iou']:.2%}" in (folder / "measures.txt").read_text(encoding="utf-8")
     with (folder / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5"]
@@ -86,6 +89,32 @@ def test_an_error_keeps_the_last_step(tmp_path):
         train_files(setup._replace(samples=Broken(6, size=33)), tmp_path)
     assert [p.name for p in tmp_path.glob("step_*")] == ["step_00000001.npz"]
     assert len(read_log(tmp_path / "log.csv")) == 1
+
+
+def test_what_differs_from_the_setup_before_is_said(tmp_path):
+    said, stop = [], iter([True])
+    first = train_files(read_setup(SMALL), tmp_path, stopped=lambda: next(stop), say=said.append)
+    assert (first["mean_iou"], said) == (None, [])
+    train_files(read_setup(SMALL), tmp_path, resume=True, stopped=lambda: True, say=said.append)
+    assert said == []
+    held_out = {"kind": "scenes", "count": 60, "seed": 5, "options": {"size": 17}}
+    changed = read_setup(SMALL, {"recipe": {"rate": 0.02}, "held_out": held_out})
+    found = train_files(changed, tmp_path, resume=True, say=said.append)
+    assert "not as before: [recipe] rate was 0.01, is 0.02" in said
+    assert "not as before: [held_out] count was None, is 60" in said
+    assert found["measured"] == "30 held-out images"
+    assert (tmp_path / "measures.txt").read_text(encoding="utf-8").startswith("30 held-out images\n\nclass ")
+
+
+def test_what_begins_fresh_is_said_before_training(tmp_path, rng):
+    network = build("tiny_deeplabv3_resnet50", classes=4)
+    params, state = network.init(rng)
+    save_weights({**params, **state}, tmp_path / "four.npz")
+    setup = read_setup(SMALL, {"network": {"init": str(tmp_path / "four.npz")}})
+    said = []
+    train_files(setup, tmp_path / "run", say=said.append, tell=lambda *_: said.append("a step"))
+    assert said[0] == f"the classifier does not fit {tmp_path / 'four.npz'} and begins fresh"
+    assert said[1] == "a step"
 
 
 def train_steps(setup):

@@ -80,6 +80,7 @@ def test_resume(tmp_path, capsys):
     code, out, _ = run(capsys, "train", "--config", config, "-o", tmp_path / "run", "--resume")
     assert code == 0
     assert "step_00000004.npz could not be read" in out
+    assert "not as before: [recipe] steps was 4, is 2" in out
     assert "done: 2 steps;" in out
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atrous import build, learning_rate, mean_colour, prepare, presets, read_setup
+from atrous import LossTerm, build, learning_rate, mean_colour, prepare, presets, read_setup
 from atrous.errors import ParameterError
 from atrous.train.sgd import multipliers_of
 
@@ -105,6 +105,15 @@ def test_a_file_and_what_replaces_it(tmp_path):
     assert learning_rate(setup.recipe, 0) == 0.007
 
 
+def test_terms_and_held_out_images():
+    terms = [{"endpoint": "low_logits", "weight": 0.5}, {"endpoint": "logits"}]
+    held_out = {"kind": "scenes", "count": 3, "seed": 8}
+    setup = read_setup({**BASE, "recipe": {"steps": 1, "terms": terms}, "held_out": held_out})
+    assert setup.recipe.terms == (LossTerm("low_logits", 0.5), LossTerm("logits"))
+    assert (len(setup.held_out), setup.held_out.seed) == (3, 8)
+    assert read_setup({**BASE, "held_out": held_out}, {"held_out": None}).held_out is None
+
+
 BASE = {"network": {"name": "tiny_deeplabv3_resnet50"}, **SCENES, "recipe": {"steps": 1}}
 
 
@@ -113,6 +122,9 @@ BASE = {"network": {"name": "tiny_deeplabv3_resnet50"}, **SCENES, "recipe": {"st
     [
         ({"recipe": {"steps": 1, "rte": 1}}, r"\[recipe\] has no field 'rte'. Did you mean 'rate'\?"),
         ({"recipe": {}}, r"\[recipe\] needs steps"),
+        ({"recipe": {"steps": 1, "terms": "logits"}}, "terms must be a list of tables, each with an endpoint, got 'l"),
+        ({"recipe": {"steps": 1, "terms": [{"endpoint": "logits", "wieght": 2}]}}, "Did you mean 'weight'?"),
+        ({"held_out": {"kind": "scene"}}, r"\[held_out\] needs kind, one of .*; got 'scene'"),
         ({"recipes": {}}, r"has no field 'recipes'. Did you mean 'recipe'\?"),
         ({"recipe": 3}, r"recipe must be a table"),
         ({"network": {}}, r"\[network\] needs a name"),

@@ -16,6 +16,22 @@ from atrous.trimap import trimap_confusion
 WIDTHS = (1, 2, 3, 5, 10, 20, 30, 40)
 
 
+def measure_lines(found: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """Return the measures that `evaluate` found as lines of text, a row for each class."""
+    width = max(5, *map(len, names))
+    lines = [f"{'class':<{width}}  {'IoU':>7}  {'accuracy':>8}"]
+    for name, c in zip(names, found["classes"], strict=False):
+        lines.append(f"{name:<{width}}  {c['iou']:>7.2%}  {c['accuracy']:>8.2%}")
+    lines += [
+        "",
+        f"mean IoU {found['mean_iou']:.2%}, pixel accuracy {found['pixel_accuracy']:.2%}, class accuracy "
+        f"{found['class_accuracy']:.2%}, frequency-weighted IoU {found['frequency_weighted_iou']:.2%}",
+    ]
+    for band in found["trimap"]:
+        lines.append(f"within {band['width']:2} pixels of a boundary: mean IoU {band['mean_iou']:.2%}")
+    return lines
+
+
 def evaluate(
     network: Network,
     params,

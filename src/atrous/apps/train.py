@@ -1,9 +1,12 @@
 """Train a network and leave files: what `atrous train` does.
 
+    setup.json       the setup as it was read
     log.csv          a row for each step: loss, rate, norm of the gradients, seconds
     loss.png         the same as a picture
     step_….npz       the last two checkpoints
     weights.npz      the parameters and running statistics at the end, for every other command
+    measures.txt     the IoU of each class on held-out images, or on those of the training where there are no others
+    predictions.png  some of these images, their labels, and what the network predicts
 
 An interruption, a full disk or a loss that is no number leaves the last good checkpoint.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,17 +24,20 @@ from typing import Any
 import numpy as np
 
 from atrous._atomic import replacing
+from atrous.apps.evaluate import evaluate, measure_lines
 from atrous.errors import ParameterError
 from atrous.nets.network import Network
+from atrous.nets.segmentation import segment
 from atrous.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from atrous.train.loop import Step, training
-from atrous.train.setup import Setup
+from atrous.train.setup import Setup, classes_for
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import save_weights
 
 COLUMNS = ("step", "loss", "rate", "norm", "seconds")
 # Seconds between checkpoints, unless steps take longer.
 EVERY = 60.0
+MEASURED, SHOWN = 50, 6
 
 
 def begin(network: Network, init: str | None, rng: np.random.Generator):
@@ -55,6 +62,7 @@ def train_files(
     resume: bool = False,
     every: float = EVERY,
     tell: Callable[[Step, float], None] = lambda step, seconds: None,
+    say: Callable[[str], None] = lambda text: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Train as the setup says and write the files; return what was done as plain values.
@@ -70,6 +78,8 @@ def train_files(
         Seconds between checkpoints.
     tell : callable
         Called with each step and the seconds it took.
+    say : callable
+        Called with lines of text that matter before the end: what began fresh, what differs from the setup before.
     stopped : callable
         Asked after each step; training ends when it says so.
     """
@@ -84,10 +94,17 @@ def train_files(
     if started:
         at = load_checkpoint(folder)
         rows = [row for row in read_log(folder / "log.csv") if int(row["step"]) <= at.number]
+        for path in at.skipped:
+            say(f"{path} could not be read; going on from the checkpoint before it")
+        for change in changes(folder / "setup.json", setup.described):
+            say(f"not as before: {change}")
     else:
         params, state, fresh = begin(setup.network, setup.init, np.random.default_rng(setup.recipe.seed))
         at = Checkpoint(params, state, {}, 0, folder, ())
+        if setup.init:
+            say(f"the {fresh} does not fit {setup.init} and begins fresh" if fresh else f"all of {setup.init} is used")
     folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "setup.json", json.dumps(setup.described, indent=1) + "\n")
     write_log(folder / "log.csv", rows)
     step, before, saved = None, time.perf_counter(), time.perf_counter()
     steps = training(
@@ -117,6 +134,8 @@ def train_files(
     save_weights({**last.params, **last.state}, folder / "weights.npz")
     if rows:
         draw(rows, folder / "loss.png")
+    measures = measure(setup, last, folder) if last.number >= setup.recipe.steps else None
+    files = ("weights.npz", "log.csv", "loss.png", "measures.txt", "predictions.png")
     return {
         "network": setup.network.name,
         "classes": setup.network.classes,
@@ -125,7 +144,9 @@ def train_files(
         "fresh": fresh,
         "skipped": [str(path) for path in at.skipped],
         "loss": float(rows[-1]["loss"]) if rows else None,
-        "files": [str(folder / name) for name in ("weights.npz", "log.csv", "loss.png") if (folder / name).exists()],
+        "mean_iou": measures and measures["mean_iou"],
+        "measured": measures and measures["what"],
+        "files": [str(folder / name) for name in files if (folder / name).exists()],
     }
 
 
@@ -143,8 +164,51 @@ def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
     with replacing(path) as (partial,):
-        partial.write_text(text.getvalue(), encoding="utf-8", newline="")
+        partial.write_text(text, encoding="utf-8", newline="")
+
+
+def changes(path: Path, described: dict[str, Any]) -> list[str]:
+    """Return the fields in which a setup differs from the one in a file, in words; none if there is no such file."""
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    now = json.loads(json.dumps(described))
+    found = []
+    for table in sorted({*before, *now}):
+        old, new = before.get(table, {}), now.get(table, {})
+        found += [
+            f"[{table}] {field} was {old.get(field)!r}, is {new.get(field)!r}"
+            for field in sorted({*old, *new})
+            if old.get(field) != new.get(field)
+        ]
+    return found
+
+
+def measure(setup: Setup, last: Step | Checkpoint, folder: Path) -> dict[str, Any]:
+    """Measure the network on some images, evenly chosen; write a table and pictures of the first few."""
+    from atrous import figures
+
+    samples = setup.samples if setup.held_out is None else setup.held_out
+    step = -(-len(samples) // MEASURED)
+    chosen = [samples[i] for i in range(0, len(samples), step)]
+    network, weights = setup.network, (last.params, last.state)
+    found = evaluate(network, weights, chosen, widths=(1, 3, 5))
+    kind = setup.described["data" if setup.held_out is None else "held_out"]["kind"]
+    classes = classes_for(kind, max(network.classes, 2))
+    what = f"{len(chosen)} {'images of the training' if setup.held_out is None else 'held-out images'}"
+    write_text(folder / "measures.txt", "\n".join((what, "", *measure_lines(found, classes.names), "")))
+    shown = chosen[:SHOWN]
+    predictions = [segment(image, network, weights).labels for image, _ in shown]
+    figure = figures.figure_predictions(shown, predictions, classes.names, classes.palette)
+    figures.save(figure, folder / "predictions.png")
+    return {**found, "what": what}
 
 
 def draw(rows, path: Path) -> None:

@@ -50,6 +50,14 @@ def network_run(program, name, options, size):
     return forward
 
 
+def conv_label(conv, x):
+    """Return a convolution of x (N, C, H, W) in words."""
+    steps = f", stride {conv.stride}" if conv.stride > 1 else ""
+    steps += f", rate {conv.rate}" if conv.rate > 1 else ""
+    kind = "depthwise" if conv.groups > 1 else f"{conv.c}→{conv.f}"
+    return f"conv {conv.kernel}×{conv.kernel} {kind}, {x.shape[2]}×{x.shape[3]}{steps}"
+
+
 def profile(name, options, size):
     """Return [(what, calls, seconds, multiply-adds)] of one forward pass, the slowest first."""
     from atrous.compose import cpu
@@ -74,18 +82,14 @@ def profile(name, options, size):
 
         return call
 
-    def conv_label(conv, after, p, x, add=None):
-        here = f"{x.shape[2]}×{x.shape[3]}"
-        steps = f", stride {conv.stride}" if conv.stride > 1 else ""
-        steps += f", rate {conv.rate}" if conv.rate > 1 else ""
-        kind = "depthwise" if conv.groups > 1 else f"{conv.c}→{conv.f}"
-        return f"conv {conv.kernel}×{conv.kernel} {kind}, {here}{steps}"
-
     def conv_macs(conv, y):
         return y.size * conv.c // conv.groups * conv.kernel**2
 
+    def label(conv, after, p, x, add=None):
+        return conv_label(conv, x)
+
     table = {op: timed(function, lambda *_, op=op: op) for op, function in cpu.CPU.items()}
-    table["conv"] = partial(cpu.conv, convolve=timed(cpu.convolve, conv_label, conv_macs))
+    table["conv"] = partial(cpu.conv, convolve=timed(cpu.convolve, label, conv_macs))
     run(program, table, arrays, x)
     found.clear()
     started = time.perf_counter()

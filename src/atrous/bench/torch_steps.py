@@ -16,8 +16,18 @@ def tensors(arrays, *, channels_last=False):
     return found
 
 
-def table():
-    """Return the table from operations to functions of tensors."""
+def frozen(part):
+    """Return the names of the arrays of frozen batch norms."""
+    from atrous.compose.leaves import BatchNorm
+    from atrous.compose.part import walk
+
+    found = set()
+    walk(part, lambda inner: found.update(inner.variables()) if isinstance(inner, BatchNorm) and inner.frozen else None)
+    return found
+
+
+def table(*, train=False):
+    """Return the table from operations to functions of tensors; with `train`, batch norms use the batch."""
     import torch
     from torch.nn import functional
 
@@ -35,7 +45,7 @@ def table():
 
     def norm(part, p, x):
         gamma, beta, mean, var = part.arrays(p, p)
-        return functional.batch_norm(x, mean, var, gamma, beta, False, 0.1, part.eps)
+        return functional.batch_norm(x, mean, var, gamma, beta, train and not part.frozen, part.momentum, part.eps)
 
     def pool(part, p, x):
         ceil = part.size_rule != "floor"
@@ -68,9 +78,9 @@ def table():
     }
 
 
-def program_for(part, shape):
+def program_for(part, shape, endpoints=()):
     """Return the program of a description for inputs of `shape` (C, H, W); ReLU overwrites what only it reads."""
-    program = lowered(part, shape)
+    program = lowered(part, shape, endpoints)
     reads, fresh, steps = program.reads(), set(), []
     for step in program.steps:
         if step.op == "relu":

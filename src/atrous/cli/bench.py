@@ -53,6 +53,12 @@ def add(commands):
     network.add_argument("--profile", action="store_true", help="time every kind of layer")
     network.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
     network.add_argument("--peers", action="store_true", help="also measure PyTorch; install its CPU build first")
+    train = add_command(subjects, "train", run_train, "a step of training, and where the time goes")
+    train.add_argument("name", nargs="?", metavar="NAME", help="one of `atrous networks` (default: two of them)")
+    train.add_argument("--size", type=int, default=129, metavar="N", help="side of the images of NAME (default: 129)")
+    train.add_argument("--batch", type=int, default=4, metavar="N", help="images in a step of NAME (default: 4)")
+    train.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
+    train.add_argument("--peers", action="store_true", help="also measure PyTorch; install its CPU build first")
     fit = add_command(subjects, "fit", run_fit, 'fit the table by which method="auto" chooses')
     roofs = add_command(
         subjects, "roofs", run_roofs, "every method over rate and channels, beside the machine's limits"
@@ -166,6 +172,25 @@ def run_network(arguments):
             name, size, options, peers=arguments.peers, profile=arguments.profile, threads=threads, progress=progress
         )
     return _report(arguments, found, (*table.environment_lines(found), "", *network.table(found)))
+
+
+def run_train(arguments):
+    """Run `atrous bench train`."""
+    from atrous.bench import table, train
+    from atrous.nets.catalogue import build
+
+    threads, cases = _threads(arguments), train.CASES
+    if arguments.name:
+        cases = [(arguments.name, arguments.size, arguments.batch)]
+        if arguments.batch < 1:
+            raise UsageError(f"--batch needs a positive number, got {arguments.batch}.")
+        try:
+            build(arguments.name).summary((arguments.size, arguments.size))
+        except AtrousError as error:
+            raise UsageError(str(error)) from None
+    with progress_line("bench train") as progress:
+        found = train.run(cases, peers=arguments.peers, threads=threads, progress=progress)
+    return _report(arguments, found, (*table.environment_lines(found), "", *train.table(found)))
 
 
 def run_fit(arguments):

@@ -1,6 +1,6 @@
 """`atrous evaluate`: measure a network on labelled images."""
 
-from atrous.cli.common import Preset, UsageError, add_command, printer, progress_line, table, write_json
+from atrous.cli.common import Preset, UsageError, add_command, printer, progress_line, write_json
 from atrous.cli.labelled import add_data_options, data_table
 from atrous.errors import ParameterError
 
@@ -19,9 +19,9 @@ def add(commands):
 
 def run(arguments):
     """Run the command."""
-    from atrous.apps.evaluate import WIDTHS, evaluate
+    from atrous.apps.evaluate import WIDTHS, evaluate, measure_lines
     from atrous.apps.segment import open_model
-    from atrous.train.setup import samples_of
+    from atrous.train.setup import classes_for, samples_of
 
     data = data_table(arguments, split="val")
     if data is None:
@@ -44,21 +44,7 @@ def run(arguments):
             model.network, model.params, samples, crf=arguments.crf, scales=scales, flip=arguments.flip,
             widths=WIDTHS if arguments.trimap else (), tell=progress,
         )  # fmt: skip
-    names = model.classes.names if data["kind"] != "scenes" else _scene_names(model.network.classes)
-    rows = [
-        {"class": name, "IoU": f"{c['iou']:7.2%}", "accuracy": f"{c['accuracy']:8.2%}"}
-        for name, c in zip(names, found["classes"], strict=False)
-    ]
-    say("\n".join(("", *table(rows), "")))
-    say(f"mean IoU {found['mean_iou']:.2%}, pixel accuracy {found['pixel_accuracy']:.2%}, class accuracy "
-        f"{found['class_accuracy']:.2%}, frequency-weighted IoU {found['frequency_weighted_iou']:.2%}")  # fmt: skip
-    for band in found["trimap"]:
-        say(f"within {band['width']:2} pixels of a boundary: mean IoU {band['mean_iou']:.2%}")
+    names = classes_for(data["kind"], max(model.network.classes, 2)).names
+    say("\n".join(("", *measure_lines(found, names))))
     write_json(arguments, {"network": model.network.name, **found})
     return 0
-
-
-def _scene_names(classes):
-    from atrous.data.scenes import SCENE_CLASSES
-
-    return (*SCENE_CLASSES, *(f"class {i}" for i in range(len(SCENE_CLASSES), classes)))

@@ -1,5 +1,7 @@
 """Options that name labelled images, for `atrous train` and `atrous evaluate`."""
 
+from pathlib import Path
+
 from atrous.cli.common import UsageError
 
 
@@ -38,6 +40,14 @@ def data_table(arguments, split="train"):
         return table | ({"table": _values(arguments.table)} if arguments.table else {})
     kind = given[0].removeprefix("--")
     return {"kind": kind, "root": kinds[given[0]], "split": arguments.split or split}
+
+
+def held_out(data):
+    """Return the table of images to measure on that goes with the data of a training, or None."""
+    if data["kind"] == "scenes":
+        return {**data, "count": 50, "seed": data["seed"] + 1}
+    where = {"voc": "ImageSets/Segmentation/val.txt", "cityscapes": "leftImg8bit/val"}.get(data["kind"])
+    return {**data, "split": "val"} if where and Path(data["root"], where).exists() else None
 
 
 def _values(text):

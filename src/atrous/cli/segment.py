@@ -35,7 +35,7 @@ def add(commands):
         "--half-pixel", action="store_true", help="resize with half-pixel centres (v2 weights of kazuto1011)"
     )
     segment.add_argument(
-        "--palette", choices=("voc", "context", "person-part", "cityscapes"),
+        "--palette", choices=("voc", "context", "person-part", "cityscapes", "scenes"),
         help="names and colours of the classes (default: of the dataset with this number of classes)",
     )  # fmt: skip
 

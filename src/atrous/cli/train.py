@@ -5,7 +5,7 @@ import signal
 import threading
 
 from atrous.cli.common import UsageError, add_command, printer, progress_line, write_json
-from atrous.cli.labelled import add_data_options, data_table
+from atrous.cli.labelled import add_data_options, data_table, held_out
 from atrous.errors import ParameterError
 
 
@@ -62,7 +62,7 @@ def run(arguments):
     }
     replace = {table: {k: v for k, v in fields.items() if v is not None} for table, fields in replace.items()}
     if data := data_table(arguments):
-        replace["data"] = data
+        replace |= {"data": data, "held_out": held_out(data)}
     try:
         setup = read_setup(arguments.preset or arguments.config, replace)
     except ParameterError as error:
@@ -79,13 +79,11 @@ def run(arguments):
                 f"loss {step.loss:.4f}, rate {step.rate:.2e}, {images:.1f} images/s, {left / 60:.0f} min left",
             )  # fmt: skip
 
-        found = train_files(setup, arguments.output, resume=arguments.resume, tell=tell, stopped=stopped)
-    if found["fresh"] in ("classifier", "head"):
-        say(f"the {found['fresh']} did not fit and began fresh")
-    for path in found["skipped"]:
-        say(f"{path} could not be read; went on from the checkpoint before it")
+        found = train_files(setup, arguments.output, resume=arguments.resume, tell=tell, say=say, stopped=stopped)
     ended = "done" if found["steps"] == found["of"] else f"stopped; --resume goes on to {found['of']}"
     loss = "" if found["loss"] is None else f", loss {found['loss']:.4f}"
     say(f"{ended}: {found['steps']} steps{loss}; {', '.join(found['files'])}")
+    if found["measured"]:
+        say(f"mean IoU {found['mean_iou']:.2%} on {found['measured']}")
     write_json(arguments, found)
     return 0

@@ -3,7 +3,7 @@
 References
 ----------
 Everingham et al., PASCAL VOC; Mottaghi et al., PASCAL-Context (its 59 classes); Chen et al., PASCAL-Person-Part; Cordts
-et al., Cityscapes (its 19 training classes and their colours).
+et al., Cityscapes (its 19 training classes and their colours). The scenes are our own.
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ CITYSCAPES_COLOURS = {
     "motorcycle": (0, 0, 230),
     "bicycle": (119, 11, 32),
 }
+SCENE_CLASSES = ("background", "disc", "square", "pond", "roof", "wire")
 CLASS_NAMES = {
     "voc": VOC_CLASSES,
     "context": CONTEXT_CLASSES,
     "person-part": PERSON_PART_CLASSES,
     "cityscapes": tuple(CITYSCAPES_COLOURS),
+    "scenes": SCENE_CLASSES,
 }
 
 
@@ -68,7 +70,7 @@ def classes_of(count: int, dataset: str | None = None) -> Classes:
     count : int
         21 means PASCAL VOC, 60 PASCAL-Context with background, 7 PASCAL-Person-Part, 19 Cityscapes. For any other
         count, the names are numbers and the colours are VOC's.
-    dataset : {"voc", "context", "person-part", "cityscapes"}, optional
+    dataset : {"voc", "context", "person-part", "cityscapes", "scenes"}, optional
         Use this dataset instead of the one that has `count` classes; its first `count` classes are taken.
 
     Raises
@@ -86,7 +88,8 @@ def classes_of(count: int, dataset: str | None = None) -> Classes:
     if not 1 <= count <= 255:
         raise ParameterError(f"classes_of: a palette has room for 1 to 255 classes, got {count}.")
     if dataset is None:
-        dataset = next((name for name, names in CLASS_NAMES.items() if len(names) == count), None)
+        published = ((name, names) for name, names in CLASS_NAMES.items() if name != "scenes")
+        dataset = next((name for name, names in published if len(names) == count), None)
     elif dataset not in CLASS_NAMES or len(CLASS_NAMES[dataset]) < count:
         listed = ", ".join(f"{name} ({len(names)} classes)" for name, names in CLASS_NAMES.items())
         raise ParameterError(

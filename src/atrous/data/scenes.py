@@ -21,9 +21,9 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, PerAxis
+from atrous.data.classes import SCENE_CLASSES
 from atrous.errors import ParameterError
 
-SCENE_CLASSES = ("background", "disc", "square", "pond", "roof", "wire")
 VOID = 255
 _PLAIN = np.array([96.0, 120.0, 168.0])  # the one colour of ponds and roofs
 _LIGHT, _DARK = np.array([226.0, 222.0, 200.0]), np.array([38.0, 34.0, 44.0])

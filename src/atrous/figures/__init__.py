@@ -21,6 +21,7 @@ _MODULES = {
     "lattice_steps": "figure_lattice_1d figure_lattice_2d figure_splat_blur_slice",
     "methods": "figure_im2col figure_interlace",
     "networks": "figure_field_table figure_output_strides figure_context_ways figure_alignment",
+    "scenes": "figure_scenes figure_predictions",
     "signals": "figure_sparse_dense figure_holes figure_toeplitz figure_stride_removal",
     "style": "find image_bytes save show show_animation",
     "thin_structures": "figure_grid_against_dense",

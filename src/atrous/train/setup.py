@@ -3,7 +3,8 @@
     [network]        name, classes, init, and options of the builder; batch_norm_momentum, freeze_batch_norms
     [data]           kind = "scenes", "voc", "cityscapes" or "folders", and where it is
     [augment]        crop, scales, mirror
-    [recipe]         the fields of `Recipe`
+    [held_out]       like [data]: images to measure the trained network on
+    [recipe]         the fields of `Recipe`; terms = [{endpoint, weight, like}, …] as for `LossTerm`
 
 The files in `presets` are the papers' own, with the source of each number, and tiny ones for a laptop. A field that
 does not exist is named, with the one that may have been meant.
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous._types import PathLike
+from atrous.data.classes import CLASS_NAMES, classes_of
 from atrous.data.pairs import CITYSCAPES_TRAIN_IDS, ImagePairs, cityscapes_pairs, folder_pairs, voc_pairs
 from atrous.data.scenes import Scenes
 from atrous.errors import ParameterError
@@ -31,6 +33,7 @@ from atrous.nets.network import Network
 from atrous.nets.preparation import affine
 from atrous.train.augment import SCALES, augment
 from atrous.train.loop import Recipe
+from atrous.train.objective import LossTerm
 
 PRESETS = Path(__file__).parent / "presets"
 NETWORK = ("name", "classes", "init", "batch_norm_momentum", "freeze_batch_norms", "options")
@@ -41,7 +44,7 @@ DATA = {
     "folders": ("images", "masks", "table"),
 }
 AUGMENT = ("crop", "scales", "mirror")
-RECIPE = tuple(field for field in Recipe._fields if field not in ("change", "terms"))
+RECIPE = tuple(field for field in Recipe._fields if field != "change")
 
 
 class Setup(NamedTuple):
@@ -52,6 +55,8 @@ class Setup(NamedTuple):
     recipe: Recipe
     init: str | None
     """A file of weights to begin with, or None."""
+    held_out: Sequence[Any] | None
+    """Images to measure the trained network on, or None."""
     described: dict[str, Any]
     """The description as it was read, with what was replaced."""
 
@@ -106,6 +111,12 @@ def samples_of(where, data, classes):
     return ImagePairs(find(rest["root"], rest.get("split", "train")), classes, table=table)
 
 
+def classes_for(kind, count):
+    """Return names and colours of the classes of a kind of data, where they are known; numbers otherwise."""
+    known = kind in CLASS_NAMES and count <= len(CLASS_NAMES[kind])
+    return classes_of(count, kind if known else None)
+
+
 def mean_colour(network: Network) -> tuple[float, float, float]:
     """Return the colour, red first, that the network's preparation turns into zero.
 
@@ -127,7 +138,9 @@ def mean_colour(network: Network) -> tuple[float, float, float]:
     return tuple(float(v) for v in -offset / gain)
 
 
-def read_setup(source: PathLike | Mapping[str, Any], replace: Mapping[str, Mapping[str, Any]] | None = None) -> Setup:
+def read_setup(
+    source: PathLike | Mapping[str, Any], replace: Mapping[str, Mapping[str, Any] | None] | None = None
+) -> Setup:
     """Read a setup from a TOML file, or by the name of a preset.
 
     Parameters
@@ -135,7 +148,8 @@ def read_setup(source: PathLike | Mapping[str, Any], replace: Mapping[str, Mappi
     source : path, str or mapping
         A file that ends in .toml, one of `presets`, or the tables themselves.
     replace : mapping of str to mapping, optional
-        Fields to replace, by table: ``{"recipe": {"steps": 100}}``. A new ``kind`` of data replaces the whole table.
+        Fields to replace, by table: ``{"recipe": {"steps": 100}}``. A table with a ``kind``, or None,
+        replaces the whole table.
 
     Returns
     -------
@@ -159,10 +173,10 @@ def read_setup(source: PathLike | Mapping[str, Any], replace: Mapping[str, Mappi
         where, described = owner, dict(source)
     else:
         where, described = _read(owner, source)
-    _known(where, described, ("network", "data", "augment", "recipe"))
+    _known(where, described, ("network", "data", "held_out", "augment", "recipe"))
     for table, fields in (replace or {}).items():
         old = _table(where, described, table)
-        described[table] = dict(fields) if "kind" in fields else {**old, **fields}
+        described[table] = dict(fields or {}) if fields is None or "kind" in fields else {**old, **fields}
     network_table = _table(where, described, "network")
     _known(f"{where}: [network]", network_table, NETWORK)
     if "name" not in network_table:
@@ -172,6 +186,8 @@ def read_setup(source: PathLike | Mapping[str, Any], replace: Mapping[str, Mappi
         frozen=network_table.get("freeze_batch_norms"), momentum=network_table.get("batch_norm_momentum")
     )
     samples = samples_of(f"{where}: [data]", _table(where, described, "data"), network.classes)
+    held_out = _table(where, described, "held_out")
+    measured = samples_of(f"{where}: [held_out]", held_out, network.classes) if held_out else None
     changes = _table(where, described, "augment")
     _known(f"{where}: [augment]", changes, AUGMENT)
     fields = dict(_table(where, described, "recipe"))
@@ -182,12 +198,23 @@ def read_setup(source: PathLike | Mapping[str, Any], replace: Mapping[str, Mappi
         fields["class_weights"] = np.array(fields["class_weights"], float)
     if "multipliers" in fields:
         fields["multipliers"] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields["multipliers"].items()}
+    if "terms" in fields:
+        fields["terms"] = _terms(where, fields["terms"])
     if changes:
         fields["change"] = partial(
             augment, crop=changes.get("crop"), scales=tuple(changes.get("scales", SCALES)),
             mirror=changes.get("mirror", True), mean=mean_colour(network), ignore=fields.get("ignore", 255),
         )  # fmt: skip
-    return Setup(network, samples, Recipe(**fields), network_table.get("init"), described)
+    return Setup(network, samples, Recipe(**fields), network_table.get("init"), measured, described)
+
+
+def _terms(where, tables):
+    """Return the terms of the loss from a list of tables."""
+    if not isinstance(tables, (list, tuple)) or not all(isinstance(t, Mapping) and "endpoint" in t for t in tables):
+        raise ParameterError(f"{where}: terms must be a list of tables, each with an endpoint, got {tables!r}.")
+    for term in tables:
+        _known(f"{where}: terms", term, LossTerm._fields)
+    return tuple(LossTerm(**term) for term in tables)
 
 
 def _read(owner, source):
