@@ -263,6 +263,7 @@ LEVELS = [
         "layers.upsample",
     },
     {"layers.loss", "layers.interp", "layers.cuda", "layers.inference"},
+    {"layers.training"},
     # the lattice
     {"lattice.geometry", "lattice.exact", "lattice.simplex", "lattice.rows", "metrics"},
     {"trimap"},
@@ -311,6 +312,7 @@ LEVELS = [
     {"train.schedules", "train.sgd", "train.augment", "train.batches", "train.objective"},
     {"train.loop"},
     {"train.checkpoint", "train.setup"},
+    {"train.trained"},
     {"jit.warmup", "pytest_plugin"},
     {"examples", "figures", "bench", "apps", "cli", "__main__"},
 ]

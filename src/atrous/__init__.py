@@ -107,6 +107,7 @@ _MODULES = {
     "data.pairs": "ImagePairs Pair cityscapes_pairs folder_pairs voc_pairs",
     "data.scenes": "Scenes make_scene",
     "train.sgd": "add_gradients clip_gradients sgd_step",
+    "train.trained": "Trained trained",
     "jit.warmup": "warmup",
 }
 

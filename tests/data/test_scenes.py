@@ -66,6 +66,13 @@ def test_wires_are_thin_and_keep_their_middle():
         assert labels[labels != 0].size == (labels == 5).sum() + len(near)
 
 
+def test_wires_are_as_wide_as_asked_for():
+    for width in (3.0, 7.0):
+        areas = [(scene(i, objects=0, wires=1, wire_width=(width, width), ring=0)[1] == 5).sum() for i in range(40)]
+        assert max(areas) <= (65 * np.sqrt(2) + 1) * (width + 1)
+        assert max(areas) >= 65 * (width - 1)
+
+
 def test_the_ring_lies_along_boundaries_alone():
     _, exact = scene(1, wires=0, ring=0)
     for ring in (1, 3):
@@ -104,6 +111,8 @@ def test_objects_have_the_sizes_asked_for():
         ({"wires": 1.5}, "wires must be an integer"),
         ({"noise": -1}, "noise must be"),
         ({"blur": float("nan")}, "blur must be"),
+        ({"wire_width": 3.0}, "wire_width must be two numbers"),
+        ({"wire_width": (3.0, 2.0)}, "the least first, got"),
         ({"smallest": 0.5, "largest": 0.2}, "smallest ≤ largest"),
     ],
 )

@@ -33,7 +33,7 @@ def test_numbers_of_the_papers(name):
 
 
 def test_every_preset_has_a_source_for_its_numbers():
-    assert set(PAPERS) | {"tiny_v3"} == set(presets())
+    assert set(PAPERS) | {"shapes", "tiny_v3"} == set(presets())
     for name in PAPERS:
         from atrous.train.setup import PRESETS
 

@@ -1,4 +1,4 @@
-"""`atrous demo`: the papers' figures, the methods side by side on one layer, gradient checks, the dense CRF."""
+"""`atrous demo`: the whole system on drawn scenes, the papers' figures on a photograph, methods and gradients."""
 
 import time
 import tracemalloc
@@ -54,6 +54,7 @@ def pictures(image, folder, progress=None):
         "sparse_and_dense_1d.png": figures.figure_sparse_dense,
         "sparse_and_dense_2d.png": lambda: figures.figure_sparse_dense_2d(image),
         "aspp_branches.png": lambda: figures.figure_aspp_responses(image),
+        "output_strides.png": figures.figure_output_strides,
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,13 +114,96 @@ def crf_demo(image, folder, progress=None):
     return numbers, paths
 
 
+SCENES = 20
+STORY = {
+    "system.png": (
+        "v2, Fig. 1: the whole system",
+        "A trained network gives coarse scores; bilinear interpolation enlarges them; the CRF finds the boundaries.",
+    ),
+    "sparse_and_dense_2d.png": (
+        "v2, Fig. 3: atrous convolution",
+        "Filters with holes give dense responses where a smaller image gives sparse ones, with no more weights.",
+    ),
+    "sparse_and_dense_1d.png": (
+        "v2, Fig. 2: the same in one dimension",
+        "Above: every second sample. Below: all samples, the filter's taps two apart.",
+    ),
+    "aspp_branches.png": (
+        "v2, Fig. 4 and v3, Fig. 5: ASPP",
+        "Branches with several rates see the same place at several scales.",
+    ),
+    "output_strides.png": (
+        "v3, Fig. 3: output stride",
+        "Rates instead of strides keep features dense, and cost multiply-adds and memory.",
+    ),
+    "scenes.png": (
+        "The world it learned from",
+        "Discs and squares are told apart by their outlines, ponds and roofs by their rims: by the field of view.",
+    ),
+    "dense_crf.png": (
+        "v1, Fig. 2 and v2, Fig. 5: the CRF",
+        "Rough labels move to the edges of a photograph in ten steps of mean field.",
+    ),
+    "dense_crf_thin.png": (
+        "v1, Sec. 4: thin structures",
+        "A CRF of neighbours shortens boundaries and loses thin things; the fully connected one keeps them.",
+    ),
+    "loss.png": (
+        "How it was trained",
+        "The loss of every step of `atrous train --preset shapes`, and its rate.",
+    ),
+}
+
+
+def system_demo(folder, progress=None):
+    """Measure the trained network on held-out scenes, without and with the CRF; return (numbers, paths)."""
+    from atrous import figures, trained
+    from atrous.apps.evaluate import evaluate
+    from atrous.apps.train import read_log
+    from atrous.examples import whole_system
+    from atrous.train.trained import FOLDER
+
+    shapes, widths = trained("shapes"), (1, 2, 3, 4, 5)
+    scenes, numbers = [shapes.held_out[i] for i in range(SCENES)], {}
+    for stage, (name, crf) in enumerate((("network", None), ("with the CRF", shapes.crf))):
+        tell = progress and (lambda i, _, stage=stage, name=name: progress(stage * SCENES + i, 2 * SCENES, name))
+        weights = shapes.params, shapes.state
+        found = evaluate(shapes.network, weights, scenes, crf=crf, widths=widths, **{"tell": tell} if tell else {})
+        numbers[name] = {"mean_iou": found["mean_iou"], "trimap": found["trimap"]}
+    drawings = {
+        "system.png": lambda: figures.figure_system(whole_system(shapes=shapes)),
+        "scenes.png": lambda: figures.figure_scenes(rows=2),
+        "loss.png": lambda: figures.figure_training(read_log(FOLDER / "shapes.csv")),
+    }
+    return numbers, [figures.save(draw(), Path(folder) / name) for name, draw in drawings.items()]
+
+
+def contact_sheet(folder):
+    """Draw the pictures of the demo on one sheet; return its path."""
+    from matplotlib.image import imread
+
+    from atrous import figures
+
+    folder = Path(folder)
+    entries = [(*STORY[name], imread(folder / name)) for name in STORY if (folder / name).exists()]
+    return figures.save(figures.figure_contact_sheet(entries), folder / "contact_sheet.png")
+
+
 def run(image=None, folder="demo", *, say=print, progress=None):
     """Run the whole demo and return what it found as plain values; `say` receives every line of text."""
     from atrous import examples
 
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    say(f"The whole system, DeepLab v2, on {SCENES} drawn scenes that the network has not seen:")
+    system, paths = system_demo(folder, progress)
+    say(f"  {'':<14}{'mean IoU':>10}{'within 1 pixel of a boundary':>31}{'5 pixels':>10}")
+    for name, found in system.items():
+        near, far = (found["trimap"][k]["mean_iou"] for k in (0, -1))
+        say(f"  {name:<14}{found['mean_iou']:>10.1%}{near:>31.1%}{far:>10.1%}")
+    say("")
     grey = examples.photograph(image)
     say("DeepLab v2, Figs. 2 and 3: dense features with no more weights; v3, Fig. 5: what the branches of ASPP see.")
-    paths = pictures(grey, folder, progress)
+    paths += pictures(grey, folder, progress)
 
     say("")
     size = f"{LAYER['size']} x {LAYER['size']}"
@@ -138,7 +222,7 @@ def run(image=None, folder="demo", *, say=print, progress=None):
         say(f"  {'ok  ' if report else 'FAIL'} {name:<38} largest relative error {worst:.1e}")
     say("")
     crf, more = crf_demo(image, folder, progress)
-    paths += more
+    paths += [*more, contact_sheet(folder)]
     height, width = crf["size"]
     before, after = (energy / (width * height) for energy in crf["free_energy"])
     say(f"Rough labels sharpened by the fully connected CRF, {width} x {height} pixels, {crf['labels']} labels:")
@@ -150,6 +234,7 @@ def run(image=None, folder="demo", *, say=print, progress=None):
         say(f"  {path}")
     return {
         "pictures": [str(p) for p in paths],
+        "system": system,
         "layer": LAYER,
         "methods": rows,
         "gradients": {name: bool(report) for name, report in reports},

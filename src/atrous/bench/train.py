@@ -7,8 +7,9 @@ from atrous.bench.network import agree
 SCHEMA = 1
 MODULE = "atrous.bench.train_worker"
 CASES = (("tiny_deeplabv3_resnet50", 129, 4), ("deeplabv1_largefov", 321, 1))
-# Gradients of float32 in two programs; batch norms of few values enlarge rounding.
-AGREEMENT = 0.02
+# Gradients of float32 in two programs: rounding decides on which side of 0 a ReLU is, and batch norms of few values
+# enlarge that.
+AGREEMENT = 0.05
 
 
 def run(cases=CASES, *, peers=False, threads=None, rounds=3, seconds=3.0, progress=None):

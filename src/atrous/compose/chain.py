@@ -30,11 +30,11 @@ class Chain(Part):
             caches.append(cache)
         return x, caches, state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Run the parts' backward passes in reverse."""
         grads = {}
-        for part, held in zip(self.members[::-1], cache[::-1], strict=True):
-            dy, own = part.backward(dy, held, endpoints=endpoints)
+        for i, part in reversed([*enumerate(self.members)]):
+            dy, own = part.backward(dy, cache[i], endpoints=endpoints, needs_dx=needs_dx or i > 0)
             grads.update(own)
         return dy, grads
 

@@ -38,7 +38,7 @@ class ImagePooling(Part):
         y, cache, state = self.body.forward(params, state, mean, train=train, rng=rng, endpoints=endpoints)
         return np.broadcast_to(y, (*y.shape[:2], *x.shape[2:])), (pooled, cache), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Sum over the positions, run the body back, and give every position its share."""
         pooled, held = cache
         d, grads = self.body.backward(dy.sum((2, 3), keepdims=True), held, endpoints=endpoints)

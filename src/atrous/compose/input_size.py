@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atrous.compose.part import Part
-from atrous.layers.resize import bilinear_backward, bilinear_forward
+from atrous.layers.training import bilinear_backward, bilinear_forward
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,13 @@ class ToInputSize(Part):
                 )
         return y, (cache, resized, sides), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Resize the gradients back and run the body back."""
         held, resized, sides = cache
         if endpoints is not None:
             endpoints = {n: bilinear_backward(d, sides[n]) if n in sides else d for n, d in endpoints.items()}
-        return self.body.backward(bilinear_backward(dy, resized), held, endpoints=endpoints)
+        dy = bilinear_backward(dy, resized)
+        return self.body.backward(dy, held, endpoints=endpoints, needs_dx=needs_dx)
 
     def lower(self, lowering, x):
         """Lower the body and resize."""

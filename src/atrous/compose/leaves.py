@@ -17,15 +17,15 @@ from atrous.conv.geometry import conv_geometry
 from atrous.conv.operators import conv_backward, conv_forward
 from atrous.conv.receptive_field import Spatial
 from atrous.errors import ShapeError
-from atrous.layers.activation import relu_backward, relu_forward
-from atrous.layers.batch_norm import batch_norm_backward, batch_norm_forward
 from atrous.layers.dropout import dropout_backward, dropout_forward
-from atrous.layers.pool import (
-    average_pool_backward,
-    average_pool_forward,
+from atrous.layers.pool import average_pool_backward, average_pool_forward, pool_windows
+from atrous.layers.training import (
+    batch_norm_backward,
+    batch_norm_forward,
     max_pool_backward,
     max_pool_forward,
-    pool_windows,
+    relu_backward,
+    relu_forward,
 )
 
 
@@ -69,9 +69,9 @@ class Conv(Part):
         y, cache = conv_forward(x, params[self.w], params[self.b] if self.b else None, **self.options)
         return y, cache, state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Return (dx, gradients of weights and bias)."""
-        dx, dw, db = conv_backward(dy, cache)
+        dx, dw, db = conv_backward(dy, cache, dx=needs_dx)
         return dx, {self.w: dw, **({self.b: db} if self.b else {})}
 
     def geometry(self, shape, owner):
@@ -134,7 +134,7 @@ class BatchNorm(Part):
         )
         return y, cache, {**state, self.mean: mean, self.var: var} if mode == "train" else state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Return (dx, gradients of gamma and beta)."""
         dx, dgamma, dbeta = batch_norm_backward(dy, cache)
         return dx, {} if dgamma is None else {self.gamma: dgamma, self.beta: dbeta}
@@ -152,7 +152,7 @@ class ReLU(Part):
         """Return max(x, 0)."""
         return *relu_forward(x), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Return dx."""
         return relu_backward(dy, cache), {}
 
@@ -183,7 +183,7 @@ class Pool(Part):
         pool = max_pool_forward if self.kind == "max" else average_pool_forward
         return *pool(x, self.kernel, **self.options), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Return dx."""
         return (max_pool_backward if self.kind == "max" else average_pool_backward)(dy, cache), {}
 
@@ -207,7 +207,7 @@ class Dropout(Part):
         """Draw the entries from `rng` in training."""
         return *dropout_forward(x, self.probability, rng, train=train), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Return dx."""
         return dropout_backward(dy, cache), {}
 
@@ -226,7 +226,7 @@ class Subsample(Part):
         """Take every stride-th row and column."""
         return x[:, :, :: self.stride, :: self.stride], (x.shape, x.dtype), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Return dx, which is zero between the samples."""
         dx = np.zeros(*cache)
         dx[:, :, :: self.stride, :: self.stride] = dy
@@ -251,7 +251,7 @@ class Endpoint(Part):
             endpoints[self.name] = x
         return x, None, state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Add the gradient with respect to the endpoint."""
         return dy if endpoints is None or endpoints.get(self.name) is None else dy + endpoints[self.name], {}
 

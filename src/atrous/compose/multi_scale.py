@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from atrous.compose.part import Part
 from atrous.layers.join import max_backward, max_forward
-from atrous.layers.resize import bilinear_backward, bilinear_forward
+from atrous.layers.training import bilinear_backward, bilinear_forward
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class MultiScale(Part):
         y, joined = max_forward(ys)
         return y, (caches, joined), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Run back at each scale and add the gradients of the shared weights."""
         caches, joined = cache
         dx, grads, inner = None, {}, endpoints
@@ -73,9 +73,11 @@ class MultiScale(Part):
             d = bilinear_backward(d_scale, grown)
             if endpoints is not None and endpoints.get(name) is not None:
                 d = d + endpoints[name]
-            d, own = self.body.backward(d, inside, endpoints=inner)
-            d, inner = bilinear_backward(d, shrunk), None
-            dx = d if dx is None else dx + d
+            d, own = self.body.backward(d, inside, endpoints=inner, needs_dx=needs_dx)
+            inner = None
+            if needs_dx:
+                d = bilinear_backward(d, shrunk)
+                dx = d if dx is None else dx + d
             for key, g in own.items():
                 grads[key] = grads[key] + g if key in grads else g
         return dx, grads

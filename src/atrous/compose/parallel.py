@@ -69,7 +69,7 @@ class Parallel(Part):
         y, joined = JOINS[self.join][0](ys)
         return y, (caches, together, joined), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Split dy, run the branches' backward passes and add their dx."""
         caches, together, joined = cache
         shared, rests = self._split()

@@ -60,8 +60,11 @@ class Part:
         """Return (y, cache, state); state has new running means if they were updated."""
         raise NotImplementedError
 
-    def backward(self, dy, cache, *, endpoints=None) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """Return (dx, grads), with the gradients of the part's own arrays by name."""
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return (dx, grads), with the gradients of the part's own arrays by name.
+
+        Without `needs_dx`, as for the first layer of a network, dx may be None.
+        """
         raise NotImplementedError
 
     def lower(self, lowering: Lowering, x: int) -> int:

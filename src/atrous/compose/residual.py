@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from atrous.compose.chain import Chain
 from atrous.compose.part import Part
+from atrous.layers.activation import ReluCache
+from atrous.layers.training import relu_backward, sum_relu
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,14 @@ class Residual(Part):
         side, shortcut = x, None
         if self.shortcut is not None:
             side, shortcut, state = self.shortcut.forward(params, state, x, train=train, rng=rng, endpoints=endpoints)
-        y = y + side
-        if self.relu:
-            y = np.maximum(y, 0, out=y)
+        y = sum_relu(y, side) if self.relu else y + side
         return y, (body, shortcut, y if self.relu else None), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Run dy back through both and add their gradients."""
         body, shortcut, y = cache
         if self.relu:
-            dy = dy * (y > 0)
+            dy = relu_backward(dy, ReluCache(y))
         dx, grads = self.body.backward(dy, body, endpoints=endpoints)
         if self.shortcut is None:
             return dx + dy, grads

@@ -30,7 +30,7 @@ class SideHead(Part):
         endpoints[self.name], cache, state = self.body.forward(params, state, x, train=train, rng=rng)
         return x, cache, state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Run the body back if its result has a gradient."""
         if cache is None or endpoints is None or endpoints.get(self.name) is None:
             return dy, {}

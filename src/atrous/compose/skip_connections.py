@@ -18,7 +18,7 @@ import numpy as np
 from atrous.compose.chain import Chain
 from atrous.compose.parallel import JOINS
 from atrous.compose.part import Part
-from atrous.layers.resize import bilinear_backward, bilinear_forward
+from atrous.layers.training import bilinear_backward, bilinear_forward
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SkipConnections(Part):
         y, joined = JOINS[self.join][0](ys if self.trunk_first else ys[::-1])
         return y, (trunk, caches, shapes, resized, joined), state
 
-    def backward(self, dy, cache, *, endpoints=None):
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Run every path back; the gradients of the sides enter the trunk at their endpoints."""
         trunk, caches, shapes, resized, joined = cache
         d, *ds = JOINS[self.join][1](dy, joined)[:: 1 if self.trunk_first else -1]
@@ -71,7 +71,7 @@ class SkipConnections(Part):
             back, own = branch.backward(_uncropped(d_side, shape), held)
             entering[name] = back if entering.get(name) is None else back + entering[name]
             grads.update(own)
-        dx, own = self.trunk.backward(d, trunk, endpoints=entering)
+        dx, own = self.trunk.backward(d, trunk, endpoints=entering, needs_dx=needs_dx)
         return dx, {**own, **grads}
 
     def lower(self, lowering, x):

@@ -32,9 +32,9 @@ class ConvCache(NamedTuple):
 
 
 class ConvGrads(NamedTuple):
-    """Gradients with respect to x, w and b, in this order; db is None without a bias."""
+    """Gradients with respect to x, w and b, in this order; db is None without a bias, dx if it is not wanted."""
 
-    dx: FloatArray
+    dx: FloatArray | None
     dw: FloatArray
     db: FloatArray | None
 
@@ -216,7 +216,7 @@ def conv_forward(
     return _forward("conv_forward", x, w, b, g, method), ConvCache(x, w, b is not None, g, method)
 
 
-def conv_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
+def conv_backward(dy: FloatArray, cache: ConvCache, *, dx: bool = True) -> ConvGrads:
     """Return the gradients of a loss with respect to x, w and b, given its gradient with respect to y.
 
     dx[n, c, i] = Σ_{f, o, k : s·o + r·k − p = i} dy[n, f, o] · w[f, c, k]
@@ -229,11 +229,13 @@ def conv_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
         Gradient of the loss with respect to the output, dtype of x.
     cache : ConvCache
         From `conv_forward`; may be used again.
+    dx : bool, default True
+        Compute the gradient of x; a network's first layer needs none.
 
     Returns
     -------
     ConvGrads
-        (dx, dw, db), each of the shape of its input.
+        (dx, dw, db), each of the shape of its input; dx is None if it is not wanted.
 
     Raises
     ------
@@ -252,7 +254,7 @@ def conv_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
     rank = x.ndim - 2
     dy = _check.upstream(owner, dy, (g.n, g.f, *g.out[3 - rank :]), x)
     maps = method_named(owner, method, g, x.dtype)
-    dx = maps.backward_input(lift(dy), _lifted(w, maps), g)
-    dw = maps.backward_weight(lift(dy), lift(x), g)
-    db = dy.sum(axis=(0, *range(2, dy.ndim))) if has_bias else None
-    return ConvGrads(np.ascontiguousarray(drop(dx, rank)), np.ascontiguousarray(drop(dw, rank)), db)
+    x_grad = maps.backward_input(lift(dy), _lifted(w, maps), g) if dx else None
+    w_grad = maps.backward_weight(lift(dy), lift(x), g)
+    b_grad = dy.sum(axis=(0, *range(2, dy.ndim))) if has_bias else None
+    return ConvGrads(*(a if a is None else np.ascontiguousarray(drop(a, rank)) for a in (x_grad, w_grad)), b_grad)

@@ -5,7 +5,7 @@
     2  square
     3  pond          two plain rectangles of the same colour. A pond has a light rim and a roof a dark one, so a
     4  roof          pixel deep inside is told apart only by context, if the field of view reaches the rim
-    5  wire          thin straight lines, lost at output stride 8 or 16: for the decoder and the dense CRF
+    5  wire          thin straight lines, blurred at output stride 8 or 16: for decoder and dense CRF
 
 Objects have many sizes (atrous spatial pyramid pooling) and random colours (colour alone tells nothing). Blur and noise
 hide the boundaries, and a ring of void pixels runs along every object, as in PASCAL VOC.
@@ -52,6 +52,7 @@ def make_scene(
     smallest: float = 0.06,
     largest: float = 0.3,
     wires: int = 2,
+    wire_width: tuple[float, float] = (1.0, 3.0),
     blur: float = 1.0,
     noise: float = 12.0,
     ring: int = 1,
@@ -69,7 +70,9 @@ def make_scene(
     smallest, largest : float
         Radius of the objects as a share of the shorter side, drawn so that each octave is as likely as another.
     wires : int, default 2
-        Lines from border to border, 1 to 3 pixels wide, in front of everything.
+        Lines from border to border, in front of everything.
+    wire_width : (float, float), default (1.0, 3.0)
+        Their least and largest width, in pixels.
     blur : float, default 1.0
         Standard deviation of the blur, in pixels.
     noise : float, default 12.0
@@ -91,7 +94,8 @@ def make_scene(
 
     Notes
     -----
-    Harder: more noise and blur, larger ponds and roofs (their insides say less), smaller discs and squares.
+    Harder: more noise and blur, thinner wires, larger ponds and roofs (their insides say less), smaller discs and
+    squares.
 
     Examples
     --------
@@ -109,6 +113,8 @@ def make_scene(
         raise ParameterError(
             f"{owner}: 0 < smallest ≤ largest ≤ 1 must hold, got smallest={smallest} and largest={largest}."
         )
+    if np.shape(wire_width) != (2,) or not 0 < wire_width[0] <= wire_width[1]:
+        raise ParameterError(f"{owner}: wire_width must be two numbers above 0, the least first, got {wire_width!r}.")
     image, labels, number = _wash(rng, high, wide), np.zeros((high, wide), np.uint8), np.zeros((high, wide), np.intp)
     for i in range(objects):
         v, u = _turned(rng, high, wide)
@@ -122,7 +128,7 @@ def make_scene(
         labels[inside], number[inside] = kind, i + 1
     for i in range(wires):
         v, _ = _turned(rng, high, wide)
-        on = abs(v) <= rng.uniform(0.5, 1.5)
+        on = abs(v) <= rng.uniform(*wire_width) / 2
         image[on], labels[on], number[on] = rng.uniform(20, 235, 3), 5, objects + i + 1
     return _photographed(rng, image, blur, noise), _with_ring(labels, number, ring)
 

@@ -6,6 +6,7 @@
 4. `lattice`       the stages of the permutohedral lattice, its errors
 5. `crf`           mean field step by step, thin structures, tiny grids
 6. `gradients`     difference quotients, a planted mistake
+7. `system`        a scene through the whole of DeepLab
 """
 
 from atrous._lazy import attach
@@ -27,6 +28,7 @@ _MODULES = {
         "impulse_response_2d dimension_errors photo_errors occupancy"
     ),
     "networks": "field_table stride_costs feature_places",
+    "system": "System whole_system",
     "photographs": "photograph drawn_scene halved colour_photograph rough_labels portrait_params portrait",
 }
 

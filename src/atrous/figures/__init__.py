@@ -23,6 +23,7 @@ _MODULES = {
     "networks": "figure_field_table figure_output_strides figure_context_ways figure_alignment",
     "scenes": "figure_scenes figure_predictions",
     "signals": "figure_sparse_dense figure_holes figure_toeplitz figure_stride_removal",
+    "system": "figure_system figure_contact_sheet",
     "style": "find image_bytes save show show_animation",
     "thin_structures": "figure_grid_against_dense",
     "roofs": "figure_roofs",

@@ -79,8 +79,16 @@ def _over_channels(v, x):
     return v.astype(x.dtype, copy=False).reshape(-1, *(1,) * (x.ndim - 2))
 
 
-def _batch_statistics(x, axes):
+def _scaled(x, scale, shift):
+    """Return scale·x + shift with one number of each per channel."""
+    y = x * _over_channels(scale, x)
+    y += _over_channels(shift, x)
+    return y
+
+
+def _batch_statistics(x):
     """Return the mean and the biased variance of each channel, summed in float64."""
+    axes = (0, *range(2, x.ndim))
     mean = x.mean(axis=axes, dtype=np.float64)
     squares = x - _over_channels(mean, x)
     np.square(squares, out=squares)
@@ -188,6 +196,11 @@ def batch_norm_forward(
     >>> y.ravel(), running
     (array([-1.,  1.]), (array([0.2]), array([1.1])))
     """
+    return normalise(x, gamma, beta, mean, var, mode, momentum, eps, _batch_statistics, _scaled)
+
+
+def normalise(x, gamma, beta, mean, var, mode, momentum, eps, statistics, scaled):
+    """Return what `batch_norm_forward` does, by these two functions of x: its statistics, and scale·x + shift."""
     owner = "batch_norm_forward"
     x = _check.float_array(owner, "x", x)
     if x.ndim < 2:
@@ -206,15 +219,14 @@ def batch_norm_forward(
                     f"{owner}: training needs more than one value per channel, got x of shape {x.shape}. Enlarge the "
                     'batch, or use mode="eval".'
                 )
-            used = _batch_statistics(x, (0, *range(2, x.ndim)))
+            used = statistics(x)
             batch = used[0], used[1] * (count / (count - 1))
             running = tuple(
                 ((1 - momentum) * old + momentum * new).astype(x.dtype) for old, new in zip(running, batch, strict=True)
             )
         inverse = _inverse(owner, used[1], eps)
         scale, shift = _scale_and_shift(gamma, beta, used[0], inverse)
-        y = x * _over_channels(scale, x)
-        y += _over_channels(shift, x)
+        y = scaled(x, scale, shift)
     return y, BatchNormCache(x, gamma, used[0], inverse, mode), running
 
 

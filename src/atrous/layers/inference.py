@@ -12,7 +12,7 @@ from atrous.conv.channels_last import channels_last, empty_map, flat_map
 from atrous.jit.compiler import compiled
 from atrous.jit.threads import launch
 from atrous.layers.pool import pool_windows
-from atrous.layers.resize import sample_positions
+from atrous.layers.resize import first_taps
 
 # Fewer channels than this are resized one by one.
 TOGETHER = 32
@@ -51,6 +51,14 @@ def max_pool(x, kernel, *, stride, rate, padding, size_rule, empty=empty_map):
     return y
 
 
+def pool_planes(x, down, across):
+    """Return the maximum pool of x (N, C, H, W) without changing its layout, each plane as an image of one channel."""
+    y = np.empty((*x.shape[:2], down.out, across.out), x.dtype)
+    flat = np.require(x, requirements=("C", "W")).reshape(-1)
+    launch(_max_pool, len(x) * x.shape[1] * down.out, flat, y.reshape(-1), 1, down, across, pieces=PIECES)
+    return y
+
+
 @compiled()
 def _resize(head, tail, x, y, h, w, channels, down, across):
     (iy, sy, ty), (ix, sx, tx) = down, across
@@ -77,17 +85,14 @@ def _resize(head, tail, x, y, h, w, channels, down, across):
                     y[target + k] = between[source + k] * s + between[source + c + k] * t
 
 
-def _positions(samples, outputs, align_corners, dtype):
-    i, remainder, divisor = sample_positions(samples, outputs, align_corners)
-    t = remainder / divisor
-    return i, (1 - t).astype(dtype), t.astype(dtype)
+def resize(x, size, align_corners, *, empty=empty_map, planes=False):
+    """Return `resize_bilinear` of x (N, C, H, W); many channels lie last, in memory that `empty` returns.
 
-
-def resize(x, size, align_corners, *, empty=empty_map):
-    """Return `resize_bilinear` of x (N, C, H, W); many channels lie last, in memory that `empty` returns."""
+    With `planes`, or few channels, each plane is resized by itself, and the layout does not change.
+    """
     n, c, h, w = x.shape
-    down, across = (_positions(*axis, align_corners, x.dtype) for axis in zip((h, w), size, strict=True))
-    if c < TOGETHER:
+    down, across = (first_taps(*axis, align_corners, x.dtype) for axis in zip((h, w), size, strict=True))
+    if planes or c < TOGETHER:
         y = np.empty((n, c, *size), x.dtype)
         images, channels, flat = n * c, 1, np.require(x, requirements=("C", "W")).reshape(-1)
     else:

@@ -53,14 +53,18 @@ def sample_positions(samples, outputs, align_corners):
     return *np.divmod(numerator, divisor), divisor
 
 
-def _taps(samples, outputs, align_corners, dtype):
-    """Return two lists of taps along one axis, as (outputs, inputs, weights); a list writes to each output once."""
+def first_taps(samples, outputs, align_corners, dtype):
+    """Return (i, w, v): output o is w[o]·x[i[o]] + v[o]·x[i[o] + 1], and v[o] is 0 where i[o] + 1 may be outside."""
     i, remainder, divisor = sample_positions(samples, outputs, align_corners)
     t = remainder / divisor
-    between = np.flatnonzero(remainder)
-    first = np.arange(outputs), i, (1 - t).astype(dtype)
-    second = between, i[between] + 1, t[between].astype(dtype)
-    return first, second
+    return i, (1 - t).astype(dtype), t.astype(dtype)
+
+
+def _taps(samples, outputs, align_corners, dtype):
+    """Return two lists of taps along one axis, as (outputs, inputs, weights); a list writes to each output once."""
+    i, w, v = first_taps(samples, outputs, align_corners, dtype)
+    between = np.flatnonzero(sample_positions(samples, outputs, align_corners)[1])
+    return (np.arange(outputs), i, w), (between, i[between] + 1, v[between])
 
 
 def _at(index, axis):
@@ -90,7 +94,7 @@ def _gather(dy, samples, axis, align_corners):
     return dx
 
 
-def _checked(owner, x, size, align_corners):
+def checked_size(owner, x, size, align_corners):
     """Return the two sizes after checking them and x's axes."""
     if x.ndim < 2:
         raise ShapeError(f"{owner}: the array must be (..., H, W), at least two axes, got shape {x.shape}.")
@@ -104,7 +108,7 @@ def _checked(owner, x, size, align_corners):
 def bilinear(owner, x, size, align_corners):
     """Return (y, ResizeCache) of `bilinear_forward`; errors name `owner`."""
     x = _check.float_array(owner, "x", x)
-    size = _checked(owner, x, size, align_corners)
+    size = checked_size(owner, x, size, align_corners)
     y = x
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, outputs in zip(AXES, size, strict=True):
@@ -269,7 +273,7 @@ def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -
         raise ShapeError(
             f"resize_labels: labels is empty, shape {labels.shape}. Every axis needs at least one element."
         )
-    size = _checked("resize_labels", labels, size, align_corners)
+    size = checked_size("resize_labels", labels, size, align_corners)
     for axis, outputs in zip(AXES, size, strict=True):
         i, remainder, divisor = sample_positions(labels.shape[axis], outputs, align_corners)
         labels = labels[_at(i + (2 * remainder >= divisor), axis)]

@@ -317,8 +317,8 @@ class Network(NamedTuple):
         return y, NetworkCache(self.body, held, y.shape, y.dtype, shapes), state
 
     def backward(
-        self, dy: FloatArray, cache: NetworkCache, *, endpoints: Mapping[str, FloatArray] | None = None
-    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        self, dy: FloatArray, cache: NetworkCache, *, endpoints: Mapping[str, FloatArray] | None = None, dx: bool = True
+    ) -> tuple[FloatArray | None, dict[str, FloatArray]]:
         """Return the gradients with respect to the images and, by name, to the parameters.
 
         Parameters
@@ -329,10 +329,12 @@ class Network(NamedTuple):
             From `forward`; may be used again.
         endpoints : dict of ndarray, optional
             Gradients with respect to endpoints that `forward` filled in, for an auxiliary loss or a loss at each scale.
+        dx : bool, default True
+            Compute the gradient with respect to the images, which training does not need.
 
         Returns
         -------
-        dx : ndarray of shape (N, 3, H, W)
+        dx : ndarray of shape (N, 3, H, W), or None
         grads : dict of ndarray
             A side head has gradients only if its endpoint has one; frozen batch norms have none in training.
         """
@@ -347,7 +349,9 @@ class Network(NamedTuple):
                     f"{cache.endpoints.get(name, 'none: name it in the endpoints of forward')}, got {np.shape(d)}."
                 )
         dy = _check.upstream("backward", dy, cache.shape, cache)
-        return self.body.backward(dy, cache.held, endpoints=None if endpoints is None else dict(endpoints))
+        endpoints = None if endpoints is None else dict(endpoints)
+        found, grads = self.body.backward(dy, cache.held, endpoints=endpoints, needs_dx=dx)
+        return found if dx else None, grads
 
     def prepare(self, params: Mapping[str, FloatArray]) -> dict[str, FloatArray | Filter]:
         """Return params for many calls of `infer`: each filter keeps the layout that the fast methods make of it.

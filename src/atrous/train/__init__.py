@@ -8,4 +8,5 @@
 6. `loop`        all of it, step by step
 7. `checkpoint`  a step as a file to go on from
 8. `setup`       a training as a TOML file; `presets` are the papers'
+9. `trained`     a network that came out of it
 """  # noqa: D400

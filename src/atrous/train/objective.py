@@ -26,7 +26,7 @@ from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 from atrous.layers.loss import segmentation_loss_backward, segmentation_loss_forward
-from atrous.layers.resize import bilinear_backward, bilinear_forward
+from atrous.layers.training import bilinear_backward, bilinear_forward
 from atrous.nets.network import Network
 
 
@@ -158,6 +158,6 @@ def objective(
         gradients[term.endpoint] = gradients[term.endpoint] + d if term.endpoint in gradients else d
         parts.append(loss)
     dy = gradients.pop("logits")
-    _, grads = network.backward(dy, cache, endpoints=gradients or None)
+    _, grads = network.backward(dy, cache, endpoints=gradients or None, dx=False)
     total = float(sum(term.weight * part for term, part in zip(terms, parts, strict=True)))
     return Objective(total, tuple(parts), grads, state)

@@ -1,0 +1,261 @@
+"""The passes over feature maps that training repeats for every layer, compiled: ReLU, max pool, batch norm, resizing.
+
+`activation`, `pool`, `batch_norm` and `resize` show the ideas with NumPy, which reads and writes a map once for each
+operation, on one core. Here all cores share a map, and each pass does all that can be done with a number while it is in
+a register. Arguments, results and caches are the same, so either form of a pass goes with the other.
+
+Role: loops. Equal to the NumPy forms, batch norm and resizing to rounding. Equal bits for any number of threads.
+"""
+
+import math
+
+import numpy as np
+
+from atrous import _check
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
+from atrous.layers import batch_norm, inference, pool, resize
+from atrous.layers.activation import ReluCache
+from atrous.layers.batch_norm import BatchNormCache, BatchNormGrads
+from atrous.layers.pool import MaxPoolCache
+from atrous.layers.resize import ResizeCache
+
+BLOCK = 1 << 14  # elements that a thread takes at a time
+SHARED = 1 << 15  # elements of the smallest map that all cores share
+SUMS = 16  # partial sums side by side, which fill the registers
+
+
+def _flat(x):
+    return np.ascontiguousarray(x).reshape(-1)
+
+
+def _launch(kernel, count, elements, *arguments):
+    """Launch a kernel for `count` items, or call it at once where sharing so few elements would take longer."""
+    if elements < SHARED:
+        kernel(0, count, *arguments)
+    else:
+        launch(kernel, count, *arguments)
+
+
+# ---- ReLU
+
+
+@compiled()
+def _relu(head, tail, x, y):
+    for i in range(head * BLOCK, min(tail * BLOCK, x.size)):
+        y[i] = x.dtype.type(0) if x[i] < 0 else x[i]
+
+
+@compiled()
+def _sum_relu(head, tail, a, b, y):
+    for i in range(head * BLOCK, min(tail * BLOCK, y.size)):
+        v = a[i] + b[i]
+        y[i] = y.dtype.type(0) if v < 0 else v
+
+
+@compiled()
+def _relu_adjoint(head, tail, dy, y, dx):
+    for i in range(head * BLOCK, min(tail * BLOCK, y.size)):
+        dx[i] = y.dtype.type(0) if y[i] <= 0 else dy[i]
+
+
+def relu_forward(x):
+    """Return (y, cache) as `activation.relu_forward` does."""
+    x = _check.float_array("relu_forward", "x", x)
+    y = np.empty(x.shape, x.dtype)
+    _launch(_relu, -(-x.size // BLOCK), x.size, _flat(x), y.reshape(-1))
+    return y, ReluCache(y)
+
+
+def sum_relu(a, b):
+    """Return max(a + b, 0) of two arrays of one shape and dtype."""
+    y = np.empty(a.shape, a.dtype)
+    _launch(_sum_relu, -(-y.size // BLOCK), y.size, _flat(a), _flat(b), y.reshape(-1))
+    return y
+
+
+def relu_backward(dy, cache):
+    """Return dx as `activation.relu_backward` does."""
+    (y,) = _check.own_cache("relu_backward", cache, ReluCache)
+    dy = _check.upstream("relu_backward", dy, y.shape, y)
+    dx = np.empty(y.shape, y.dtype)
+    _launch(_relu_adjoint, -(-y.size // BLOCK), y.size, _flat(dy), _flat(y), dx.reshape(-1))
+    return dx
+
+
+# ---- max pool
+
+
+@compiled()
+def _max_pool_adjoint(head, tail, dy, x, y, dx, down, across):
+    for plane in range(head, tail):
+        start, size = plane * down.size * across.size, down.size * across.size
+        dx[start : start + size] = 0
+        for oy in range(down.out):
+            for ox in range(across.out):
+                o, waiting = (plane * down.out + oy) * across.out + ox, True
+                for ky in range(down.kernel):
+                    iy = down.stride * oy + down.rate * ky - down.padding
+                    for kx in range(across.kernel):
+                        ix = across.stride * ox + across.rate * kx - across.padding
+                        if waiting and 0 <= iy < down.size and 0 <= ix < across.size:
+                            i = start + iy * across.size + ix
+                            if x[i] == y[o] or x[i] != x[i]:
+                                dx[i] += dy[o]
+                                waiting = False
+
+
+def max_pool_forward(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
+    """Return (y, cache) as `pool.max_pool_forward` does, for two spatial axes."""
+    x = _check.float_array("max_pool_forward", "x", x)
+    windows = pool.pool_windows("max_pool_forward", x.shape[2:], kernel, stride, rate, padding, size_rule)
+    y = inference.pool_planes(x, *windows)
+    return y, MaxPoolCache(x, y, windows)
+
+
+def max_pool_backward(dy, cache):
+    """Return dx as `pool.max_pool_backward` does."""
+    x, y, windows = _check.own_cache("max_pool_backward", cache, MaxPoolCache)
+    dy = _check.upstream("max_pool_backward", dy, y.shape, x)
+    dx = np.empty(x.shape, x.dtype)
+    planes = x.shape[0] * x.shape[1]
+    _launch(_max_pool_adjoint, planes, x.size, _flat(dy), _flat(x), _flat(y), dx.reshape(-1), *windows)
+    return dx
+
+
+# ---- batch norm
+
+
+@compiled()
+def _statistics(head, tail, x, images, channels, size, mean, var):
+    """Write the mean and the biased variance of channels head … tail, summed in float64."""
+    sums = np.empty(SUMS, np.float64)
+    for c in range(head, tail):
+        for second in range(2):
+            sums[:] = 0
+            centre = mean[c] if second else 0.0
+            for n in range(images):
+                start = (n * channels + c) * size
+                whole = size - size % SUMS
+                for i in range(start, start + whole, SUMS):
+                    for k in range(SUMS):
+                        d = x[np.uintp(i + k)] - centre
+                        sums[k] += d * d if second else d
+                for i in range(start + whole, start + size):
+                    d = x[i] - centre
+                    sums[0] += d * d if second else d
+            found = sums.sum() / (images * size)
+            if second:
+                var[c] = found
+            else:
+                mean[c] = found
+
+
+@compiled()
+def _scaled(head, tail, x, y, channels, size, scale, shift):
+    for plane in range(head, tail):
+        s, t = scale[plane % channels], shift[plane % channels]
+        for i in range(plane * size, plane * size + size):
+            y[i] = x[i] * s + t
+
+
+@compiled()
+def _norm_adjoint(head, tail, dy, x, dx, images, channels, size, mean, inverse, scale, from_batch, dgamma, dbeta):
+    """Write dγ, dβ and dx of channels head … tail."""
+    products, sums, number = np.empty(SUMS, np.float64), np.empty(SUMS, np.float64), x.dtype.type
+    for c in range(head, tail):
+        products[:], sums[:] = 0, 0
+        m, r = number(mean[c]), number(inverse[c])
+        for n in range(images):
+            start, whole = (n * channels + c) * size, size - size % SUMS
+            for i in range(start, start + whole, SUMS):
+                for k in range(SUMS):
+                    d = dy[np.uintp(i + k)]
+                    products[k] += d * ((x[np.uintp(i + k)] - m) * r)
+                    sums[k] += d
+            for i in range(start + whole, start + size):
+                products[0] += dy[i] * ((x[i] - m) * r)
+                sums[0] += dy[i]
+        dgamma[c], dbeta[c] = products.sum(), sums.sum()
+        s, count = scale[c], images * size
+        by_x = number(dgamma[c] / count) * r if from_batch else number(0)
+        by_one = number(dbeta[c] / count) if from_batch else number(0)
+        for n in range(images):
+            start = (n * channels + c) * size
+            for i in range(start, start + size):
+                dx[i] = (dy[i] - by_one - (x[i] - m) * by_x) * s
+
+
+def batch_norm_forward(x, gamma, beta, mean, var, *, mode="eval", momentum=0.1, eps=1e-5):
+    """Return (y, cache, running statistics) as `batch_norm.batch_norm_forward` does."""
+    return batch_norm.normalise(x, gamma, beta, mean, var, mode, momentum, eps, _statistics_of, _scale)
+
+
+def _statistics_of(x):
+    mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
+    _launch(_statistics, x.shape[1], x.size, _flat(x), len(x), x.shape[1], x[0, 0].size, mean, var)
+    return mean, var
+
+
+def _scale(x, scale, shift):
+    y = np.empty(x.shape, x.dtype)
+    _launch(_scaled, x.shape[0] * x.shape[1], x.size, _flat(x), y.reshape(-1), x.shape[1], x[0, 0].size, scale, shift)
+    return y
+
+
+def batch_norm_backward(dy, cache):
+    """Return BatchNormGrads as `batch_norm.batch_norm_backward` does."""
+    x, gamma, mean, inverse, mode = _check.own_cache("batch_norm_backward", cache, BatchNormCache)
+    dy = _check.upstream("batch_norm_backward", dy, x.shape, x)
+    scale = (gamma * inverse).astype(x.dtype)
+    if mode == "frozen":
+        return BatchNormGrads(_scale(dy, scale, np.zeros_like(scale)), None, None)
+    dx, channels = np.empty(x.shape, x.dtype), x.shape[1]
+    dgamma, dbeta = np.empty(channels), np.empty(channels)
+    _launch(
+        _norm_adjoint, channels, x.size, _flat(dy), _flat(x), dx.reshape(-1), len(x), channels, x[0, 0].size,
+        mean.astype(np.float64), inverse, scale, mode == "train", dgamma, dbeta,
+    )  # fmt: skip
+    return BatchNormGrads(dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype))
+
+
+# ---- bilinear resizing
+
+
+@compiled()
+def _enlarge_adjoint(head, tail, dy, dx, h, w, down, across):
+    (iy, sy, ty), (ix, sx, tx) = down, across
+    between = np.empty(w, dy.dtype)
+    for plane in range(head, tail):
+        dx[plane * h * w : (plane + 1) * h * w] = 0
+        for oy in range(iy.size):
+            between[:] = 0
+            row = (plane * iy.size + oy) * ix.size
+            for ox in range(ix.size):
+                i, d, t = ix[ox], dy[row + ox], tx[ox]
+                between[i] += d * sx[ox]
+                if t:
+                    between[i + 1] += d * t
+            above, s, t = (plane * h + iy[oy]) * w, sy[oy], ty[oy]
+            for i in range(w):
+                dx[above + i] += between[i] * s
+            if t:
+                for i in range(w):
+                    dx[above + w + i] += between[i] * t
+
+
+def bilinear_forward(x, size, *, align_corners=True):
+    """Return (y, cache) as `resize.bilinear_forward` does, for x (N, C, H, W)."""
+    x = _check.float_array("bilinear_forward", "x", x)
+    size = resize.checked_size("bilinear_forward", x, size, align_corners)
+    return inference.resize(x, size, align_corners, planes=True), ResizeCache(x.shape, size, align_corners, x.dtype)
+
+
+def bilinear_backward(dy, cache):
+    """Return dx as `resize.bilinear_backward` does."""
+    shape, size, align_corners, dtype = _check.own_cache("bilinear_backward", cache, ResizeCache)
+    dy = _check.upstream("bilinear_backward", dy, (*shape[:-2], *size), cache)
+    dx = np.empty(shape, dtype)
+    down, across = (resize.first_taps(*axis, align_corners, dtype) for axis in zip(shape[-2:], size, strict=True))
+    _launch(_enlarge_adjoint, math.prod(shape[:-2]), dy.size, _flat(dy), dx.reshape(-1), *shape[-2:], down, across)
+    return dx
