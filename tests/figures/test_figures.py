@@ -11,7 +11,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from PIL import Image
 
-from atrous import Spatial, atrous_conv, examples, figures
+from atrous import Scenes, Spatial, atrous_conv, colourize, examples, figures
+from atrous.data.classes import SCENE_CLASSES
 from atrous.errors import ParameterError
 from atrous.examples.convolution import tap_tree
 from atrous.examples.gradients import QUOTIENTS
@@ -58,7 +59,19 @@ ROOFS = {
     ],
 }  # fmt: skip
 LOG = [{"step": i + 1, "loss": 2 / (i + 1), "rate": 0.1 * (1 - i / 40)} for i in range(40)]
-RESULTS = {"figure_bench": [BENCH], "figure_bench_crf": [BENCH_CRF], "figure_roofs": [ROOFS], "figure_training": [LOG]}
+SAMPLES = [*Scenes(2, size=(41, 33))]
+SHEET = [
+    (f"Picture {i}", "A sentence of a few words about it. " * (i + 1), np.eye(4 + i)[..., None] * np.ones(3))
+    for i in range(5)
+]
+RESULTS = {
+    "figure_bench": [BENCH],
+    "figure_bench_crf": [BENCH_CRF],
+    "figure_contact_sheet": [SHEET],
+    "figure_predictions": [SAMPLES, [np.where(labels == 255, 0, labels) for _, labels in SAMPLES], SCENE_CLASSES],
+    "figure_roofs": [ROOFS],
+    "figure_training": [LOG],
+}
 
 
 @pytest.fixture(scope="module")
@@ -361,6 +374,56 @@ def test_roofs_are_drawn_over_every_method(drawn):
     assert all(set(line.get_ydata()) == {200.0} for line in figures.find(fig, "peak"))
     flops, floats = 2 * 64 * 9 * 4 * 4, 64 * 8 + 9 * 4 * 4
     np.testing.assert_allclose(figures.find(fig, "copy")[1].get_ydata()[0], 10 * flops / (4 * floats))
+
+
+def pictures_of(fig, role):
+    return [np.asarray(artist.get_array()) for artist in figures.find(fig, role)]
+
+
+def test_predictions_stand_beside_their_images(drawn):
+    fig = drawn["figure_predictions"]
+    images, truths, found = (pictures_of(fig, role) for role in ("image", "labels", "prediction"))
+    for (image, labels), shown, truth, guess in zip(SAMPLES, images, truths, found, strict=True):
+        np.testing.assert_array_equal(shown, image)
+        np.testing.assert_array_equal(truth, colourize(labels))
+        np.testing.assert_array_equal(guess, colourize(np.where(labels == 255, 0, labels)))
+    assert {*SCENE_CLASSES, "void"} <= set(words(fig))
+    assert len(figures.find(fig, "legend")) == 7
+
+
+def test_a_page_of_scenes_has_no_scene_twice(drawn):
+    scenes, labels = (pictures_of(drawn["figure_scenes"], role) for role in ("scene", "labels"))
+    assert len(scenes) == len(labels) == 9
+    assert len({picture.tobytes() for picture in scenes}) == 9
+
+
+def test_the_system_is_drawn_from_its_arrays(drawn):
+    fig, found = drawn["figure_system"], examples.whole_system()
+    for role, picture in {
+        "scene": found.image,
+        "bilinear": colourize(found.enlarged.argmax(0)),
+        "CRF": colourize(found.refined.argmax(0)),
+        "truth": colourize(found.labels),
+        "scores, 17 × 17": colourize(found.scores.argmax(0)),
+    }.items():
+        (shown,) = pictures_of(fig, role)
+        np.testing.assert_array_equal(shown, picture)
+    counts = np.bincount(found.labels[found.labels != 255])
+    most = 1 + counts[1:].argmax()
+    (belief,) = pictures_of(fig, "belief, CRF")
+    np.testing.assert_allclose(belief, found.refined[most])
+
+
+def test_the_contact_sheet_shows_every_picture_in_its_shape(drawn):
+    fig = drawn["figure_contact_sheet"]
+    shown = figures.find(fig, "thumbnail")
+    assert len(shown) == len(SHEET)
+    for artist, (_, _, picture) in zip(shown, SHEET, strict=True):
+        np.testing.assert_array_equal(artist.get_array(), picture)
+        box = artist.axes.get_window_extent()
+        assert box.width / box.height == pytest.approx(picture.shape[1] / picture.shape[0], rel=0.01)
+    said = " ".join(words(fig))
+    assert all(title in said for title, *_ in SHEET)
 
 
 def test_bench_crf_draws_every_run_and_stage(drawn):
