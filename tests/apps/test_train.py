@@ -85,8 +85,10 @@ def test_an_error_keeps_the_last_step(tmp_path):
     setup = read_setup(SMALL)
     order = [s for step in train_steps(setup) for s in step.samples]
     broken = [order[3]]
+    said = []
     with pytest.raises(OSError, match="the disk is gone"):
-        train_files(setup._replace(samples=Broken(6, size=33)), tmp_path)
+        train_files(setup._replace(samples=Broken(6, size=33)), tmp_path, say=said.append)
+    assert said == [f"step 1 is kept in {tmp_path}; --resume goes on from it"]
     assert [p.name for p in tmp_path.glob("step_*")] == ["step_00000001.npz"]
     assert len(read_log(tmp_path / "log.csv")) == 1
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atrous import Scenes
+from atrous import Scenes, build
 from atrous.cli import main
 from atrous.cli.train import until_interrupted
 
@@ -142,3 +142,33 @@ def test_an_interruption_asks_once_and_then_insists():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.torch
+def test_from_a_pth_of_torchvision_to_refined_labels(folders, capsys):
+    torch = pytest.importorskip("torch")
+    params, state = build("tiny_torchvision_deeplabv3_resnet50").init(np.random.default_rng(0))
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in {**params, **state}.items()}
+    torch.save(tensors, folders / "coco.pth")
+    config = folders / "mine.toml"
+    config.write_text(CONFIG.replace("tiny_deeplabv3_resnet50", "tiny_torchvision_deeplabv3_resnet50"))
+    data = ("--images", folders / "images", "--masks", folders / "masks")
+    code, out, _ = run(
+        capsys, "train", "--config", config, "--init", folders / "coco.pth", *data, "-o", folders / "run"
+    )
+    assert code == 0
+    assert f"the classifier does not fit {folders / 'coco.pth'} and begins fresh" in out
+    weights = folders / "run" / "weights.npz"
+    code, out, _ = run(capsys, "evaluate", "--weights", weights, *data, "--crf", "deeplab-v2-resnet101")
+    assert code == 0
+    assert "20 images" in out
+    photo = folders / "images" / "00.png"
+    assert run(capsys, "segment", photo, "--weights", weights, "-o", folders / "labels")[0] == 0
+    rough = np.asarray(Image.open(folders / "labels" / "00.png")).copy()
+    rough[:20], rough[20:] = 1, 4
+    Image.fromarray(rough).save(folders / "rough.png")
+    code, _, _ = run(capsys, "refine", photo, folders / "rough.png", "-o", folders / "refined.png")
+    assert code == 0
+    refined = np.asarray(Image.open(folders / "refined.png"))
+    assert refined.shape == rough.shape
+    assert set(np.unique(refined)) <= {1, 4}

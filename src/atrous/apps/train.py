@@ -106,7 +106,7 @@ def train_files(
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "setup.json", json.dumps(setup.described, indent=1) + "\n")
     write_log(folder / "log.csv", rows)
-    step, before, saved = None, time.perf_counter(), time.perf_counter()
+    whole, step, before, saved = False, None, time.perf_counter(), time.perf_counter()
     steps = training(
         setup.network, at.params, at.state, setup.samples, setup.recipe, momentum=at.momentum or None, number=at.number
     )
@@ -125,11 +125,14 @@ def train_files(
                     saved = now
                 if stopped():
                     break
+        whole = True
     finally:
         # Whatever ended the loop, the last step that was finished is worth keeping.
         steps.close()
         if step is not None:
             save_checkpoint(folder, step)
+            if not whole:
+                say(f"step {step.number} is kept in {folder}; --resume goes on from it")
     last = step or at
     save_weights({**last.params, **last.state}, folder / "weights.npz")
     if rows:
