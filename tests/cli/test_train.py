@@ -10,6 +10,7 @@ from PIL import Image
 from atrous import Scenes, build
 from atrous.cli import main
 from atrous.cli.train import until_interrupted
+from atrous.data.palettes import voc_palette
 
 CONFIG = """
 [network]
@@ -172,3 +173,52 @@ def test_from_a_pth_of_torchvision_to_refined_labels(folders, capsys):
     refined = np.asarray(Image.open(folders / "refined.png"))
     assert refined.shape == rough.shape
     assert set(np.unique(refined)) <= {1, 4}
+
+
+def save(array, path, palette=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(array)
+    if palette:
+        image.putpalette(voc_palette().tobytes())
+    image.save(path)
+
+
+def test_a_tree_of_voc(tmp_path, capsys):
+    root = tmp_path / "VOC2012"
+    for i, (image, labels) in enumerate(Scenes(6, seed=3, size=41)):
+        save(image, root / "JPEGImages" / f"2007_{i}.jpg")
+        save(labels, root / "SegmentationClass" / f"2007_{i}.png", palette=True)
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("2007_0\n2007_1\n2007_2\n")
+    config = tmp_path / "mine.toml"
+    config.write_text(CONFIG.replace("classes = 6", "classes = 21"))
+    command = "train", "--config", config, "--voc", root, "-o"
+    code, out, _ = run(capsys, *command, tmp_path / "run")
+    assert code == 0
+    assert "21 classes; 3 images" in out
+    assert "on 3 images of the training" in out
+    (lists / "val.txt").write_text("2007_3\n2007_4\n")
+    code, out, _ = run(capsys, *command, tmp_path / "again")
+    assert code == 0
+    assert "on 2 held-out images" in out
+    assert "aeroplane" in (tmp_path / "again" / "measures.txt").read_text(encoding="utf-8")
+    code, out, _ = run(capsys, "evaluate", "--weights", tmp_path / "run" / "weights.npz", "--voc", root)
+    assert code == 0
+    assert "21 classes; 2 images" in out
+    assert "aeroplane" in out
+
+
+def test_a_tree_of_cityscapes(tmp_path, capsys):
+    for i, (image, labels) in enumerate(Scenes(3, seed=3, size=41)):
+        town = f"{('train', 'train', 'val')[i]}/ulm/ulm_{i}"
+        save(image, tmp_path / "leftImg8bit" / f"{town}_leftImg8bit.png")
+        ids = np.where(labels == 255, 0, labels + 7)  # 7 is the id of road, 0 is unlabelled
+        save(ids.astype(np.uint8), tmp_path / "gtFine" / f"{town}_gtFine_labelIds.png")
+    config = tmp_path / "mine.toml"
+    config.write_text(CONFIG.replace("classes = 6", "classes = 19"))
+    code, out, _ = run(capsys, "train", "--config", config, "--cityscapes", tmp_path, "-o", tmp_path / "run")
+    assert code == 0
+    assert "19 classes; 2 images" in out
+    assert "on 1 held-out images" in out
+    assert "sidewalk" in (tmp_path / "run" / "measures.txt").read_text(encoding="utf-8")

@@ -11,8 +11,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from PIL import Image
 
-from atrous import Scenes, Spatial, atrous_conv, colourize, examples, figures
+from atrous import Scenes, Spatial, atrous_conv, examples, figures
 from atrous.data.classes import SCENE_CLASSES
+from atrous.data.palettes import colourize
 from atrous.errors import ParameterError
 from atrous.examples.convolution import tap_tree
 from atrous.examples.gradients import QUOTIENTS
