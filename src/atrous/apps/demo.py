@@ -193,6 +193,7 @@ def run(image=None, folder="demo", *, say=print, progress=None):
     """Run the whole demo and return what it found as plain values; `say` receives every line of text."""
     from atrous import examples
 
+    grey = examples.photograph(image)
     Path(folder).mkdir(parents=True, exist_ok=True)
     say(f"The whole system, DeepLab v2, on {SCENES} drawn scenes that the network has not seen:")
     system, paths = system_demo(folder, progress)
@@ -201,7 +202,6 @@ def run(image=None, folder="demo", *, say=print, progress=None):
         near, far = (found["trimap"][k]["mean_iou"] for k in (0, -1))
         say(f"  {name:<14}{found['mean_iou']:>10.1%}{near:>31.1%}{far:>10.1%}")
     say("")
-    grey = examples.photograph(image)
     say("DeepLab v2, Figs. 2 and 3: dense features with no more weights; v3, Fig. 5: what the branches of ASPP see.")
     paths += pictures(grey, folder, progress)
 

@@ -3,9 +3,10 @@
 With one channel for each filter there is no product of matrices to block: an output takes one multiply-add for each
 tap, 9 for 3×3 taps. `direct` does them tap by tap, and loads and stores each output nine times. Here a thread copies
 one plane of x with its zeros, which then stays in the nearest cache, and each line of outputs is summed in a register
-and stored once:
+and stored once. A line of x̃ is read by the outputs in its own row and in the rows r and 2r above. So the loop goes down
+a column of lines, r rows at a time, with one sum in a register for each row of taps:
 
-    y[o … o + 15]  =  Σ_k w[k] · x̃[o + r·k … o + r·k + 15]        one register, one load for each tap
+    y[o … o + 15]  =  Σ_k w[k] · x̃[o + r·k … o + r·k + 15]        three loads, nine multiply-adds, one store
 
 With the channels last, in inference, a line is 16 channels of one output, and the stride does not matter. The last line
 of a row ends with the row and computes some outputs twice; rows shorter than a line are summed singly. dx
@@ -43,42 +44,58 @@ def _padded(x, start, padded, step, g):
             padded[np.uintp((iy + g.ph) * step + ix + g.pw)] = x[np.uintp(start + iy * g.w + ix)]
 
 
-def sum_taps(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):
-    """Write y[o] = Σ_k w[k] · padded[at + o + k_y·row_step + k_x·step] for `count` ≥ a line of outputs in a row."""
-    o = np.arange(count)
-    taps = [(ky, kx) for ky in range(len(down)) for kx in range(len(across))]
-    y[at_y + o] = sum(w[at_w + i] * padded[at + o + ky * row_step + kx * step] for i, (ky, kx) in enumerate(taps))
+def sum_column(down, across, padded, at, row_step, step, w, at_w, y, at_y, y_step, count):
+    """Write a line of `count` outputs below each other, whose rows are `row_step` apart in `padded`, `y_step` in y.
+
+    y[at_y + o·y_step …] = Σ_k w[k] · padded[at + (o + k_y)·row_step + k_x·step …]      o < count
+    """
+    lane = np.arange(LINE_BYTES // y.itemsize)
+    for o in range(count):
+        y[at_y + o * y_step + lane] = sum(
+            w[at_w + ky * len(across) + kx] * padded[at + (o + ky) * row_step + kx * step + lane]
+            for ky in range(len(down)) for kx in range(len(across))
+        )  # fmt: skip
 
 
-def _text(down, across, line):
-    """Return the source of `sum_taps` with a name for each weight, so that all stay in registers."""
+def _text(down, across):
+    """Return the source of `sum_column`: each line is loaded once for all outputs above it that read it.
+
+    s0, s1, … are the sums that have seen the first 0, 1, … rows of their taps.
+    """
     taps = [(ky, kx) for ky in range(down) for kx in range(across)]
-    body = [f"w{i} = w[at_w + {i}]" for i in range(len(taps))]
-    body += [f"for block in range(0, count, {line}):", f"    o = min(block, count - {line})", "    sums = zero"]
-    for i, (ky, kx) in enumerate(taps):
-        body.append(
-            f"    sums = add_scaled(sums, w{i}, load_line(padded, uintp(at + o + {ky} * row_step + {kx} * step)))"
-        )
-    body.append("    store(y, uintp(at_y + o), sums)")
-    head = "def kernel(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):"
+    body = [f"w{ky}_{kx} = w[at_w + {ky * across + kx}]" for ky, kx in taps]
+    body += [f"s{ky} = zero" for ky in range(down)]
+    body += [f"for o in range({1 - down}, count):"]
+    body += [f"    x{kx} = load_line(padded, uintp(at + {kx} * step))" for kx in range(across)]
+    for ky in reversed(range(down)):
+        body += [f"    s{ky + 1} = s{ky}"] + [
+            f"    s{ky + 1} = add_scaled(s{ky + 1}, w{ky}_{kx}, x{kx})" for kx in range(across)
+        ]
+    body += ["    if o >= 0:", f"        store(y, uintp(at_y + o * y_step), s{down})", "    at += row_step"]
+    head = "def kernel(down, across, padded, at, row_step, step, w, at_w, y, at_y, y_step, count):"
     return "\n".join([head, "    zero = repeat_line(y.dtype.type(0))", *(f"    {s}" for s in body)])
 
 
-@overload(sum_taps)
-def _typed(down, across, padded, at, row_step, step, w, at_w, y, at_y, count):
-    text = _text(len(down), len(across), 8 * LINE_BYTES // y.dtype.bitwidth)
-    return generated(text, load_line, store, repeat_line, add_scaled)
+@overload(sum_column)
+def _typed(down, across, padded, at, row_step, step, w, at_w, y, at_y, y_step, count):
+    return generated(_text(len(down), len(across)), load_line, store, repeat_line, add_scaled)
 
 
 @compiled()
 def _rows(down, across, padded, step, w, at_w, y, at_y, g):
     """Write the outputs of one filter for one plane."""
     line = LINE_BYTES // y.itemsize
+    if g.ow >= line:
+        for block in range(0, g.ow, line):
+            o = min(block, g.ow - line)
+            for phase in range(min(g.rh, g.oh)):
+                sum_column(
+                    down, across, padded, phase * step + o, g.rh * step, g.rw, w, at_w, y, at_y + phase * g.ow + o,
+                    g.rh * g.ow, (g.oh - phase + g.rh - 1) // g.rh,
+                )  # fmt: skip
+        return
     for oy in range(g.oh):
         top, row = oy * step, at_y + oy * g.ow
-        if g.ow >= line:
-            sum_taps(down, across, padded, top, g.rh * step, g.rw, w, at_w, y, row, g.ow)
-            continue
         for ox in range(g.ow):
             value = y.dtype.type(0)
             for ky in range(g.kh):
