@@ -118,6 +118,11 @@ def test_every_item_is_done_once_and_errors_come_back(monkeypatch, threads):
         jit_threads.launch(lambda head, tail: done.extend(range(head, tail)), count)  # noqa: B023
         assert sorted(done) == list(range(count))
 
+    for work, shared in ((jit_threads.LEAST_WORK - 1, False), (jit_threads.LEAST_WORK, True)):
+        ranges = []
+        jit_threads.launch(lambda head, tail: ranges.append((head, tail)), 100, work=work)  # noqa: B023
+        assert len(ranges) == (threads if shared and not numba.config.DISABLE_JIT else 1)
+
     def fails(head, tail):
         if tail == 100:
             raise MemoryError("no room")

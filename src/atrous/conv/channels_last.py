@@ -16,7 +16,7 @@ import numpy as np
 
 from atrous.jit.compiler import compiled
 from atrous.jit.lanes import LINE_BYTES, transpose
-from atrous.jit.threads import launch
+from atrous.jit.threads import MOVE, launch
 
 
 def aligned(count, dtype):
@@ -85,7 +85,7 @@ def channel_panels(x, groups, width):
     items = n * groups * -(-channels // width)
     panels = aligned(items * samples * width, x.dtype)
     flat = np.require(x, requirements=("C", "W")).reshape(-1)
-    launch(_to_panels, items, flat, panels, width, channels, samples)
+    launch(_to_panels, items, flat, panels, width, channels, samples, work=MOVE * panels.size)
     return panels
 
 
@@ -125,5 +125,8 @@ def channels_last(x, spare):
         np.copyto(xt[: x.size].reshape(n, *x.shape[2:], c), np.moveaxis(x, 1, -1))
         return xt
     pieces = min(64, -(-samples // 16))
-    launch(_to_last, n * pieces, np.require(x, requirements=("C", "W")).reshape(-1), xt, c, samples, pieces)
+    launch(
+        _to_last, n * pieces, np.require(x, requirements=("C", "W")).reshape(-1), xt, c, samples, pieces,
+        work=MOVE * x.size,
+    )  # fmt: skip
     return xt

@@ -208,7 +208,7 @@ def forward_last(x, w, g, after, out):
     taps = kept(w, (__name__,), lambda w: np.ascontiguousarray(w.reshape(g.c, -1).T).reshape(-1))
     launch(
         _rows_last, g.n * g.d * g.oh, (0,) * OUTPUTS, (0,) * g.kh, (0,) * g.kw, channels_last(x, 0), taps,
-        flat_map(out), after, g, pieces=PIECES,
+        flat_map(out), after, g, pieces=PIECES, work=g.macs,
     )  # fmt: skip
     return out
 
@@ -246,8 +246,9 @@ def forward(x, w, g):
     """Return y (N, F, D, OH, OW) from x (N, C, D, H, W) and w (F, 1, 1, KH, KW)."""
     y = np.empty((g.n, g.f, *g.out), x.dtype)
     launch(
-        _planes, g.n * g.c * g.d, (0,) * g.kh, (0,) * g.kw, plain(x).reshape(-1), plain(w).reshape(-1), y.reshape(-1), g
-    )
+        _planes, g.n * g.c * g.d, (0,) * g.kh, (0,) * g.kw, plain(x).reshape(-1), plain(w).reshape(-1), y.reshape(-1),
+        g, work=g.macs,
+    )  # fmt: skip
     return y
 
 
@@ -267,5 +268,5 @@ def backward_input(dy, w, g):
 def backward_weight(dy, x, g):
     """Return dw (F, 1, 1, KH, KW)."""
     dw = np.empty((g.f, 1, *g.kernel), dy.dtype)
-    launch(_backward_weight, g.c, plain(dy).reshape(-1), plain(x).reshape(-1), dw.reshape(-1), g)
+    launch(_backward_weight, g.c, plain(dy).reshape(-1), plain(x).reshape(-1), dw.reshape(-1), g, work=g.macs)
     return dw

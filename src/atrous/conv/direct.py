@@ -119,19 +119,19 @@ def plain(a):
 def forward(x, w, g):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW)."""
     y = np.empty((g.n, g.f, *g.out), x.dtype)
-    launch(_forward, g.n * g.f * g.od, plain(x), plain(w), y, g)
+    launch(_forward, g.n * g.f * g.od, plain(x), plain(w), y, g, work=g.macs)
     return y
 
 
 def backward_input(dy, w, g):
     """Return dx (N, C, D, H, W)."""
     dx = np.empty((g.n, g.c, *g.size), dy.dtype)
-    launch(_backward_input, g.n * g.c * g.d, plain(dy), plain(w), dx, g)
+    launch(_backward_input, g.n * g.c * g.d, plain(dy), plain(w), dx, g, work=g.macs)
     return dx
 
 
 def backward_weight(dy, x, g):
     """Return dw (F, C/groups, KD, KH, KW)."""
     dw = np.empty((g.f, g.c // g.groups, *g.kernel), dy.dtype)
-    launch(_backward_weight, g.f * (g.c // g.groups), plain(dy), plain(x), dw, g)
+    launch(_backward_weight, g.f * (g.c // g.groups), plain(dy), plain(x), dw, g, work=g.macs)
     return dw

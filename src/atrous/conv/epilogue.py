@@ -16,7 +16,7 @@ import numpy as np
 from atrous._types import FloatArray
 from atrous.jit.compiler import compiled
 from atrous.jit.lanes import LINE_BYTES, add, larger, load_line, multiply, repeat_line, store
-from atrous.jit.threads import launch
+from atrous.jit.threads import MOVE, launch
 
 
 class Epilogue(NamedTuple):
@@ -91,5 +91,5 @@ def epilogue(y, scale, shift, *, add=None, relu=False):
     """Overwrite a C-contiguous y (N, C, *S) with scale·y + shift + add, at least 0 if `relu`; return it."""
     planes = y.reshape(y.shape[0] * y.shape[1], -1)
     after = make_epilogue(y.shape[1], y.dtype, scale=scale, shift=shift, add=add, relu=relu)
-    launch(_epilogue, len(planes), planes, after)
+    launch(_epilogue, len(planes), planes, after, work=MOVE * y.size)
     return y

@@ -55,7 +55,7 @@ from atrous.conv.micro_kernel import multiply_tile, tile_for
 from atrous.conv.taps import is_inside, output_reading, tap_position
 from atrous.jit.compiler import compiled
 from atrous.jit.lanes import LINE_BYTES
-from atrous.jit.threads import launch, thread_count
+from atrous.jit.threads import MOVE, launch, thread_count
 
 # 256 steps of 6 × 4 lines take 64 KiB of a packed panel through the cache and spend 1 % on loading the sums.
 DEPTH = 256
@@ -104,7 +104,10 @@ def pack(w, groups, width, *, turned=False):
     columns, depth = (channels, filters) if turned else (filters, channels)
     panels = -(-columns // width)
     packed = aligned(groups * taps * panels * depth * width, w.dtype)
-    launch(_pack, groups * panels, plain(w).reshape(-1), packed, groups, filters, channels, taps, width, turned)
+    launch(
+        _pack, groups * panels, plain(w).reshape(-1), packed, groups, filters, channels, taps, width, turned,
+        work=MOVE * packed.size,
+    )  # fmt: skip
     return packed
 
 
@@ -263,7 +266,7 @@ def _multiply(source, w, g, after, out, needs=None, *, turned):
     launch(
         _rows, items * -(-panels // span), rows, lines, flat, packed, flat_map(result), is_channels_last(result),
         after or make_epilogue(shape[1], source.dtype), g, turned, block, span, joined, laid,
-        needed, pieces=PIECES,
+        needed, pieces=PIECES, work=g.macs,
     )  # fmt: skip
     return result
 
@@ -293,5 +296,8 @@ def backward_weight(dy, x, g):
     block = min(FILTERS // len(rows), max(1, g.groups * taps * tiles // (SHARES * thread_count())))
     block = -(-tiles // -(-tiles // block)) * len(rows)
     dyt, xt = channels_last(dy, len(rows)), channel_panels(x, g.groups, width)
-    launch(_backward_weight, g.groups * -(-filters // block) * taps, rows, lines, dyt, xt, dw.reshape(-1), g, block)
+    launch(
+        _backward_weight, g.groups * -(-filters // block) * taps, rows, lines, dyt, xt, dw.reshape(-1), g, block,
+        work=g.macs,
+    )  # fmt: skip
     return dw

@@ -42,7 +42,7 @@ from atrous.conv.geometry import by_channels, conv_geometry, mirrored
 from atrous.conv.tap_range import end_output, first_output
 from atrous.conv.taps import is_inside, output_reading, tap_position
 from atrous.jit.compiler import compiled
-from atrous.jit.threads import launch
+from atrous.jit.threads import MOVE, launch
 
 
 @compiled()
@@ -141,7 +141,10 @@ def gather(xs, geometries):
     g, laid = geometries[0], layout(geometries)
     columns = aligned(g.n * math.prod(g.out) * laid.depth, xs[0].dtype)
     for i, (x, o) in enumerate(zip(xs, geometries, strict=True)):
-        launch(_gather, o.n * o.od * o.oh, channels_last(x, 0), columns, laid.depth, laid.starts(i), o)
+        launch(
+            _gather, o.n * o.od * o.oh, channels_last(x, 0), columns, laid.depth, laid.starts(i), o,
+            work=MOVE * columns.size,
+        )  # fmt: skip
     return as_map(columns, (g.n, laid.depth, *g.out))
 
 
@@ -152,7 +155,7 @@ def scatter(columns, geometries, after=None, out=None):
         x = np.empty((g.n, g.c, *g.size), columns.dtype) if out is None else out
         launch(
             _scatter, g.n * g.d * g.h, flat_map(columns), laid.depth, laid.starts(i), flat_map(x), is_channels_last(x),
-            after or make_epilogue(g.c, x.dtype), g,
+            after or make_epilogue(g.c, x.dtype), g, work=MOVE * columns.size,
         )  # fmt: skip
         xs.append(x)
     return xs

@@ -29,6 +29,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
 
 
+LEAST_WORK, MOVE = 1 << 18, 8
+
+
 def thread_count():
     """Return how many threads a launch may use: numba.set_num_threads, else NUMBA_NUM_THREADS, else all cores."""
     return numba.get_num_threads() if parallel._is_initialized else numba.config.NUMBA_NUM_THREADS
@@ -48,15 +51,17 @@ def _together(calls):
         run.result()
 
 
-def launch(dispatcher, count, *arguments, pieces=1):
+def launch(dispatcher, count, *arguments, pieces=1, work=None):
     """Call a compiled function for the items 0…count − 1, in consecutive ranges, on all threads.
 
     The function takes (head, tail, *arguments) and computes the items head…tail − 1. Each item is the only one to write
     its part of the result, so the result does not depend on the number of threads. There are up to `pieces` ranges for
     each thread. A thread takes the next one when it is done, so that a thread whose core is busy with something else
-    gets fewer of them.
+    gets fewer of them. `work` is the number of multiply-adds in all, where a number that is only moved counts as
+    `MOVE`; a little work is done by this thread, for it takes longer to wake the others.
     """
-    threads = 1 if numba.config.DISABLE_JIT else max(1, min(thread_count(), count))
+    alone = numba.config.DISABLE_JIT or (work is not None and work < LEAST_WORK)
+    threads = 1 if alone else max(1, min(thread_count(), count))
     ranges = min(count, threads * pieces) if threads > 1 else 1
     cuts = pairwise([count * i // ranges for i in range(ranges + 1)])
     if pieces == 1 or threads == 1:

@@ -10,7 +10,7 @@ import numpy as np
 
 from atrous.conv.channels_last import channels_last, empty_map, flat_map
 from atrous.jit.compiler import compiled
-from atrous.jit.threads import launch
+from atrous.jit.threads import MOVE, launch
 from atrous.layers.pool import pool_windows
 from atrous.layers.resize import first_taps
 
@@ -47,7 +47,10 @@ def max_pool(x, kernel, *, stride, rate, padding, size_rule, empty=empty_map):
     """Return `max_pool_forward` of x (N, C, H, W) with the channels last, in memory that `empty` returns."""
     down, across = pool_windows("max_pool", x.shape[2:], kernel, stride, rate, padding, size_rule)
     y = empty((*x.shape[:2], down.out, across.out), x.dtype)
-    launch(_max_pool, len(x) * down.out, channels_last(x, 0), flat_map(y), x.shape[1], down, across, pieces=PIECES)
+    launch(
+        _max_pool, len(x) * down.out, channels_last(x, 0), flat_map(y), x.shape[1], down, across, pieces=PIECES,
+        work=MOVE * x.size,
+    )  # fmt: skip
     return y
 
 
@@ -55,7 +58,10 @@ def pool_planes(x, down, across):
     """Return the maximum pool of x (N, C, H, W) without changing its layout, each plane as an image of one channel."""
     y = np.empty((*x.shape[:2], down.out, across.out), x.dtype)
     flat = np.require(x, requirements=("C", "W")).reshape(-1)
-    launch(_max_pool, len(x) * x.shape[1] * down.out, flat, y.reshape(-1), 1, down, across, pieces=PIECES)
+    launch(
+        _max_pool, len(x) * x.shape[1] * down.out, flat, y.reshape(-1), 1, down, across, pieces=PIECES,
+        work=MOVE * x.size,
+    )  # fmt: skip
     return y
 
 
@@ -98,5 +104,7 @@ def resize(x, size, align_corners, *, empty=empty_map, planes=False):
     else:
         y = empty((n, c, *size), x.dtype)
         images, channels, flat = n, c, channels_last(x, 0)
-    launch(_resize, images * size[0], flat, flat_map(y), h, w, channels, down, across, pieces=PIECES)
+    launch(
+        _resize, images * size[0], flat, flat_map(y), h, w, channels, down, across, pieces=PIECES, work=MOVE * y.size
+    )
     return y

@@ -13,7 +13,7 @@ import numpy as np
 
 from atrous import _check
 from atrous.jit.compiler import compiled
-from atrous.jit.threads import launch
+from atrous.jit.threads import MOVE, launch
 from atrous.layers import batch_norm, inference, pool, resize
 from atrous.layers.activation import ReluCache
 from atrous.layers.batch_norm import BatchNormCache, BatchNormGrads
@@ -21,20 +21,11 @@ from atrous.layers.pool import MaxPoolCache
 from atrous.layers.resize import ResizeCache
 
 BLOCK = 1 << 14  # elements that a thread takes at a time
-SHARED = 1 << 15  # elements of the smallest map that all cores share
 SUMS = 16  # partial sums side by side, which fill the registers
 
 
 def _flat(x):
     return np.ascontiguousarray(x).reshape(-1)
-
-
-def _launch(kernel, count, elements, *arguments):
-    """Launch a kernel for `count` items, or call it at once where sharing so few elements would take longer."""
-    if elements < SHARED:
-        kernel(0, count, *arguments)
-    else:
-        launch(kernel, count, *arguments)
 
 
 # ---- ReLU
@@ -63,14 +54,14 @@ def relu_forward(x):
     """Return (y, cache) as `activation.relu_forward` does."""
     x = _check.float_array("relu_forward", "x", x)
     y = np.empty(x.shape, x.dtype)
-    _launch(_relu, -(-x.size // BLOCK), x.size, _flat(x), y.reshape(-1))
+    launch(_relu, -(-x.size // BLOCK), _flat(x), y.reshape(-1), work=MOVE * x.size)
     return y, ReluCache(y)
 
 
 def sum_relu(a, b):
     """Return max(a + b, 0) of two arrays of one shape and dtype."""
     y = np.empty(a.shape, a.dtype)
-    _launch(_sum_relu, -(-y.size // BLOCK), y.size, _flat(a), _flat(b), y.reshape(-1))
+    launch(_sum_relu, -(-y.size // BLOCK), _flat(a), _flat(b), y.reshape(-1), work=MOVE * y.size)
     return y
 
 
@@ -79,7 +70,7 @@ def relu_backward(dy, cache):
     (y,) = _check.own_cache("relu_backward", cache, ReluCache)
     dy = _check.upstream("relu_backward", dy, y.shape, y)
     dx = np.empty(y.shape, y.dtype)
-    _launch(_relu_adjoint, -(-y.size // BLOCK), y.size, _flat(dy), _flat(y), dx.reshape(-1))
+    launch(_relu_adjoint, -(-y.size // BLOCK), _flat(dy), _flat(y), dx.reshape(-1), work=MOVE * y.size)
     return dx
 
 
@@ -119,7 +110,7 @@ def max_pool_backward(dy, cache):
     dy = _check.upstream("max_pool_backward", dy, y.shape, x)
     dx = np.empty(x.shape, x.dtype)
     planes = x.shape[0] * x.shape[1]
-    _launch(_max_pool_adjoint, planes, x.size, _flat(dy), _flat(x), _flat(y), dx.reshape(-1), *windows)
+    launch(_max_pool_adjoint, planes, _flat(dy), _flat(x), _flat(y), dx.reshape(-1), *windows, work=MOVE * x.size)
     return dx
 
 
@@ -193,13 +184,16 @@ def batch_norm_forward(x, gamma, beta, mean, var, *, mode="eval", momentum=0.1, 
 
 def _statistics_of(x):
     mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
-    _launch(_statistics, x.shape[1], x.size, _flat(x), len(x), x.shape[1], x[0, 0].size, mean, var)
+    launch(_statistics, x.shape[1], _flat(x), len(x), x.shape[1], x[0, 0].size, mean, var, work=MOVE * x.size)
     return mean, var
 
 
 def _scale(x, scale, shift):
     y = np.empty(x.shape, x.dtype)
-    _launch(_scaled, x.shape[0] * x.shape[1], x.size, _flat(x), y.reshape(-1), x.shape[1], x[0, 0].size, scale, shift)
+    launch(
+        _scaled, x.shape[0] * x.shape[1], _flat(x), y.reshape(-1), x.shape[1], x[0, 0].size, scale, shift,
+        work=MOVE * x.size,
+    )  # fmt: skip
     return y
 
 
@@ -212,9 +206,9 @@ def batch_norm_backward(dy, cache):
         return BatchNormGrads(_scale(dy, scale, np.zeros_like(scale)), None, None)
     dx, channels = np.empty(x.shape, x.dtype), x.shape[1]
     dgamma, dbeta = np.empty(channels), np.empty(channels)
-    _launch(
-        _norm_adjoint, channels, x.size, _flat(dy), _flat(x), dx.reshape(-1), len(x), channels, x[0, 0].size,
-        mean.astype(np.float64), inverse, scale, mode == "train", dgamma, dbeta,
+    launch(
+        _norm_adjoint, channels, _flat(dy), _flat(x), dx.reshape(-1), len(x), channels, x[0, 0].size,
+        mean.astype(np.float64), inverse, scale, mode == "train", dgamma, dbeta, work=MOVE * x.size,
     )  # fmt: skip
     return BatchNormGrads(dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype))
 
@@ -257,5 +251,8 @@ def bilinear_backward(dy, cache):
     dy = _check.upstream("bilinear_backward", dy, (*shape[:-2], *size), cache)
     dx = np.empty(shape, dtype)
     down, across = (resize.first_taps(*axis, align_corners, dtype) for axis in zip(shape[-2:], size, strict=True))
-    _launch(_enlarge_adjoint, math.prod(shape[:-2]), dy.size, _flat(dy), dx.reshape(-1), *shape[-2:], down, across)
+    launch(
+        _enlarge_adjoint, math.prod(shape[:-2]), _flat(dy), dx.reshape(-1), *shape[-2:], down, across,
+        work=MOVE * dy.size,
+    )  # fmt: skip
     return dx
