@@ -1,4 +1,6 @@
-"""Make the weights that come with the package: python benchmarks/shapes.py RUNS
+"""Make the weights that come with the package.
+
+    python benchmarks/shapes.py RUNS
 
 Trains the preset "shapes" with seeds 0, 1 and 2 into the folders RUNS/0, RUNS/1 and RUNS/2, or goes on with what is
 there; chooses the parameters of the CRF for seed 0 on scenes of its training; measures all three on the held-out
@@ -70,7 +72,9 @@ def measures(network, weights, scenes, crf):
 
 
 def main(runs):
-    setup = read_setup(NAME)
+    where = Path(__file__).parent
+    told = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=where)
+    commit, setup = told.stdout.strip(), read_setup(NAME)
     network, crf, seeds = setup.network, None, {}
     for seed in SEEDS:
         half = weights_of(runs, seed)
@@ -84,11 +88,10 @@ def main(runs):
     with (FOLDER / f"{NAME}.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        for row in log[::10]:
-            at = int(row["step"]) - 1
-            few = [float(other["loss"]) for other in log[at : at + 10]]
-            writer.writerow({**row, "loss": f"{np.mean(few):.4f}", "rate": f"{float(row['rate']):.5f}"})
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        for i in range(0, len(log), 10):
+            few = {name: [float(row[name]) for row in log[i : i + 10]] for name in COLUMNS[1:]}
+            means = {name: f"{np.mean(values):.4g}" for name, values in few.items()}
+            writer.writerow({"step": log[i : i + 10][-1]["step"], **means})
     made = {
         "commit": commit, "version": atrous.__version__, "environment": environment(), "seed": SEEDS[0],
         "crf": crf._asdict(), "held_out": {"images": len(setup.held_out), **seeds[str(SEEDS[0])]}, "seeds": seeds,

@@ -1,6 +1,8 @@
 """`atrous train` and `atrous evaluate` as functions: files, the same bits after a stop, and the right measures."""
 
 import csv
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,7 +43,7 @@ def test_files_of_a_training(whole):
     assert (found["steps"], found["of"], found["fresh"]) == (5, 5, "everything")
     files = {"log.csv", "loss.png", "measures.txt", "predictions.png", "setup.json", "weights.npz"}
     assert {p.name for p in folder.iterdir()} == files | {"step_00000005.npz"}
-    assert found["measured"] == "6 images of the training"
+    assert found["measured"] == "6 training images"
     assert f"mean IoU {found['mean_iou']:.2%}" in (folder / "measures.txt").read_text(encoding="utf-8")
     with (folder / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -97,15 +99,23 @@ def test_what_differs_from_the_setup_before_is_said(tmp_path):
     said, stop = [], iter([True])
     first = train_files(read_setup(SMALL), tmp_path, stopped=lambda: next(stop), say=said.append)
     assert (first["mean_iou"], said) == (None, [])
-    train_files(read_setup(SMALL), tmp_path, resume=True, stopped=lambda: True, say=said.append)
+    again = train_files(read_setup(SMALL), tmp_path, resume=True, stopped=lambda: True, say=said.append)
     assert said == []
+    assert [Path(name).name for name in again["files"]] == ["weights.npz", "log.csv", "loss.png"]
     held_out = {"kind": "scenes", "count": 60, "seed": 5, "options": {"size": 17}}
     changed = read_setup(SMALL, {"recipe": {"rate": 0.02}, "held_out": held_out})
     found = train_files(changed, tmp_path, resume=True, say=said.append)
-    assert "not as before: [recipe] rate was 0.01, is 0.02" in said
-    assert "not as before: [held_out] count was None, is 60" in said
+    assert "changed: [recipe] rate, 0.01 before, 0.02 now" in said
+    assert "changed: [held_out] count, None before, 60 now" in said
     assert found["measured"] == "30 held-out images"
     assert (tmp_path / "measures.txt").read_text(encoding="utf-8").startswith("30 held-out images\n\nclass ")
+
+
+def test_a_setup_with_arrays_and_paths_is_written_down(tmp_path):
+    setup = read_setup(SMALL, {"recipe": {"steps": 2, "class_weights": np.ones(6)}})
+    train_files(setup, tmp_path / "run")
+    stored = json.loads((tmp_path / "run" / "setup.json").read_text(encoding="utf-8"))
+    assert stored["recipe"]["class_weights"] == [1] * 6
 
 
 def test_what_begins_fresh_is_said_before_training(tmp_path, rng):
@@ -115,7 +125,7 @@ def test_what_begins_fresh_is_said_before_training(tmp_path, rng):
     setup = read_setup(SMALL, {"network": {"init": str(tmp_path / "four.npz")}})
     said = []
     train_files(setup, tmp_path / "run", say=said.append, tell=lambda *_: said.append("a step"))
-    assert said[0] == f"the classifier does not fit {tmp_path / 'four.npz'} and begins fresh"
+    assert said[0] == f"the classifier does not fit {tmp_path / 'four.npz'} and starts from random values"
     assert said[1] == "a step"
 
 

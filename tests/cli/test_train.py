@@ -81,7 +81,7 @@ def test_resume(tmp_path, capsys):
     code, out, _ = run(capsys, "train", "--config", config, "-o", tmp_path / "run", "--resume")
     assert code == 0
     assert "step_00000004.npz could not be read" in out
-    assert "not as before: [recipe] steps was 4, is 2" in out
+    assert "changed: [recipe] steps, 4 before, 2 now" in out
     assert "done: 2 steps;" in out
 
 
@@ -158,7 +158,7 @@ def test_from_a_pth_of_torchvision_to_refined_labels(folders, capsys):
         capsys, "train", "--config", config, "--init", folders / "coco.pth", *data, "-o", folders / "run"
     )
     assert code == 0
-    assert f"the classifier does not fit {folders / 'coco.pth'} and begins fresh" in out
+    assert f"the classifier does not fit {folders / 'coco.pth'} and starts from random values" in out
     weights = folders / "run" / "weights.npz"
     code, out, _ = run(capsys, "evaluate", "--weights", weights, *data, "--crf", "deeplab-v2-resnet101")
     assert code == 0
@@ -197,7 +197,7 @@ def test_a_tree_of_voc(tmp_path, capsys):
     code, out, _ = run(capsys, *command, tmp_path / "run")
     assert code == 0
     assert "21 classes; 3 images" in out
-    assert "on 3 images of the training" in out
+    assert "on 3 training images" in out
     (lists / "val.txt").write_text("2007_3\n2007_4\n")
     code, out, _ = run(capsys, *command, tmp_path / "again")
     assert code == 0
@@ -220,5 +220,5 @@ def test_a_tree_of_cityscapes(tmp_path, capsys):
     code, out, _ = run(capsys, "train", "--config", config, "--cityscapes", tmp_path, "-o", tmp_path / "run")
     assert code == 0
     assert "19 classes; 2 images" in out
-    assert "on 1 held-out images" in out
+    assert "on 1 held-out image" in out
     assert "sidewalk" in (tmp_path / "run" / "measures.txt").read_text(encoding="utf-8")

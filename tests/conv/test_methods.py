@@ -189,7 +189,11 @@ def test_golden_results_of_pytorch(golden, method, dtype):
         if not usable(method, case):
             continue
         y, cache = conv_forward(x, w, b, **case.options, method=method)
-        for a, name in zip((y, *conv_backward(dy, cache)), ("y", "dx", "dw", "db"), strict=True):
+        grads = conv_backward(dy, cache)
+        without = conv_backward(dy, cache, dx=False)
+        assert without.dx is None
+        assert all(np.array_equal(a, e) for a, e in zip(without[1:], grads[1:], strict=True) if e is not None)
+        for a, name in zip((y, *grads), ("y", "dx", "dw", "db"), strict=True):
             assert_close(a, golden[f"{i}_{name}"], "golden")
 
 

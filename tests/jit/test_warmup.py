@@ -25,7 +25,9 @@ for dtype in ("float32", "float64"):
         atrous.conv_backward(y, cache)
     network = atrous.build("tiny_deeplabv3_resnet50")
     params, state = network.init(rng, dtype)
-    network.infer(params, state, rng.random((1, 3, 33, 33)).astype(dtype))
+    x = rng.random((2, 3, 33, 33)).astype(dtype)
+    network.infer(params, state, x)
+    atrous.objective(network, params, state, x, np.zeros((2, 33, 33), int), rng=rng)
 for label, dtype, _ in compilations:
     print(label, dtype)
 """

@@ -24,7 +24,8 @@ def equal(found, expected, dtype):
         np.testing.assert_array_equal(found, expected)
     else:
         tolerance = 200 * np.finfo(dtype).eps
-        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.nanmax(np.abs(expected)))
+        largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * largest)
     assert found.dtype == expected.dtype
 
 
@@ -71,6 +72,8 @@ def test_batch_norm(rng, shape, mode, dtype):
     x, dy = 3 + 2 * drawn(rng, shape, dtype), drawn(rng, shape, dtype)
     gamma, beta, mean = (drawn(rng, shape[1], dtype) for _ in range(3))
     var = 0.5 + rng.random(shape[1]).astype(dtype)
+    if mode != "train":
+        x.flat[:2] = np.inf, np.nan
     arrays, options = (x, gamma, beta, mean, var), {"mode": mode, "momentum": 0.3}
     y, cache, running = training.batch_norm_forward(*arrays, **options)
     expected, other, told = batch_norm.batch_norm_forward(*arrays, **options)
@@ -106,7 +109,7 @@ def test_bilinear(rng, before, after, align_corners, dtype):
     assert abs((dy * y).sum(dtype=float) - (dx * x).sum(dtype=float)) < 1e3 * np.finfo(dtype).eps * np.abs(dy * y).sum()
 
 
-@pytest.mark.skipif(config.DISABLE_JIT, reason="one thread")
+@pytest.mark.skipif(config.DISABLE_JIT or get_num_threads() == 1, reason="one thread")
 def test_equal_bits_for_any_number_of_threads(rng, monkeypatch):
     monkeypatch.setattr("atrous.jit.threads.LEAST_WORK", 0)
     x, dy = (drawn(rng, (2, 5, 65, 63), np.float32) for _ in range(2))

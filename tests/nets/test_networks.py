@@ -197,6 +197,9 @@ def test_gradients_of_whole_networks(name, train, rng):
     dy = rng.standard_normal(y.shape)
     d_endpoints = {key: rng.standard_normal(value.shape) for key, value in got.items()}
     dx, grads = network.backward(dy, cache, endpoints=d_endpoints)
+    left_out, same = network.backward(dy, cache, endpoints=d_endpoints, dx=False)
+    assert left_out is None
+    assert all(np.array_equal(same[key], grads[key]) for key in {*grads, *same})
     frozen = train and "deeplabv2_resnet" in name
     assert set(grads) == {key for key in params if not (frozen and ".bn." in key)}
 

@@ -150,7 +150,7 @@ STORY = {
     ),
     "loss.png": (
         "How it was trained",
-        "The loss of every step of `atrous train --preset shapes`, and its rate.",
+        "The loss of `atrous train --preset shapes`, and its rate.",
     ),
 }
 
@@ -168,7 +168,7 @@ def system_demo(folder, progress=None):
     for stage, (name, crf) in enumerate((("network", None), ("with the CRF", shapes.crf))):
         tell = progress and (lambda i, _, stage=stage, name=name: progress(stage * SCENES + i, 2 * SCENES, name))
         weights = shapes.params, shapes.state
-        found = evaluate(shapes.network, weights, scenes, crf=crf, widths=widths, **{"tell": tell} if tell else {})
+        found = evaluate(shapes.network, weights, scenes, crf=crf, widths=widths, tell=tell)
         numbers[name] = {"mean_iou": found["mean_iou"], "trimap": found["trimap"]}
     drawings = {
         "system.png": lambda: figures.figure_system(whole_system(shapes=shapes)),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from atrous.crf.params import CRFParams
 from atrous.metrics import class_accuracy, class_iou, confusion_matrix, frequency_weighted_iou, mean_iou, pixel_accuracy
 from atrous.nets.network import Network
 from atrous.nets.segmentation import segment
@@ -14,6 +15,11 @@ from atrous.trimap import trimap_confusion
 
 # DeepLab v1 and v2 draw bands of 1 to 40 pixels.
 WIDTHS = (1, 2, 3, 5, 10, 20, 30, 40)
+
+
+def evenly(count: int, most: int) -> range:
+    """Return at most `most` of `count` numbers, from 0 on in equal steps."""
+    return range(0, count, max(1, -(-count // most)))
 
 
 def measure_lines(found: dict[str, Any], names: Sequence[str]) -> list[str]:
@@ -28,7 +34,8 @@ def measure_lines(found: dict[str, Any], names: Sequence[str]) -> list[str]:
         f"{found['class_accuracy']:.2%}, frequency-weighted IoU {found['frequency_weighted_iou']:.2%}",
     ]
     for band in found["trimap"]:
-        lines.append(f"within {band['width']:2} pixels of a boundary: mean IoU {band['mean_iou']:.2%}")
+        unit = "pixel" if band["width"] == 1 else "pixels"
+        lines.append(f"within {band['width']} {unit} of a boundary: mean IoU {band['mean_iou']:.2%}")
     return lines
 
 
@@ -37,11 +44,12 @@ def evaluate(
     params,
     samples: Sequence[Any],
     *,
-    crf: str | None = None,
+    crf: str | CRFParams | None = None,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     widths: Sequence[int] = (),
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    most: int | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Return the measures of a network on all samples, counted together, as plain values.
 
@@ -53,21 +61,25 @@ def evaluate(
         Labels at the size of the image, 255 where there is none.
     widths : sequence of int
         Bands around void pixels within which the mean IoU is measured too; () leaves them out.
+    most : int, optional
+        Measure on at most so many images, evenly chosen.
     tell : callable
         Called with (done, total).
     """
     classes = max(network.classes, 2)
     matrix, bands = np.zeros((classes, classes), np.int64), np.zeros((len(widths), classes, classes), np.int64)
-    for i in range(len(samples)):
+    chosen = evenly(len(samples), most or len(samples))
+    for done, i in enumerate(chosen, start=1):
         image, labels = samples[i]
         found = segment(image, network, params, crf, scales=scales, flip=flip).labels
         matrix += confusion_matrix(found, labels, classes)
         if len(widths):
             bands += trimap_confusion(found, labels, classes, widths)
-        tell(i + 1, len(samples))
+        if tell:
+            tell(done, len(chosen))
     accuracy, iou = class_accuracy(matrix), class_iou(matrix)
     return {
-        "images": len(samples),
+        "images": len(chosen),
         "mean_iou": mean_iou(matrix),
         "pixel_accuracy": pixel_accuracy(matrix),
         "class_accuracy": float(np.nanmean(accuracy)) if matrix.any() else float("nan"),

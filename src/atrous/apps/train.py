@@ -5,7 +5,7 @@
     loss.png         the same as a picture
     step_….npz       the last two checkpoints
     weights.npz      the parameters and running statistics at the end, for every other command
-    measures.txt     the IoU of each class on held-out images, or on those of the training where there are no others
+    measures.txt     the IoU of each class on held-out images, or on training images where there are no others
     predictions.png  some of these images, their labels, and what the network predicts
 
 An interruption, a full disk or a loss that is no number leaves the last good checkpoint.
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from atrous._atomic import replacing
-from atrous.apps.evaluate import evaluate, measure_lines
+from atrous.apps.evaluate import evaluate, evenly, measure_lines
 from atrous.errors import ParameterError
 from atrous.nets.network import Network
 from atrous.nets.segmentation import segment
@@ -88,8 +88,9 @@ def train_files(
         raise ParameterError(
             f"train: {folder} holds the checkpoint {started[0].name}. Pass --resume, or another folder."
         )
-    if hasattr(setup.samples, "check"):
-        setup.samples.check()
+    for samples in (setup.samples, setup.held_out):
+        if hasattr(samples, "check"):
+            samples.check()
     fresh, rows = "", []
     if started:
         at = load_checkpoint(folder)
@@ -97,14 +98,15 @@ def train_files(
         for path in at.skipped:
             say(f"{path} could not be read; going on from the checkpoint before it")
         for change in changes(folder / "setup.json", setup.described):
-            say(f"not as before: {change}")
+            say(f"changed: {change}")
     else:
         params, state, fresh = begin(setup.network, setup.init, np.random.default_rng(setup.recipe.seed))
         at = Checkpoint(params, state, {}, 0, folder, ())
         if setup.init:
-            say(f"the {fresh} does not fit {setup.init} and begins fresh" if fresh else f"all of {setup.init} is used")
+            start = f"the {fresh} does not fit {setup.init} and starts from random values"
+            say(start if fresh else f"all of {setup.init} is used")
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "setup.json", json.dumps(setup.described, indent=1) + "\n")
+    write_text(folder / "setup.json", as_json(setup.described) + "\n")
     write_log(folder / "log.csv", rows)
     whole, step, before, saved = False, None, time.perf_counter(), time.perf_counter()
     steps = training(
@@ -137,8 +139,10 @@ def train_files(
     save_weights({**last.params, **last.state}, folder / "weights.npz")
     if rows:
         draw(rows, folder / "loss.png")
-    measures = measure(setup, last, folder) if last.number >= setup.recipe.steps else None
-    files = ("weights.npz", "log.csv", "loss.png", "measures.txt", "predictions.png")
+    measures, files = None, ["weights.npz", "log.csv", "loss.png"]
+    if last.number >= setup.recipe.steps:
+        measures = measure(setup, last, folder, say)
+        files += ["measures.txt", "predictions.png"]
     return {
         "network": setup.network.name,
         "classes": setup.network.classes,
@@ -176,38 +180,44 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
+def as_json(described: dict[str, Any]) -> str:
+    """Return a setup as text; it may hold arrays and paths if it came from Python."""
+    return json.dumps(described, indent=1, default=lambda v: v.tolist() if isinstance(v, np.ndarray) else str(v))
+
+
 def changes(path: Path, described: dict[str, Any]) -> list[str]:
     """Return the fields in which a setup differs from the one in a file, in words; none if there is no such file."""
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    now = json.loads(json.dumps(described))
+    now = json.loads(as_json(described))
     found = []
     for table in sorted({*before, *now}):
         old, new = before.get(table, {}), now.get(table, {})
         found += [
-            f"[{table}] {field} was {old.get(field)!r}, is {new.get(field)!r}"
+            f"[{table}] {field}, {old.get(field)!r} before, {new.get(field)!r} now"
             for field in sorted({*old, *new})
             if old.get(field) != new.get(field)
         ]
     return found
 
 
-def measure(setup: Setup, last: Step | Checkpoint, folder: Path) -> dict[str, Any]:
+def measure(setup: Setup, last: Step | Checkpoint, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure the network on some images, evenly chosen; write a table and pictures of the first few."""
     from atrous import figures
 
     samples = setup.samples if setup.held_out is None else setup.held_out
-    step = -(-len(samples) // MEASURED)
-    chosen = [samples[i] for i in range(0, len(samples), step)]
+    chosen = evenly(len(samples), MEASURED)
     network, weights = setup.network, (last.params, last.state)
-    found = evaluate(network, weights, chosen, widths=(1, 3, 5))
+    kind_of_images = "training" if setup.held_out is None else "held-out"
+    what = f"{len(chosen)} {kind_of_images} image{'s' * (len(chosen) != 1)}"
+    say(f"measuring on {what}")
+    found = evaluate(network, weights, samples, most=MEASURED, widths=(1, 3, 5))
     kind = setup.described["data" if setup.held_out is None else "held_out"]["kind"]
     classes = classes_for(kind, max(network.classes, 2))
-    what = f"{len(chosen)} {'images of the training' if setup.held_out is None else 'held-out images'}"
     write_text(folder / "measures.txt", "\n".join((what, "", *measure_lines(found, classes.names), "")))
-    shown = chosen[:SHOWN]
+    shown = [samples[i] for i in chosen[:SHOWN]]
     predictions = [segment(image, network, weights).labels for image, _ in shown]
     figure = figures.figure_predictions(shown, predictions, classes.names, classes.palette)
     figures.save(figure, folder / "predictions.png")

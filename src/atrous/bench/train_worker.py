@@ -17,7 +17,7 @@ from atrous.bench.machine import best_of, memory_of
 from atrous.bench.network_worker import conv_label, sampled
 
 RATE, COEFFICIENT, DECAY = 1e-6, 0.9, 5e-4
-SUMS, SIZES = "ReLU and sums", "resizing"
+SUMS, SIZES, REST = "ReLU and sums", "resizing", "loss, update and the rest"
 
 
 def case(name, size, batch):
@@ -93,8 +93,10 @@ def torch_step(name, size, batch, last, timer=None):
 
 
 def one_array(grads):
-    """Return all gradients in one array, in the order of their names."""
-    return np.concatenate([np.ravel(grads[name]) for name in sorted(grads)])
+    """Return all gradients in one array, each over its largest entry, or over a thousandth of the largest of all."""
+    sizes = {name: np.abs(grad).max() for name, grad in grads.items()}
+    least = 1e-3 * max(sizes.values())
+    return np.concatenate([np.ravel(grads[name]) / max(sizes[name], least) for name in sorted(grads)])
 
 
 # ---- where the time goes: {label: [calls, forward seconds, backward seconds]}
@@ -141,7 +143,7 @@ def timed_parts(timer):
     from atrous.compose.parallel import Parallel
     from atrous.compose.part import Part
 
-    inner, labels = [0.0], {}
+    inner, labels = [0.0], defaultdict(list)
 
     def label(part, x):
         if isinstance(part, leaves.Conv):
@@ -151,17 +153,20 @@ def timed_parts(timer):
             return convs_label(shared, x) if shared else SUMS
         kinds = {leaves.BatchNorm: "batch norm", leaves.Pool: "pool", leaves.Dropout: "dropout", leaves.ReLU: SUMS}
         name = type(part).__name__
-        return kinds.get(type(part), SUMS if name == "Residual" else SIZES if name.endswith("Size") else "the rest")
+        resizes = name in ("ToInputSize", "MultiScale", "SkipConnections")
+        return kinds.get(type(part), SUMS if name == "Residual" else SIZES if resizes else REST)
 
     def wrapped(method, place):
         def call(part, *arguments, **options):
             if place == 1:
-                labels[part] = label(part, arguments[2])
+                labels[id(part)].append(label(part, arguments[2]))
+            of_part = labels[id(part)]  # one for each scale; none if the part lives for one pass only
+            name = of_part[-1] if place == 1 else of_part.pop(0) if of_part else REST
             started = time.perf_counter()
             inner.append(0.0)
             result = method(part, *arguments, **options)
             seconds = time.perf_counter() - started
-            entry = timer[labels[part]]
+            entry = timer[name]
             entry[0] += place == 1
             entry[place] += seconds - inner.pop()
             inner[-1] += seconds
@@ -197,7 +202,7 @@ def profile(program, *named):
         step()
         total = time.perf_counter() - started
     rest = total - sum(forward + backward for _, forward, backward in timer.values())
-    timer["loss, update and the rest"] = [1, rest, 0.0]
+    timer[REST][1] += rest
     return [[label, *entry] for label, entry in sorted(timer.items(), key=lambda item: -sum(item[1][1:]))]
 
 

@@ -46,8 +46,11 @@ def held_out(data):
     """Return the table of images to measure on that goes with the data of a training, or None."""
     if data["kind"] == "scenes":
         return {**data, "count": 50, "seed": data["seed"] + 1}
-    where = {"voc": "ImageSets/Segmentation/val.txt", "cityscapes": "leftImg8bit/val"}.get(data["kind"])
-    return {**data, "split": "val"} if where and Path(data["root"], where).exists() else None
+    places = {"voc": ["ImageSets/Segmentation/val.txt"], "cityscapes": ["leftImg8bit/val", "gtFine/val"]}
+    if data["kind"] not in places or data["split"] not in ("train", "trainaug"):
+        return None
+    there = all(Path(data["root"], place).exists() for place in places[data["kind"]])
+    return {**data, "split": "val"} if there else None
 
 
 def _values(text):

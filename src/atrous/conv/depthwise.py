@@ -45,7 +45,7 @@ def _padded(x, start, padded, step, g):
 
 
 def sum_column(down, across, padded, at, row_step, step, w, at_w, y, at_y, y_step, count):
-    """Write a line of `count` outputs below each other, whose rows are `row_step` apart in `padded`, `y_step` in y.
+    """Write `count` lines of outputs, one below the other: rows are `row_step` apart in `padded`, `y_step` in y.
 
     y[at_y + o·y_step …] = Σ_k w[k] · padded[at + (o + k_y)·row_step + k_x·step …]      o < count
     """
@@ -106,13 +106,12 @@ def _rows(down, across, padded, step, w, at_w, y, at_y, g):
 
 @compiled()
 def _planes(head, tail, down, across, x, w, y, g):
-    per_channel, taps, line = g.f // g.groups, g.kh * g.kw, LINE_BYTES // y.itemsize
+    per_channel, taps = g.f // g.groups, g.kh * g.kw
     step = g.ow + g.rw * (g.kw - 1)
-    padded = np.zeros((g.oh + g.rh * (g.kh - 1)) * step + line, y.dtype)
-    inside = padded[: len(padded) - line]
+    padded = np.zeros((g.oh + g.rh * (g.kh - 1)) * step, y.dtype)
     for plane in range(head, tail):
         oz, c, n = plane % g.d, plane // g.d % g.c, plane // (g.d * g.c)
-        _padded(x, ((n * g.c + c) * g.d + oz) * g.h * g.w, inside, step, g)
+        _padded(x, ((n * g.c + c) * g.d + oz) * g.h * g.w, padded, step, g)
         for f in range(c * per_channel, (c + 1) * per_channel):
             _rows(down, across, padded, step, w, f * taps, y, ((n * g.f + f) * g.d + oz) * g.oh * g.ow, g)
 
@@ -217,14 +216,13 @@ def forward_last(x, w, g, after, out):
 def _backward_weight(head, tail, dy, x, dw, g):
     per_channel, taps, line = g.f // g.groups, g.kh * g.kw, LINE_BYTES // dy.itemsize
     step = g.ow + g.rw * (g.kw - 1)
-    padded = np.zeros((g.oh + g.rh * (g.kh - 1)) * step + line, dy.dtype)
-    inside = padded[: len(padded) - line]
+    padded = np.zeros((g.oh + g.rh * (g.kh - 1)) * step, dy.dtype)
     whole = g.ow // line * line
     for c in range(head, tail):
         dw[c * per_channel * taps : (c + 1) * per_channel * taps] = 0
         for image in range(g.n * g.d):
             n, oz = image // g.d, image % g.d
-            _padded(x, ((n * g.c + c) * g.d + oz) * g.h * g.w, inside, step, g)
+            _padded(x, ((n * g.c + c) * g.d + oz) * g.h * g.w, padded, step, g)
             for f in range(c * per_channel, (c + 1) * per_channel):
                 plane = ((n * g.f + f) * g.d + oz) * g.oh * g.ow
                 for ky in range(g.kh):

@@ -30,7 +30,7 @@ def picture_page(
 ):  # fmt: skip
     """Return a Figure of pictures (H, W, 3) uint8 in rows under the heads of their columns.
 
-    A note may stand below each row. The last line has the names of the classes in their colours.
+    A note may stand below each row. The last line has the names of the classes in their colours, as many as fit.
     """
     width = (WIDTH - GAP * (len(heads) + 1)) / len(heads)
     foot = NOTE if notes else 0.0
@@ -92,7 +92,7 @@ def figure_predictions(samples, predictions, names: Sequence[str], palette: Arra
     names : sequence of str
         Of the classes.
     palette : ndarray of shape (L, 3), optional
-        PASCAL VOC's by default.
+        By default that of `classes_of`.
     notes : sequence of str
         A line for each image.
 

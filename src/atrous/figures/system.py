@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,8 +91,6 @@ def figure_contact_sheet(entries: Sequence[tuple[str, str, np.ndarray]], columns
     -------
     Figure
     """
-    import textwrap
-
     gap, head, line = 0.15, 0.24, 0.15
     width = (WIDTH - gap * (columns + 1)) / columns
     rows = [entries[i : i + columns] for i in range(0, len(entries), columns)]

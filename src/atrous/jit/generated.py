@@ -2,7 +2,7 @@
 
 Numba tells functions of one name and one kind of arguments apart by a number, which each process counts anew. Machine
 code from the cache comes from several processes, and where two functions share name and number, the linker takes one
-for the other. So the name holds a digest of all that the function does: equal names are equal functions.
+for the other. So the name holds a digest of the text; equal texts must call equal functions.
 """
 
 import hashlib

@@ -58,7 +58,7 @@ def launch(dispatcher, count, *arguments, pieces=1, work=None):
     its part of the result, so the result does not depend on the number of threads. There are up to `pieces` ranges for
     each thread. A thread takes the next one when it is done, so that a thread whose core is busy with something else
     gets fewer of them. `work` is the number of multiply-adds in all, where a number that is only moved counts as
-    `MOVE`; a little work is done by this thread, for it takes longer to wake the others.
+    `MOVE`; small jobs run on the calling thread, because waking the others would take longer.
     """
     alone = numba.config.DISABLE_JIT or (work is not None and work < LEAST_WORK)
     threads = 1 if alone else max(1, min(thread_count(), count))

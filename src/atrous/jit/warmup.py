@@ -12,7 +12,7 @@ from atrous.jit.lanes import LINE_BYTES
 
 
 def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
-    """Compile what convolutions, networks and the dense CRF run on the CPU, or load it from disk.
+    """Compile what convolutions, networks, training and the dense CRF run on the CPU, or load it from disk.
 
     Rarer forms (more kernels of the CRF than the usual two, smaller tiles of Winograd) follow at their first use.
 
@@ -33,6 +33,7 @@ def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
         _warm_crf(name)
         _warm_convolution(name)
         _warm_inference(name)
+        _warm_training(name)
     return time.perf_counter() - started
 
 
@@ -81,6 +82,22 @@ def _warm_inference(name):
     depthwise.forward_last(x[:, :, None], w, g, make_epilogue(1, name), empty_map((1, 1, 1, 2, 2), name))
     max_pool(x, 2, stride=1, rate=1, padding=0, size_rule="floor")
     resize(x, (3, 3), True)
+
+
+def _warm_training(name):
+    from atrous.layers import training
+
+    x, one = np.ones((1, 2, 2, 2), name), np.ones(2, name)
+    for forward, backward, *options in (
+        (training.relu_forward, training.relu_backward),
+        (training.max_pool_forward, training.max_pool_backward, 2),
+        (training.bilinear_forward, training.bilinear_backward, (2, 2)),
+    ):
+        y, cache = forward(x, *options)
+        backward(y, cache)
+    training.sum_relu(x, x)
+    y, cache, _ = training.batch_norm_forward(x, one, one, one, one, mode="train")
+    training.batch_norm_backward(y, cache)
 
 
 def threading_layer() -> tuple[int, str]:

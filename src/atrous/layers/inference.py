@@ -1,7 +1,8 @@
-"""The maximum pool and bilinear resizing of inference: one compiled pass on all cores, with the channels last.
+"""The maximum pool and bilinear resizing in one compiled pass on all cores.
 
 `pool` and `resize` show the ideas with NumPy, one axis and one tap at a time, which takes several passes over memory by
-one core. Here each output is computed at once, for all channels, which lie together.
+one core. Here each output is computed at once: in inference for all channels, which lie together, in training plane by
+plane.
 
 Role: loops. Equal to `max_pool_forward` and `resize_bilinear` (to rounding), NaN included.
 """

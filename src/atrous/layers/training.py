@@ -59,7 +59,8 @@ def relu_forward(x):
 
 
 def sum_relu(a, b):
-    """Return max(a + b, 0) of two arrays of one shape and dtype."""
+    """Return max(a + b, 0) of two arrays of one dtype."""
+    a, b = np.broadcast_arrays(a, b)
     y = np.empty(a.shape, a.dtype)
     launch(_sum_relu, -(-y.size // BLOCK), _flat(a), _flat(b), y.reshape(-1), work=MOVE * y.size)
     return y
@@ -169,12 +170,15 @@ def _norm_adjoint(head, tail, dy, x, dx, images, channels, size, mean, inverse, 
                 sums[0] += dy[i]
         dgamma[c], dbeta[c] = products.sum(), sums.sum()
         s, count = scale[c], images * size
-        by_x = number(dgamma[c] / count) * r if from_batch else number(0)
-        by_one = number(dbeta[c] / count) if from_batch else number(0)
+        by_x, by_one = number(dgamma[c] / count) * r, number(dbeta[c] / count)
         for n in range(images):
             start = (n * channels + c) * size
-            for i in range(start, start + size):
-                dx[i] = (dy[i] - by_one - (x[i] - m) * by_x) * s
+            if from_batch:
+                for i in range(start, start + size):
+                    dx[i] = (dy[i] - by_one - (x[i] - m) * by_x) * s
+            else:
+                for i in range(start, start + size):
+                    dx[i] = dy[i] * s
 
 
 def batch_norm_forward(x, gamma, beta, mean, var, *, mode="eval", momentum=0.1, eps=1e-5):

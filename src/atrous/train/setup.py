@@ -2,8 +2,8 @@
 
     [network]        name, classes, init, and options of the builder; batch_norm_momentum, freeze_batch_norms
     [data]           kind = "scenes", "voc", "cityscapes" or "folders", and where it is
-    [augment]        crop, scales, mirror
     [held_out]       like [data]: images to measure the trained network on
+    [augment]        crop, scales, mirror
     [recipe]         the fields of `Recipe`; terms = [{endpoint, weight, like}, …] as for `LossTerm`
 
 The files in `presets` are the papers' own, with the source of each number, and tiny ones for a laptop. A field that
@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous._types import PathLike
-from atrous.data.classes import CLASS_NAMES, classes_of
+from atrous.data.classes import CLASS_NAMES, Classes, classes_of
 from atrous.data.pairs import CITYSCAPES_TRAIN_IDS, ImagePairs, cityscapes_pairs, folder_pairs, voc_pairs
+from atrous.data.palettes import voc_palette
 from atrous.data.scenes import Scenes
 from atrous.errors import ParameterError
 from atrous.nets.catalogue import build
@@ -112,8 +113,10 @@ def samples_of(where, data, classes):
 
 
 def classes_for(kind, count):
-    """Return names and colours of the classes of a kind of data, where they are known; numbers otherwise."""
-    known = kind in CLASS_NAMES and count <= len(CLASS_NAMES[kind])
+    """Return names and colours of the classes of a kind of data; of another dataset with as many if it has no names."""
+    known = CLASS_NAMES.get(kind, ())
+    if known and count > len(known):
+        return Classes((*known, *(f"class {i}" for i in range(len(known), count))), voc_palette())
     return classes_of(count, kind if known else None)
 
 
@@ -148,8 +151,8 @@ def read_setup(
     source : path, str or mapping
         A file that ends in .toml, one of `presets`, or the tables themselves.
     replace : mapping of str to mapping, optional
-        Fields to replace, by table: ``{"recipe": {"steps": 100}}``. A table with a ``kind``, or None,
-        replaces the whole table.
+        Fields to replace, by table: ``{"recipe": {"steps": 100}}``. A table with a ``kind`` replaces
+        the whole table; None removes it.
 
     Returns
     -------
@@ -211,7 +214,10 @@ def read_setup(
 def _terms(where, tables):
     """Return the terms of the loss from a list of tables."""
     if not isinstance(tables, (list, tuple)) or not all(isinstance(t, Mapping) and "endpoint" in t for t in tables):
-        raise ParameterError(f"{where}: terms must be a list of tables, each with an endpoint, got {tables!r}.")
+        raise ParameterError(
+            f"{where}: [recipe] terms must be a list of tables, each with an endpoint, got {tables!r}. "
+            'Write terms = [{ endpoint = "logits" }].'
+        )
     for term in tables:
         _known(f"{where}: terms", term, LossTerm._fields)
     return tuple(LossTerm(**term) for term in tables)

@@ -21,7 +21,6 @@ from atrous._types import FloatArray
 from atrous.crf.params import CRFParams
 from atrous.nets.network import Network
 from atrous.train.setup import read_setup
-from atrous.weights.files import load_weights
 
 FOLDER = Path(__file__).parent / "trained"
 
@@ -56,8 +55,8 @@ def trained(name: str = "shapes", dtype: Any = np.float32) -> Trained:
 
     Raises
     ------
-    ParameterError
-        There is no such network.
+    ParameterError, DTypeError
+        There is no such network; the dtype is neither of the two.
 
     Examples
     --------
@@ -70,7 +69,6 @@ def trained(name: str = "shapes", dtype: Any = np.float32) -> Trained:
     names = sorted(path.stem for path in FOLDER.glob("*.json"))
     name = _check.one_of("trained", "name", name, tuple(names))
     setup = read_setup(name)
-    weights = {key: array.astype(dtype) for key, array in load_weights(FOLDER / f"{name}.npz").items()}
-    params, state = setup.network.load(weights)
+    params, state = setup.network.load(FOLDER / f"{name}.npz", dtype)
     made = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return Trained(setup.network, params, state, CRFParams(**made["crf"]), setup.held_out, made)
