@@ -11,6 +11,7 @@ from atrous import (
     Scenes,
     build,
     confusion_matrix,
+    from_classifier,
     load_weights,
     mean_iou,
     read_setup,
@@ -149,6 +150,26 @@ def test_weights_to_begin_with(tmp_path, rng):
     other = build("tiny_deeplabv1_largefov")
     with pytest.raises(AtrousError, match="do not fit"):
         begin(other, str(tmp_path / "six.npz"), rng)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "network", "preprocessing"),
+    [
+        ("tiny_dense_resnet50", "tiny_torchvision_deeplabv3_resnet50", "torchvision"),
+        ("tiny_dense_vgg16", "tiny_deeplabv1_largefov", "caffe"),
+    ],
+)
+def test_a_classifier_to_begin_with(tmp_path, rng, classifier, network, preprocessing):
+    weights = {**(arrays := build(classifier).init(rng))[0], **arrays[1]}
+    weights = {name.removeprefix("backbone."): array for name, array in weights.items()}
+    save_weights(weights, tmp_path / "classifier.npz")
+    network = build(network, classes=6)
+    params, _, fresh = begin(network, str(tmp_path / "classifier.npz"), np.random.default_rng(1))
+    expected, _ = from_classifier(network, weights, np.random.default_rng(1), preprocessing=preprocessing)
+    assert fresh == "head"
+    assert all(np.array_equal(params[name], array) for name, array in expected.items())
+    first = next(iter(params))
+    assert np.array_equal(params[first], weights[first.removeprefix("backbone.")])
 
 
 def test_measures_are_counted_over_all_images(rng):

@@ -26,13 +26,14 @@ import numpy as np
 from atrous._atomic import replacing
 from atrous.apps.evaluate import evaluate, evenly, measure_lines
 from atrous.errors import ParameterError
+from atrous.nets.from_classifier import from_classifier
 from atrous.nets.network import Network
 from atrous.nets.segmentation import segment
 from atrous.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from atrous.train.loop import Step, training
 from atrous.train.setup import Setup, classes_for
 from atrous.weights.errors import WeightsError
-from atrous.weights.files import save_weights
+from atrous.weights.files import load_weights, save_weights
 
 COLUMNS = ("step", "loss", "rate", "norm", "seconds")
 # Seconds between checkpoints, unless steps take longer.
@@ -40,16 +41,27 @@ EVERY = 60.0
 MEASURED, SHOWN = 50, 6
 
 
+# The last layers of ImageNet classifiers, and how these prepare images.
+CLASSIFIERS = {"fc.weight": "torchvision", "classifier.6.weight": "torchvision", "fc8.weight": "caffe"}
+
+
 def begin(network: Network, init: str | None, rng: np.random.Generator):
-    """Return (params, state, which part is fresh): drawn, or loaded from a file as far as it fits."""
+    """Return (params, state, which part is fresh): drawn, or loaded from a file as far as it fits.
+
+    Of an ImageNet classifier the trunk is used, and VGG's fc6 and fc7, decimated as in the paper (`from_classifier`).
+    """
     if init is None:
         return *network.init(rng), "everything"
+    weights = load_weights(init)
+    for name, preprocessing in CLASSIFIERS.items():
+        if name in weights:
+            return *from_classifier(network, weights, rng, preprocessing=preprocessing), "head"
     try:
-        return *network.load(init), ""
+        return *network.load(weights), ""
     except WeightsError as error:
         for part in ("classifier", "head"):
             try:
-                return *network.load(init, fresh=part, rng=rng), part
+                return *network.load(weights, fresh=part, rng=rng), part
             except WeightsError:
                 continue
         raise error from None
