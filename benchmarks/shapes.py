@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import atrous
-from atrous import CRFParams, dense_crf, load_weights, mean_iou, predict, read_setup, save_weights
+from atrous import CRFParams, dense_crf, mean_iou, predict, read_setup, save_weights
 from atrous.apps.evaluate import evaluate
 from atrous.apps.train import COLUMNS, read_log, train_files
 from atrous.bench.machine import environment
@@ -28,20 +28,20 @@ from atrous.trimap import trimap_confusion
 NAME, SEEDS, BANDS = "shapes", (0, 1, 2), (1, 2, 3, 4, 5)
 TRIED = [
     CRFParams(weight, alpha, beta, 3.0, gamma, 10, "symmetric")
-    for weight, alpha, beta, gamma in itertools.product((3, 6, 12), (6, 12, 24), (10, 16, 24, 36), (1, 3))
+    for weight, alpha, beta, gamma in itertools.product((3, 6, 12, 24), (12, 24, 48), (5, 7, 10, 16, 24), (1, 3))
 ]
 
 
 def weights_of(runs, seed):
-    """Return all arrays after training with a seed, rounded to float16 as they are shipped."""
+    """Return the arrays to ship after training with a seed: parameters in float16, running statistics in float32."""
     setup = read_setup(NAME, {"recipe": {"seed": seed}})
     folder = runs / str(seed)
     progress = ProgressLine(f"seed {seed}")
     done = train_files(setup, folder, resume=True, tell=lambda step, _: progress(step.number, setup.recipe.steps))
     if done["steps"] < setup.recipe.steps:
         raise SystemExit("stopped")
-    found = load_weights(folder / "weights.npz")
-    return {name: array.astype(np.float16) for name, array in found.items()}
+    params, state = setup.network.load(folder / "weights.npz")
+    return {**{name: array.astype(np.float16) for name, array in params.items()}, **state}
 
 
 def best_crf(network, weights, scenes):
@@ -77,10 +77,10 @@ def main(runs):
     commit, setup = told.stdout.strip(), read_setup(NAME)
     network, crf, seeds = setup.network, None, {}
     for seed in SEEDS:
-        half = weights_of(runs, seed)
-        weights = network.load({name: array.astype(np.float32) for name, array in half.items()})
+        found = weights_of(runs, seed)
+        weights = network.load(found)
         if crf is None:
-            crf, shipped = best_crf(network, weights, setup.samples), half
+            crf, shipped = best_crf(network, weights, setup.samples), found
         seeds[str(seed)] = measures(network, weights, setup.held_out, crf)
     FOLDER.mkdir(exist_ok=True)
     save_weights(shipped, FOLDER / f"{NAME}.npz")

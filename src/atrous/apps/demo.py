@@ -117,19 +117,19 @@ def crf_demo(image, folder, progress=None):
 SCENES = 20
 STORY = {
     "system.png": (
-        "v2, Fig. 1: the whole system",
+        "v2, Fig. 1: the system",
         "A trained network gives coarse scores; bilinear interpolation enlarges them; the CRF finds the boundaries.",
     ),
     "sparse_and_dense_2d.png": (
-        "v2, Fig. 3: atrous convolution",
+        "v2, Fig. 3: holes in 2-D",
         "Filters with holes give dense responses where a smaller image gives sparse ones, with no more weights.",
     ),
     "sparse_and_dense_1d.png": (
-        "v2, Fig. 2: the same in one dimension",
+        "v2, Fig. 2: holes in 1-D",
         "Above: every second sample. Below: all samples, the filter's taps two apart.",
     ),
     "aspp_branches.png": (
-        "v2, Fig. 4 and v3, Fig. 5: ASPP",
+        "v3, Fig. 5: ASPP",
         "Branches with several rates see the same place at several scales.",
     ),
     "output_strides.png": (
@@ -137,19 +137,19 @@ STORY = {
         "Rates instead of strides keep features dense, and cost multiply-adds and memory.",
     ),
     "scenes.png": (
-        "The world it learned from",
+        "The scenes",
         "Discs and squares are told apart by their outlines, ponds and roofs by their rims: by the field of view.",
     ),
     "dense_crf.png": (
-        "v1, Fig. 2 and v2, Fig. 5: the CRF",
+        "v2, Fig. 5: the CRF",
         "Rough labels move to the edges of a photograph in ten steps of mean field.",
     ),
     "dense_crf_thin.png": (
-        "v1, Sec. 4: thin structures",
+        "v1, Sec. 4: thin things",
         "A CRF of neighbours shortens boundaries and loses thin things; the fully connected one keeps them.",
     ),
     "loss.png": (
-        "How it was trained",
+        "The training",
         "The loss of `atrous train --preset shapes`, and its rate.",
     ),
 }

@@ -21,12 +21,11 @@ class System(NamedTuple):
     """(classes, H, W), probabilities after the CRF."""
 
 
-def whole_system(index=0, shapes=None):
+def whole_system(index=3, shapes=None):
     """Return the System of a held-out scene by the trained network, each stage by itself."""
     shapes = shapes or trained("shapes")
     image, labels = shapes.held_out[index]
     x = prepare(image, shapes.network.preprocessing)
-    _, found = shapes.network.infer(shapes.params, shapes.state, x, endpoints=("low_logits",))
-    scores = found["low_logits"]
+    scores = shapes.network.endpoints(shapes.params, shapes.state, x)["low_logits"]
     enlarged = softmax_forward(resize_bilinear(scores, image.shape[:2]))[0][0]
     return System(image, labels, scores[0], enlarged, dense_crf(enlarged, image, shapes.crf, intensity_scale=1))

@@ -24,7 +24,7 @@ def figure_system(found: System | None = None, label: int | None = None):
     Parameters
     ----------
     found : System, optional
-        From `whole_system`; of the first held-out scene if none is given.
+        From `whole_system`; of a held-out scene if none is given.
     label : int, optional
         The class of the lower row, by default the one with the most pixels besides class 0.
 
@@ -94,8 +94,8 @@ def figure_contact_sheet(entries: Sequence[tuple[str, str, np.ndarray]], columns
     gap, head, line = 0.15, 0.24, 0.15
     width = (WIDTH - gap * (columns + 1)) / columns
     rows = [entries[i : i + columns] for i in range(0, len(entries), columns)]
-    texts = [[textwrap.wrap(sentence, int(width / 0.072)) for _, sentence, _ in row] for row in rows]
-    tallest = 1.25 * width
+    texts = [[textwrap.wrap(sentence, int(width / 0.066)) for _, sentence, _ in row] for row in rows]
+    tallest = 0.9 * width
     sizes = [[min(tallest / p.shape[0], width / p.shape[1]) for *_, p in row] for row in rows]
     heights = [
         max(s * p.shape[0] for s, (*_, p) in zip(of_row, row, strict=True))

@@ -25,10 +25,10 @@ def figure_training(rows: Sequence[Mapping[str, float]]):
         Lines have the roles "loss", "mean" and "rate".
     """
     steps, losses, rates = (np.array([float(row[name]) for row in rows]) for name in ("step", "loss", "rate"))
-    window = max(1, len(rows) // 20)
-    sums = np.cumsum([0.0, *losses])
-    first = np.maximum(np.arange(len(rows)) + 1 - window, 0)
-    means = (sums[1:] - sums[first]) / (np.arange(len(rows)) + 1 - first)
+    half = len(rows) // 40
+    sums, at = np.cumsum([0.0, *losses]), np.arange(len(rows))
+    first, end = np.maximum(at - half, 0), np.minimum(at + half + 1, len(rows))
+    means = (sums[end] - sums[first]) / (end - first)
     fig = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     for ax, values, role, color, width in (
@@ -40,7 +40,7 @@ def figure_training(rows: Sequence[Mapping[str, float]]):
         line.set_gid(role)
     top.set_ylim(0, 1.05 * max(np.quantile(losses, 0.98), 1e-9))
     top.set_ylabel("loss")
-    words = f"mean of the last {window} steps: {means[-1]:.3g}"
+    words = f"the last mean is {means[-1]:.3g}"
     top.text(1, 1, words, transform=top.transAxes, ha="right", va="bottom", color=GREY)
     bottom.set_ylim(0, 1.1 * max(rates.max(), 1e-12))
     bottom.set_ylabel("rate")

@@ -1,7 +1,7 @@
 """Networks that `atrous train` made and that come with the package: weights, recipe, log, and how they were made.
 
 For each name there are four files. `presets/NAME.toml` is the recipe. In the folder `trained`, NAME.npz has the
-weights in float16, NAME.csv the loss and the rate over the steps, and NAME.json the commit, the versions, the machine,
+weights, in float16, NAME.csv the loss and the rate over the steps, and NAME.json the commit, the versions, the machine,
 the parameters of the CRF, and what was measured on held-out scenes.
 
 Role: public functions.
