@@ -10,7 +10,9 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=["convolution", "gradient check", "dense CRF", "training", "the trained network"])
+@pytest.mark.parametrize(
+    "code", BLOCKS, ids=["convolution", "gradient check", "dense CRF", "training", "the trained network"]
+)
 def test_code_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})

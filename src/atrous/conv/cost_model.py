@@ -122,6 +122,7 @@ COUNTS = {
 # im2col and shift multiply by BLAS, whose threads spin for a while after each product and slow down what runs next on
 # ours. They are taken only if they promise to be quicker by this factor.
 LEAD = {"im2col": 1.2, "shift": 1.2}
+THIN = 32
 
 
 def candidates(g, *, exact, ours=False):
@@ -131,6 +132,8 @@ def candidates(g, *, exact, ours=False):
     """
     left_out = {"winograd"} if exact or not fits(g) else set()
     left_out |= {"stacked_taps"} if g.groups > 1 or (ours and by_channels(g)) else set()
+    # So thin a product for each tap takes longer than the counts tell.
+    left_out |= {"shift"} if g.c // g.groups < THIN else set()
     return [method for method in COUNTS if method not in (left_out | set(LEAD) if ours else left_out)]
 
 

@@ -55,17 +55,6 @@ def max_pool(x, kernel, *, stride, rate, padding, size_rule, empty=empty_map):
     return y
 
 
-def pool_planes(x, down, across):
-    """Return the maximum pool of x (N, C, H, W) without changing its layout, each plane as an image of one channel."""
-    y = np.empty((*x.shape[:2], down.out, across.out), x.dtype)
-    flat = np.require(x, requirements=("C", "W")).reshape(-1)
-    launch(
-        _max_pool, len(x) * x.shape[1] * down.out, flat, y.reshape(-1), 1, down, across, pieces=PIECES,
-        work=MOVE * x.size,
-    )  # fmt: skip
-    return y
-
-
 @compiled()
 def _resize(head, tail, x, y, h, w, channels, down, across):
     (iy, sy, ty), (ix, sx, tx) = down, across
@@ -92,6 +81,27 @@ def _resize(head, tail, x, y, h, w, channels, down, across):
                     y[target + k] = between[source + k] * s + between[source + c + k] * t
 
 
+@compiled()
+def _resize_planes(head, tail, x, y, h, w, down, across):
+    """Resize planes head … tail: each row once, then the outputs as means of two resized rows."""
+    (iy, sy, ty), (ix, sx, tx) = down, across
+    wide = np.uintp(ix.size)
+    rows = np.empty(h * ix.size, x.dtype)
+    for plane in range(head, tail):
+        for row in range(h):
+            for ox in range(wide):
+                at, t = np.uintp((plane * h + row) * w + ix[ox]), tx[ox]
+                rows[np.uintp(row) * wide + ox] = x[at] * sx[ox] + x[at + np.uintp(1)] * t if t else x[at]
+        for oy in range(iy.size):
+            above, target, s, t = np.uintp(iy[oy]) * wide, np.uintp(plane * iy.size + oy) * wide, sy[oy], ty[oy]
+            if t == 0:
+                for ox in range(wide):
+                    y[target + ox] = rows[above + ox]
+            else:
+                for ox in range(wide):
+                    y[target + ox] = rows[above + ox] * s + rows[above + wide + ox] * t
+
+
 def resize(x, size, align_corners, *, empty=empty_map, planes=False):
     """Return `resize_bilinear` of x (N, C, H, W); many channels lie last, in memory that `empty` returns.
 
@@ -100,12 +110,12 @@ def resize(x, size, align_corners, *, empty=empty_map, planes=False):
     n, c, h, w = x.shape
     down, across = (first_taps(*axis, align_corners, x.dtype) for axis in zip((h, w), size, strict=True))
     if planes or c < TOGETHER:
-        y = np.empty((n, c, *size), x.dtype)
-        images, channels, flat = n * c, 1, np.require(x, requirements=("C", "W")).reshape(-1)
-    else:
-        y = empty((n, c, *size), x.dtype)
-        images, channels, flat = n, c, channels_last(x, 0)
+        y, flat = np.empty((n, c, *size), x.dtype), np.require(x, requirements=("C", "W")).reshape(-1)
+        launch(_resize_planes, n * c, flat, y.reshape(-1), h, w, down, across, work=MOVE * y.size)
+        return y
+    y = empty((n, c, *size), x.dtype)
     launch(
-        _resize, images * size[0], flat, flat_map(y), h, w, channels, down, across, pieces=PIECES, work=MOVE * y.size
-    )
+        _resize, n * size[0], channels_last(x, 0), flat_map(y), h, w, c, down, across, pieces=PIECES,
+        work=MOVE * y.size,
+    )  # fmt: skip
     return y

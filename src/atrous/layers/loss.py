@@ -74,6 +74,13 @@ def _counted(labels, ignore):
     return counted, np.where(counted, labels, 0).astype(np.intp)
 
 
+def _places(classes, count):
+    """Return where the scores of these classes (N, *S) stand in an array (N, count, *S)."""
+    size = classes[0].size
+    image = np.arange(len(classes)).reshape(-1, *(1,) * (classes.ndim - 1))
+    return (image * count + classes) * size + np.arange(size).reshape(classes.shape[1:])
+
+
 def _forward(owner, logits, labels, ignore, class_weights):
     logits = _check.float_array(owner, "logits", logits)
     labels = _labels(owner, labels)
@@ -102,7 +109,7 @@ def _forward(owner, logits, labels, ignore, class_weights):
     if total:
         with np.errstate(invalid="ignore", over="ignore"):
             scores = less_maximum(logits, 1)
-            of_label = np.take_along_axis(scores, classes[:, None], 1)[:, 0]
+            of_label = scores.reshape(-1)[_places(classes, scores.shape[1])]
             np.exp(scores, out=scores)
             terms = (np.log(scores.sum(axis=1)) - of_label) * share
             loss = float(terms.sum(where=counted, dtype=np.float64) / total)
@@ -119,8 +126,7 @@ def _backward(owner, dloss, cache):
         dlogits = less_maximum(logits, 1)
         np.exp(dlogits, out=dlogits)
         dlogits /= dlogits.sum(axis=1, keepdims=True)
-        of_label = np.take_along_axis(dlogits, classes[:, None], 1)
-        np.put_along_axis(dlogits, classes[:, None], of_label - 1, 1)
+        dlogits.reshape(-1)[_places(classes, logits.shape[1])] -= 1
         dlogits *= (weights[classes] * (dloss / total))[:, None]
     np.copyto(dlogits, 0, where=~counted[:, None])
     return dlogits

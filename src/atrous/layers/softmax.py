@@ -34,8 +34,8 @@ class LogSoftmaxCache(NamedTuple):
 
 
 def less_maximum(x, axis):
-    """Return x − max x along the axis as a new array; its exp neither overflows nor sums to 0."""
-    return x - x.max(axis=axis, keepdims=True)
+    """Return x − max x along the axis as a new C-contiguous array; its exp neither overflows nor sums to 0."""
+    return np.subtract(x, x.max(axis=axis, keepdims=True), order="C")
 
 
 def _centred(owner, x, axis):

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from atrous import _check
+from atrous.conv.taps import taps_inside
 from atrous.jit.compiler import compiled
 from atrous.jit.threads import MOVE, launch
 from atrous.layers import batch_norm, inference, pool, resize
@@ -33,20 +34,20 @@ def _flat(x):
 
 @compiled()
 def _relu(head, tail, x, y):
-    for i in range(head * BLOCK, min(tail * BLOCK, x.size)):
+    for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, x.size))):
         y[i] = x.dtype.type(0) if x[i] < 0 else x[i]
 
 
 @compiled()
 def _sum_relu(head, tail, a, b, y):
-    for i in range(head * BLOCK, min(tail * BLOCK, y.size)):
+    for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, y.size))):
         v = a[i] + b[i]
         y[i] = y.dtype.type(0) if v < 0 else v
 
 
 @compiled()
 def _relu_adjoint(head, tail, dy, y, dx):
-    for i in range(head * BLOCK, min(tail * BLOCK, y.size)):
+    for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, y.size))):
         dx[i] = y.dtype.type(0) if y[i] <= 0 else dy[i]
 
 
@@ -79,29 +80,59 @@ def relu_backward(dy, cache):
 
 
 @compiled()
+def _max_pool(head, tail, x, y, down, across):
+    """Write planes head … tail of y: the largest of each column of a window, then of these."""
+    columns = np.empty(across.size, x.dtype)
+    for plane in range(head, tail):
+        for oy in range(down.out):
+            iy = down.stride * oy - down.padding
+            top, bottom = taps_inside(iy, down.rate, down.kernel, down.size)
+            for ky in range(top, bottom):
+                start = np.uintp((plane * down.size + iy + ky * down.rate) * across.size)
+                for ix in range(np.uintp(across.size)):
+                    u, v = x[start + ix], columns[ix]
+                    columns[ix] = u if ky == top or u > v or u != u else v  # noqa: PLR0124
+            for ox in range(across.out):
+                ix = across.stride * ox - across.padding
+                left, right = taps_inside(ix, across.rate, across.kernel, across.size)
+                largest = columns[np.uintp(ix + left * across.rate)]
+                for kx in range(left + 1, right):
+                    u = columns[np.uintp(ix + kx * across.rate)]
+                    largest = u if u > largest or u != u else largest  # noqa: PLR0124
+                y[np.uintp((plane * down.out + oy) * across.out + ox)] = largest
+
+
+@compiled()
 def _max_pool_adjoint(head, tail, dy, x, y, dx, down, across):
     for plane in range(head, tail):
         start, size = plane * down.size * across.size, down.size * across.size
         dx[start : start + size] = 0
         for oy in range(down.out):
+            iy = down.stride * oy - down.padding
+            top, bottom = taps_inside(iy, down.rate, down.kernel, down.size)
             for ox in range(across.out):
-                o, waiting = (plane * down.out + oy) * across.out + ox, True
-                for ky in range(down.kernel):
-                    iy = down.stride * oy + down.rate * ky - down.padding
-                    for kx in range(across.kernel):
-                        ix = across.stride * ox + across.rate * kx - across.padding
-                        if waiting and 0 <= iy < down.size and 0 <= ix < across.size:
-                            i = start + iy * across.size + ix
-                            if x[i] == y[o] or x[i] != x[i]:
-                                dx[i] += dy[o]
-                                waiting = False
+                ix = across.stride * ox - across.padding
+                left, right = taps_inside(ix, across.rate, across.kernel, across.size)
+                o = np.uintp((plane * down.out + oy) * across.out + ox)
+                largest, waiting = y[o], True
+                for ky in range(top, bottom):
+                    row = start + (iy + ky * down.rate) * across.size + ix
+                    for kx in range(left, right):
+                        i = np.uintp(row + kx * across.rate)
+                        if x[i] == largest or x[i] != x[i]:
+                            dx[i] += dy[o]
+                            waiting = False
+                            break
+                    if not waiting:
+                        break
 
 
 def max_pool_forward(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
     """Return (y, cache) as `pool.max_pool_forward` does, for two spatial axes."""
     x = _check.float_array("max_pool_forward", "x", x)
     windows = pool.pool_windows("max_pool_forward", x.shape[2:], kernel, stride, rate, padding, size_rule)
-    y = inference.pool_planes(x, *windows)
+    y = np.empty((*x.shape[:2], *(w.out for w in windows)), x.dtype)
+    launch(_max_pool, x.shape[0] * x.shape[1], _flat(x), y.reshape(-1), *windows, work=MOVE * x.size)
     return y, MaxPoolCache(x, y, windows)
 
 
@@ -147,7 +178,7 @@ def _statistics(head, tail, x, images, channels, size, mean, var):
 def _scaled(head, tail, x, y, channels, size, scale, shift):
     for plane in range(head, tail):
         s, t = scale[plane % channels], shift[plane % channels]
-        for i in range(plane * size, plane * size + size):
+        for i in range(np.uintp(plane * size), np.uintp(plane * size + size)):
             y[i] = x[i] * s + t
 
 
@@ -174,10 +205,10 @@ def _norm_adjoint(head, tail, dy, x, dx, images, channels, size, mean, inverse, 
         for n in range(images):
             start = (n * channels + c) * size
             if from_batch:
-                for i in range(start, start + size):
+                for i in range(np.uintp(start), np.uintp(start + size)):
                     dx[i] = (dy[i] - by_one - (x[i] - m) * by_x) * s
             else:
-                for i in range(start, start + size):
+                for i in range(np.uintp(start), np.uintp(start + size)):
                     dx[i] = dy[i] * s
 
 
@@ -223,23 +254,24 @@ def batch_norm_backward(dy, cache):
 @compiled()
 def _enlarge_adjoint(head, tail, dy, dx, h, w, down, across):
     (iy, sy, ty), (ix, sx, tx) = down, across
-    between = np.empty(w, dy.dtype)
+    wide = np.uintp(ix.size)
+    rows = np.empty(h * ix.size, dy.dtype)
     for plane in range(head, tail):
-        dx[plane * h * w : (plane + 1) * h * w] = 0
+        rows[:] = 0
         for oy in range(iy.size):
-            between[:] = 0
-            row = (plane * iy.size + oy) * ix.size
-            for ox in range(ix.size):
-                i, d, t = ix[ox], dy[row + ox], tx[ox]
-                between[i] += d * sx[ox]
-                if t:
-                    between[i + 1] += d * t
-            above, s, t = (plane * h + iy[oy]) * w, sy[oy], ty[oy]
-            for i in range(w):
-                dx[above + i] += between[i] * s
+            source, above, s, t = np.uintp(plane * iy.size + oy) * wide, np.uintp(iy[oy]) * wide, sy[oy], ty[oy]
+            for ox in range(wide):
+                rows[above + ox] += dy[source + ox] * s
             if t:
-                for i in range(w):
-                    dx[above + w + i] += between[i] * t
+                for ox in range(wide):
+                    rows[above + wide + ox] += dy[source + ox] * t
+        dx[plane * h * w : (plane + 1) * h * w] = 0
+        for row in range(h):
+            for ox in range(wide):
+                at, d, t = np.uintp((plane * h + row) * w + ix[ox]), rows[np.uintp(row) * wide + ox], tx[ox]
+                dx[at] += d * sx[ox]
+                if t:
+                    dx[at + np.uintp(1)] += d * t
 
 
 def bilinear_forward(x, size, *, align_corners=True):
