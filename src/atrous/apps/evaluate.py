@@ -22,12 +22,16 @@ def evenly(count: int, most: int) -> range:
     return range(0, count, max(1, -(-count // most)))
 
 
+def _percent(value):
+    return "–" if np.isnan(value) else f"{value:.2%}"
+
+
 def measure_lines(found: dict[str, Any], names: Sequence[str]) -> list[str]:
     """Return the measures that `evaluate` found as lines of text, a row for each class."""
     width = max(5, *map(len, names))
     lines = [f"{'class':<{width}}  {'IoU':>7}  {'accuracy':>8}"]
     for name, c in zip(names, found["classes"], strict=False):
-        lines.append(f"{name:<{width}}  {c['iou']:>7.2%}  {c['accuracy']:>8.2%}")
+        lines.append(f"{name:<{width}}  {_percent(c['iou']):>7}  {_percent(c['accuracy']):>8}")
     lines += [
         "",
         f"mean IoU {found['mean_iou']:.2%}, pixel accuracy {found['pixel_accuracy']:.2%}, class accuracy "
