@@ -202,6 +202,9 @@ def test_a_tree_of_voc(tmp_path, capsys):
     code, out, _ = run(capsys, *command, tmp_path / "again")
     assert code == 0
     assert "on 2 held-out images" in out
+    code, out, _ = run(capsys, *command, tmp_path / "val", "--split", "val")
+    assert code == 0
+    assert "on 2 training images" in out
     assert "aeroplane" in (tmp_path / "again" / "measures.txt").read_text(encoding="utf-8")
     code, out, _ = run(capsys, "evaluate", "--weights", tmp_path / "run" / "weights.npz", "--voc", root)
     assert code == 0
