@@ -147,7 +147,7 @@ def objective(
     found = dict.fromkeys(wanted)
     logits, cache, state = network.forward(params, state, x, train=train, rng=rng, endpoints=found)
     scores = {**found, "logits": logits}
-    gradients, parts = {"logits": np.zeros_like(logits)}, []
+    gradients, parts = {}, []
     for term in terms:
         at, resized = scores[term.endpoint], None
         if term.like is not None:
@@ -157,7 +157,8 @@ def objective(
         d = d if resized is None else bilinear_backward(d, resized)
         gradients[term.endpoint] = gradients[term.endpoint] + d if term.endpoint in gradients else d
         parts.append(loss)
-    dy = gradients.pop("logits")
+    dy = gradients.pop("logits", None)
+    dy = np.zeros_like(logits) if dy is None else dy
     _, grads = network.backward(dy, cache, endpoints=gradients or None, dx=False)
     total = float(sum(term.weight * part for term, part in zip(terms, parts, strict=True)))
     return Objective(total, tuple(parts), grads, state)
