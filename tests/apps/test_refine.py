@@ -128,7 +128,7 @@ def test_two_entries_of_one_colour_stay_two_labels(photo, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), np.where(TRUTH, 2, 1))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ">f4"])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow), np.float16, ">f4"])
 def test_probabilities_of_the_size_of_the_photograph(photo, tmp_path, dtype):
     p = rough_probabilities(labels=4).astype(dtype)
     np.save(tmp_path / "p.npy", p)

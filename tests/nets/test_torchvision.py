@@ -15,6 +15,7 @@ def stored():
         return dict(archive)
 
 
+@pytest.mark.slow
 def test_deeplabv3_resnet50_of_torchvision(stored):
     shapes = [tuple(int(n) for n in text.split(",") if n) for text in stored["shapes"]]
     weights = {str(name): drawn(str(name), shape) for name, shape in zip(stored["names"], shapes, strict=True)}
