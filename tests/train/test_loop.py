@@ -151,7 +151,7 @@ def test_four_images_are_learned_by_heart():
     scenes = Scenes(4, seed=3, size=65, wires=0, objects=3, noise=4.0, ring=2)
     network = build("tiny_deeplabv3plus_resnet101", classes=6)
     weights = network.init(np.random.default_rng(0))
-    *_, step = training(network, *weights, scenes, Recipe(steps=400, batch=4, rate=0.1, decay=0.0, clip=5.0))
+    *_, step = training(network, *weights, scenes, Recipe(steps=1000, batch=4, rate=0.1, decay=0.0, clip=5.0))
     images, labels = (np.stack([scenes[i][k] for i in range(4)]) for k in (0, 1))
     found = network.infer(step.params, step.state, prepare_levels(images.astype(np.float32), network.preprocessing))
     assert mean_iou(confusion_matrix(found.argmax(1), labels, 6)) > 0.99
