@@ -10,6 +10,7 @@ Role: loops. Equal to `max_pool_forward` and `resize_bilinear` (to rounding), Na
 import numpy as np
 
 from atrous.conv.channels_last import channels_last, empty_map, flat_map
+from atrous.conv.direct import plain
 from atrous.jit.compiler import compiled
 from atrous.jit.threads import MOVE, launch
 from atrous.layers.pool import pool_windows
@@ -110,7 +111,7 @@ def resize(x, size, align_corners, *, empty=empty_map, planes=False):
     n, c, h, w = x.shape
     down, across = (first_taps(*axis, align_corners, x.dtype) for axis in zip((h, w), size, strict=True))
     if planes or c < TOGETHER:
-        y, flat = np.empty((n, c, *size), x.dtype), np.require(x, requirements=("C", "W")).reshape(-1)
+        y, flat = np.empty((n, c, *size), x.dtype), plain(x).reshape(-1)
         launch(_resize_planes, n * c, flat, y.reshape(-1), h, w, down, across, work=MOVE * y.size)
         return y
     y = empty((n, c, *size), x.dtype)

@@ -63,7 +63,7 @@ def first_taps(samples, outputs, align_corners, dtype):
 def _taps(samples, outputs, align_corners, dtype):
     """Return two lists of taps along one axis, as (outputs, inputs, weights); a list writes to each output once."""
     i, w, v = first_taps(samples, outputs, align_corners, dtype)
-    between = np.flatnonzero(sample_positions(samples, outputs, align_corners)[1])
+    between = np.flatnonzero(v)
     return (np.arange(outputs), i, w), (between, i[between] + 1, v[between])
 
 

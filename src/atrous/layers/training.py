@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from atrous import _check
+from atrous.conv.direct import plain
 from atrous.conv.taps import taps_inside
 from atrous.jit.compiler import compiled
 from atrous.jit.threads import MOVE, launch
@@ -26,7 +27,7 @@ SUMS = 16  # partial sums side by side, which fill the registers
 
 
 def _flat(x):
-    return np.ascontiguousarray(x).reshape(-1)
+    return plain(x).reshape(-1)
 
 
 # ---- ReLU
