@@ -84,7 +84,7 @@ def _resize(head, tail, x, y, h, w, channels, down, across):
 
 @compiled()
 def _resize_planes(head, tail, x, y, h, w, down, across):
-    """Resize planes head … tail: each row once, then the outputs as means of two resized rows."""
+    """Resize planes head … tail: first each row, then the outputs as weighted means of two resized rows."""
     (iy, sy, ty), (ix, sx, tx) = down, across
     wide = np.uintp(ix.size)
     rows = np.empty(h * ix.size, x.dtype)

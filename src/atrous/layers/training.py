@@ -82,7 +82,7 @@ def relu_backward(dy, cache):
 
 @compiled()
 def _max_pool(head, tail, x, y, down, across):
-    """Write planes head … tail of y: the largest of each column of a window, then of these."""
+    """Write planes head … tail of y: first the largest of each column of a window, then the largest of those."""
     columns = np.empty(across.size, x.dtype)
     for plane in range(head, tail):
         for oy in range(down.out):
