@@ -221,6 +221,7 @@ LEVELS = [
         "jit.lanes",
         "jit.barrier",
         "jit.generated",
+        "jit.exponential",
     },
     {"_check", "jit.disk_cache", "jit.threads", "jit.gpu", "crf.params", "crf.memory"},
     {"jit.compiler"},
@@ -264,6 +265,7 @@ LEVELS = [
     },
     {"layers.loss", "layers.interp", "layers.cuda", "layers.inference"},
     {"layers.training"},
+    {"layers.training_loss"},
     # the lattice
     {"lattice.geometry", "lattice.exact", "lattice.simplex", "lattice.rows", "metrics"},
     {"trimap"},
@@ -348,7 +350,7 @@ ONLY = {
     # formulas that the loops of CPU and GPU share
     "lattice.simplex": set(),
     "lattice.rows": {"jit.lanes"},
-    "crf.softmax": {"jit.lanes", "lattice.rows"},
+    "crf.softmax": {"jit.lanes", "jit.exponential", "lattice.rows"},
     # what works without a compiler
     "crf.memory": {"errors"},
     "data.palettes": {"_atomic", "_types", "errors"},
@@ -369,6 +371,7 @@ ONLY = {
 LOOPS = {
     "jit.lanes",
     "jit.barrier",
+    "jit.exponential",
     *("conv.taps", "conv.direct", "conv.depthwise", "conv.micro_kernel", "conv.channels_last"),
     *("conv.implicit_gemm", "conv.stacked_taps", "conv.winograd_transforms", "conv.winograd"),
     *("conv.cuda", "conv.epilogue", "layers.cuda", "compose.cuda"),

@@ -21,6 +21,7 @@ from atrous.compose.residual import Residual
 from atrous.compose.side_head import SideHead
 from atrous.compose.skip_connections import SkipConnections
 from atrous.compose.styles import SHORT
+from atrous.errors import DTypeError, ShapeError
 
 X = (2, 2, 7, 9)
 
@@ -252,6 +253,22 @@ def test_branches_share_a_pass_over_the_input(monkeypatch, rng):
         calls.clear()
         part.forward(*drawn(part, rng), rng.standard_normal(X))
         assert calls == count
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "error", "message"),
+    [
+        ("a.w", lambda a: a[:1], ShapeError, r"forward: a.w must be \(3, 2, 3, 3\), got \(1, 2, 3, 3\)"),
+        ("a.b", lambda a: a[:2], ShapeError, r"forward: a.b must be \(3,\), got \(2,\)"),
+        ("n.gamma", lambda a: a[:2], ShapeError, "forward: n.gamma must be"),
+        ("a.w", lambda a: a.astype("f4"), DTypeError, "a.w must have the dtype of x, float64, got float32"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_before_a_compiled_loop_reads_them(name, change, error, message, rng):
+    part = chain(conv("a", 2, 3), SHORT.norm("n", 3))
+    params, state = drawn(part, rng)
+    with pytest.raises(error, match=message):
+        part.forward(params | {name: change(params[name])}, state, rng.standard_normal(X), train=True)
 
 
 def test_a_part_alone_is_not_a_network():

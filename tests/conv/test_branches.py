@@ -5,11 +5,19 @@ import pytest
 from tolerances import assert_close
 
 from atrous import atrous_conv, branches_backward, branches_forward, conv_backward, conv_forward
-from atrous.conv import stacked_taps
-from atrous.conv.branches import FILTERS
+from atrous.conv import branches, stacked_taps
+from atrous.conv.branches import CHANNELS, FILTERS
 from atrous.gradients import adjoint_error
 
 RATES = (1, 2, 5)
+
+
+@pytest.fixture(params=["neither", "forward", "backward", "both"])
+def enough(request, monkeypatch):
+    """The directions in which x has channels enough for stacked taps."""
+    directions = [d for d in CHANNELS if request.param in (d, "both")]
+    monkeypatch.setattr(branches, "CHANNELS", {d: 20 if d in directions else 21 for d in CHANNELS})
+    return directions
 
 
 def draw(rng, f, dtype):
@@ -20,7 +28,7 @@ def draw(rng, f, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("f", [3, FILTERS])
-def test_each_branch_is_a_convolution(f, dtype, rng):
+def test_each_branch_is_a_convolution(f, dtype, enough, rng):
     x, weights, biases = draw(rng, f, dtype)
     ys, cache = branches_forward(x, weights, biases, rates=RATES)
     dys = [rng.standard_normal(y.shape).astype(dtype) for y in ys]
@@ -37,7 +45,7 @@ def test_each_branch_is_a_convolution(f, dtype, rng):
 
 
 @pytest.mark.parametrize("f", [3, FILTERS])
-def test_adjoints(f, rng):
+def test_adjoints(f, enough, rng):
     x, weights, _ = draw(rng, f, np.float64)
     ys, cache = branches_forward(x, weights, rates=RATES)
     sizes = np.cumsum([y.size for y in ys])[:-1]
@@ -52,10 +60,12 @@ def test_adjoints(f, rng):
     assert adjoint_error(forward, backward, x.shape) < 1e-13
 
 
-@pytest.mark.parametrize(("f", "stacked"), [(3, True), (FILTERS - 1, True), (FILTERS, False)])
-def test_few_filters_are_stacked(f, stacked, monkeypatch, rng):
-    calls, forward_all = [], stacked_taps.forward_all
-    monkeypatch.setattr(stacked_taps, "forward_all", lambda *a: calls.append(1) or forward_all(*a))
+@pytest.mark.parametrize(("f", "few"), [(3, True), (FILTERS - 1, True), (FILTERS, False)])
+def test_few_filters_of_many_channels_are_stacked(f, few, enough, monkeypatch, rng):
+    calls = []
+    for name, direction in (("forward_all", "forward"), ("backward_input_all", "backward")):
+        function = getattr(stacked_taps, name)
+        monkeypatch.setattr(stacked_taps, name, lambda *a, d=direction, f=function: calls.append(d) or f(*a))
     x, weights, _ = draw(rng, f, np.float32)
-    branches_forward(x, weights, rates=RATES)
-    assert bool(calls) == stacked
+    branches_backward(*branches_forward(x, weights, rates=RATES))
+    assert calls == (enough if few else [])

@@ -256,7 +256,9 @@ def test_auto_looks_at_channels_and_at_taps_on_zeros():
 
     assert choose_method(conv_geometry((1, 400, 65, 65), (400, 1, 3, 3), groups=400)) == "depthwise"
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), groups=4)) == "direct"
-    assert chosen(64, 64, 9, 1) == "im2col"  # little to do
+    assert chosen(20, 64, 9, 1) == "im2col"  # little to do
+    assert chosen(64, 64, 9, 1) == chosen(20, 64, 9, 1, which="dw") == "implicit_gemm"  # but many channels
+    assert choose_method(conv_geometry((1, 256, 9, 9), (64, 256, 1, 1))) == "im2col"
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 1, 3, 3), stride=2, groups=4)) == "direct"
     assert choose_method(conv_geometry((1, 4, 5, 5), (8, 2, 3, 3), groups=2)) == "im2col"
     assert choose_method(conv_geometry((1, 1, 5, 5), (8, 1, 3, 3))) == "im2col"
@@ -269,7 +271,7 @@ def test_auto_chooses_the_gradient_of_the_filters_by_itself(monkeypatch):
         methods, "choose_method", lambda g, dtype, which, ours: "im2col" if which == "dw" else "implicit_gemm"
     )
     monkeypatch.setattr(methods, "_quiet", lambda a_map: a_map)
-    found = method_named("test", "auto", conv_geometry((1, 8, 9, 9), (8, 8, 3, 3)), "float32")
+    found = method_named("test_auto_chooses", "auto", conv_geometry((1, 8, 9, 9), (8, 8, 3, 3)), "float32")
     assert found[:3] == (implicit_gemm.forward, implicit_gemm.backward_input, im2col.backward_weight)
     assert found.prepares
 

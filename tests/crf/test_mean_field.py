@@ -29,8 +29,8 @@ from atrous import (
 )
 from atrous.crf.compatibility import agreement
 from atrous.crf.layout import strip_order
-from atrous.crf.softmax import exp_nonpositive
 from atrous.errors import AtrousError, BackendUnavailable, DTypeError, ParameterError, ShapeError
+from atrous.jit.exponential import exp_nonpositive
 from atrous.lattice import build
 
 NORMALIZATIONS = ("none", "before", "after", "symmetric")

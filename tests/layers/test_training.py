@@ -89,8 +89,10 @@ def test_batch_norm(rng, shape, mode, dtype):
 
 def test_the_variance_of_a_large_mean_is_not_lost(rng):
     x = (1000 + rng.standard_normal((2, 1, 64, 64))).astype(np.float32)
-    mean, var = training._statistics_of(x)
-    np.testing.assert_allclose((mean[0], var[0]), (x.astype(float).mean(), x.astype(float).var()), rtol=1e-7)
+    one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
+    _, cache, _ = training.batch_norm_forward(x, one, zero, zero, one, mode="train", eps=1e-300)
+    found, exact = (cache.mean[0], cache.inverse[0] ** -2), x.astype(float)
+    np.testing.assert_allclose(found, (exact.mean(), exact.var()), rtol=1e-7)
 
 
 @pytest.mark.parametrize(("before", "after"), SIZES)
@@ -136,6 +138,12 @@ def test_equal_bits_for_any_number_of_threads(rng, monkeypatch):
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_a_variance_of_zero_needs_eps():
+    one = np.ones(1)
+    with pytest.raises(Exception, match=r"var \+ eps must be positive"):
+        training.batch_norm_forward(np.ones((2, 1, 3, 3)), one, one, one, one, mode="train", eps=0.0)
 
 
 def test_what_is_refused():

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from atrous._types import Padding
+from atrous.compose.match import fitting
 from atrous.compose.part import Part, Variable
 from atrous.compose.program import Pass, Value
 from atrous.conv.geometry import conv_geometry
-from atrous.conv.operators import conv_backward, conv_forward
+from atrous.conv.operators import conv_backward, conv_in_training
 from atrous.conv.receptive_field import Spatial
 from atrous.errors import ShapeError
 from atrous.layers.dropout import dropout_backward, dropout_forward
@@ -27,6 +29,12 @@ from atrous.layers.training import (
     relu_backward,
     relu_forward,
 )
+
+
+@lru_cache(maxsize=4096)
+def _geometry(conv, shape, owner):
+    """Return the geometry of a Conv for an input of `shape` (N, C, H, W)."""
+    return conv_geometry(shape, conv.shape, owner=owner, **conv.options)
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,9 @@ class Conv(Part):
 
     def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
         """Return the convolution."""
-        y, cache = conv_forward(x, params[self.w], params[self.b] if self.b else None, **self.options)
+        (w,) = fitting("forward", x, self.shape, params, self.w)
+        (b,) = fitting("forward", x, (self.f,), params, self.b) if self.b else (None,)
+        y, cache = conv_in_training(x, w, b, _geometry(self, x.shape, "forward"))
         return y, cache, state
 
     def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
@@ -76,7 +86,7 @@ class Conv(Part):
 
     def geometry(self, shape, owner):
         """Return the geometry for one input of `shape` (C, H, W)."""
-        return conv_geometry((1, *shape), self.shape, owner=owner, **self.options)
+        return _geometry(self, (1, *shape), owner)
 
     def spatial(self, g):
         """Return this layer as part of a chain, along the rows."""
@@ -129,9 +139,11 @@ class BatchNorm(Part):
                 f"forward: in training {self.gamma.rpartition('.')[0]} needs more than one value per channel, got one: "
                 "the mean of a single image. Use a batch of at least 2, or train=False."
             )
-        y, cache, (mean, var) = batch_norm_forward(
-            x, *self.arrays(params, state), mode=mode, momentum=self.momentum, eps=self.eps
+        arrays = (
+            *fitting("forward", x, (self.c,), params, self.gamma, self.beta),
+            *fitting("forward", x, (self.c,), state, self.mean, self.var),
         )
+        y, cache, (mean, var) = batch_norm_forward(x, *arrays, mode=mode, momentum=self.momentum, eps=self.eps)
         return y, cache, {**state, self.mean: mean, self.var: var} if mode == "train" else state
 
     def backward(self, dy, cache, *, endpoints=None, needs_dx=True):

@@ -1,9 +1,11 @@
-"""The arrays given, compared with the arrays expected: one message that lists every difference.
+"""The arrays given, compared with the arrays expected: what differs, in one message.
 
 Role: check.
 """
 
 import numpy as np
+
+from atrous.errors import DTypeError, ShapeError
 
 SHOWN = 8
 
@@ -12,6 +14,17 @@ def _listed(names):
     names = list(names)
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + rest
+
+
+def fitting(owner, x, shape, given, *names):
+    """Return the arrays of these names, which must have this shape and the dtype of x."""
+    found = [np.asarray(given[name]) for name in names]
+    for name, array in zip(names, found, strict=True):
+        if array.shape != shape:
+            raise ShapeError(f"{owner}: {name} must be {shape}, got {array.shape}.")
+        if array.dtype != x.dtype:
+            raise DTypeError(f"{owner}: {name} must have the dtype of x, {x.dtype}, got {array.dtype}.")
+    return found
 
 
 def mismatch(wanted, given):

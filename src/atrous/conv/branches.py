@@ -1,8 +1,8 @@
 """Several atrous convolutions of one input: the branches of ASPP.
 
-With few filters (v2: one score per class), the taps of all branches are stacked into one product with x (see
-`stacked_taps`), since 21 filters alone leave a third of a tile empty. With many (v3: 256), each branch is a
-convolution of its own by the method that is best at its rate, on one copy of x with the channels last.
+With few filters and many channels (v2: 21 scores from 2048 channels), the taps of all branches are stacked into one
+product with x (see `stacked_taps`), since 21 filters alone leave a third of a tile empty. Otherwise (v3: 256 filters),
+each branch is a convolution of its own by the method that is best at its rate, on one copy of x with the channels last.
 
 Role: public functions.
 """
@@ -19,8 +19,9 @@ from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
 from atrous.conv.methods import method_named
 from atrous.errors import ParameterError, ShapeError
 
-# Branches with fewer filters than this are stacked_taps.
-FILTERS = 64
+# The taps of branches are stacked if they have fewer filters than this, and x at least so many channels.
+FILTERS = 32
+CHANNELS = {"forward": 256, "backward": 512}
 
 
 class BranchesCache(NamedTuple):
@@ -32,9 +33,9 @@ class BranchesCache(NamedTuple):
     geometries: tuple[ConvGeometry, ...]
 
 
-def _share(geometries):
+def _share(geometries, direction):
     """Tell whether the branches share products."""
-    return max(g.f // g.groups for g in geometries) < FILTERS
+    return geometries[0].c >= CHANNELS[direction] and max(g.f for g in geometries) < FILTERS
 
 
 def branches_forward(
@@ -94,7 +95,7 @@ def branches_forward(
         conv_geometry(x.shape, w.shape, rate=r, owner=owner) for w, r in zip(weights, rates, strict=True)
     )
     lifted, filters = lift(x), [lift(w) for w in weights]
-    if _share(geometries):
+    if _share(geometries, "forward"):
         from atrous.conv import stacked_taps
 
         ys = stacked_taps.forward_all(lifted, filters, geometries)
@@ -149,7 +150,7 @@ def branches_backward(
         )
     lifted = [lift(dy) for dy in dys]
     filters = [lift(w) for w in weights]
-    if _share(geometries):
+    if _share(geometries, "backward"):
         from atrous.conv import stacked_taps
 
         dx = stacked_taps.backward_input_all(lifted, filters, geometries)

@@ -119,6 +119,11 @@ def backward_weight(dy, x, g):
     """Return dw (F, C/groups, KD, KH, KW): the product of dy and the columns, summed over the blocks in order."""
     last = batch_last(x)
     dw = np.zeros((g.groups, g.f // g.groups, g.c // g.groups * math.prod(g.kernel)), dy.dtype)
+    if is_pointwise(g):
+        images = dy.reshape(g.n, *dw.shape[:2], -1), x.reshape(g.n, g.groups, dw.shape[2], -1)
+        for dy_n, x_n in zip(*images, strict=True):
+            dw += dy_n @ x_n.transpose(0, 2, 1)
+        return dw.reshape(g.f, g.c // g.groups, *g.kernel)
     for block, col in column_blocks(sparse_samples(x, g), g.groups):
         part = by_position(dy, last)[:, *block].reshape(g.groups, g.f // g.groups, -1)
         dw += part @ col.transpose(0, 2, 1)

@@ -23,6 +23,7 @@ Role: choice.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from importlib import import_module
@@ -56,8 +57,10 @@ NEEDS = {
     "depthwise": f"one channel for each group, stride 1 and at most {TAPS} taps in the plane",
 }
 PREPARES = ("implicit_gemm", "stacked_taps", "winograd")
-# Fewer multiply-adds are not worth a thread: NumPy does them at once, and nothing needs to be compiled first.
+# Fewer multiply-adds are not worth a thread. If the columns also have fewer rows, taps times channels, than this, NumPy
+# does them at once, and nothing needs to be compiled first.
 SMALL = 1 << 22
+DEEP = {"forward": 200, "dw": 50}
 
 
 class Method(NamedTuple):
@@ -81,21 +84,29 @@ def choose_method(g, dtype="float32", which="forward", *, ours=False):
     """Return the method that ``method="auto"`` takes; which is "forward", for y and dx, or "dw".
 
     ``depthwise``, or ``direct`` with other strides and for small inputs, if every group has a single input channel.
-    ``im2col`` if there is little to do, and otherwise that of the least cost by `cost_model`: ``winograd`` in float32
-    only, since float64 is for checks, in which a zero must stay exactly zero. With `ours`, as in a network, where work
-    without BLAS comes next, only methods that do without it.
+    ``im2col`` if there is little to do, or ``implicit_gemm`` if that has many channels. Otherwise that of the least
+    cost by `cost_model`: ``winograd`` in float32 only, since float64 is for checks, in which a zero must stay exactly
+    zero. With `ours`, as in a network, where work without BLAS comes next, only methods that do without it.
     """
     if g.c == g.groups and g.c > 1:
         return "depthwise" if FITS["depthwise"](g) and g.macs >= SMALL else "direct"
     if g.macs < SMALL:
-        return "im2col"
+        deep = g.kernel != (1, 1, 1) and g.c // g.groups * math.prod(g.kernel) >= DEEP[which]
+        return "implicit_gemm" if deep else "im2col"
     return cost_model.choose(g, which, cost_model.candidates(g, exact=dtype != "float32", ours=ours))
 
 
 def method_named(owner, name, g, dtype, *, ours=False):
     """Return the Method of that name; "interlace:direct" is interlace with direct as the inner convolution."""
+    if name in ("cuda", "interlace:cuda"):
+        gpu.require(owner)
+    return _found(owner, name, g, np.dtype(dtype), ours) if isinstance(name, str) else _method(owner, name, g)
+
+
+@lru_cache(maxsize=4096)
+def _found(owner, name, g, dtype, ours):
     if name in ("auto", "exact"):
-        dtype = "float64" if name == "exact" else np.dtype(dtype).name
+        dtype = "float64" if name == "exact" else dtype.name
         ys, dws = (_method(owner, choose_method(g, dtype, which, ours=ours), g) for which in ("forward", "dw"))
         return ys._replace(backward_weight=dws.backward_weight)
     return _method(owner, name, g)
@@ -113,8 +124,6 @@ def _method(owner, name, g):
             f"{owner}: method must be one of {listed}, 'interlace:' and one of the others, or 'winograd:' and 2, 3 or "
             f"4; got {name!r}."
         )
-    if "cuda" in (outer, inner):
-        gpu.require(owner)
     modules = [import_module(f"atrous.conv.{m}") for m in (outer, inner) if m in METHODS]
     for method in (outer, inner):
         if method in FITS and not FITS[method](g):

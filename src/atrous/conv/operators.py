@@ -73,6 +73,11 @@ def _forward(owner, x, w, b, g, method):
     return np.ascontiguousarray(drop(y, x.ndim - 2))
 
 
+def conv_in_training(x, w, b, g):
+    """Return (y, cache) as `conv_forward` does, of arrays of one dtype that fit this geometry."""
+    return _forward("conv_forward", x, w, b, g, "auto"), ConvCache(x, w, b is not None, g, "auto")
+
+
 def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, empty=None, **options):
     """Return max(scale·conv(x, w) + shift + add, 0), in the memory layout of the fastest method.
 

@@ -29,7 +29,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
 
 
-LEAST_WORK, MOVE = 1 << 18, 8
+LEAST_WORK, MOVE = 1 << 22, 8
 
 
 def thread_count():
@@ -61,10 +61,13 @@ def launch(dispatcher, count, *arguments, pieces=1, work=None):
     `MOVE`; small jobs run on the calling thread, because waking the others would take longer.
     """
     alone = numba.config.DISABLE_JIT or (work is not None and work < LEAST_WORK)
-    threads = 1 if alone else max(1, min(thread_count(), count))
-    ranges = min(count, threads * pieces) if threads > 1 else 1
+    threads = 1 if alone else min(thread_count(), count)
+    if threads <= 1:
+        dispatcher(0, count, *arguments)
+        return
+    ranges = min(count, threads * pieces)
     cuts = pairwise([count * i // ranges for i in range(ranges + 1)])
-    if pieces == 1 or threads == 1:
+    if pieces == 1:
         _together([partial(dispatcher, *cut, *arguments) for cut in cuts])
         return
     lock = threading.Lock()

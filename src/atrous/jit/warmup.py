@@ -85,7 +85,7 @@ def _warm_inference(name):
 
 
 def _warm_training(name):
-    from atrous.layers import training
+    from atrous.layers import training, training_loss
 
     x, one = np.ones((1, 2, 2, 2), name), np.ones(2, name)
     for forward, backward, *options in (
@@ -96,6 +96,8 @@ def _warm_training(name):
         y, cache = forward(x, *options)
         backward(y, cache)
     training.sum_relu(x, x)
+    _, cache = training_loss.segmentation_loss_forward(x, np.zeros((1, 2, 2), np.intp))
+    training_loss.segmentation_loss_backward(1.0, cache)
     y, cache, _ = training.batch_norm_forward(x, one, one, one, one, mode="train")
     training.batch_norm_backward(y, cache)
 

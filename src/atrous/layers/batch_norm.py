@@ -58,7 +58,7 @@ def _parameters(owner, like, channels, **arrays):
     return checked
 
 
-def _inverse(owner, var, eps):
+def inverse_deviation(owner, var, eps):
     """Return 1 / √(var + eps) in float64."""
     raised = var.astype(np.float64) + eps
     if (raised <= 0).any():
@@ -69,7 +69,8 @@ def _inverse(owner, var, eps):
     return 1 / np.sqrt(raised)
 
 
-def _scale_and_shift(gamma, beta, mean, inverse):
+def scale_and_shift(gamma, beta, mean, inverse):
+    """Return (scale, shift) with scale·x + shift = γ·(x − mean)·inverse + β, in the dtype of gamma."""
     scale = gamma * inverse
     return scale.astype(gamma.dtype), (beta - mean * scale).astype(gamma.dtype)
 
@@ -77,13 +78,6 @@ def _scale_and_shift(gamma, beta, mean, inverse):
 def _over_channels(v, x):
     """Return one number per channel in the dtype of x (N, C, *S), reshaped to broadcast against it."""
     return v.astype(x.dtype, copy=False).reshape(-1, *(1,) * (x.ndim - 2))
-
-
-def _scaled(x, scale, shift):
-    """Return scale·x + shift with one number of each per channel."""
-    y = x * _over_channels(scale, x)
-    y += _over_channels(shift, x)
-    return y
 
 
 def _batch_statistics(x):
@@ -130,7 +124,7 @@ def fold_batch_norm(
     gamma = _check.float_array(owner, "gamma", gamma)
     gamma, beta, mean, var = _parameters(owner, gamma, gamma.size, gamma=gamma, beta=beta, mean=mean, var=var)
     eps = _check.number(owner, "eps", eps, least=0)
-    return _scale_and_shift(gamma, beta, mean, _inverse(owner, var, eps))
+    return scale_and_shift(gamma, beta, mean, inverse_deviation(owner, var, eps))
 
 
 def batch_norm_forward(
@@ -196,11 +190,6 @@ def batch_norm_forward(
     >>> y.ravel(), running
     (array([-1.,  1.]), (array([0.2]), array([1.1])))
     """
-    return normalise(x, gamma, beta, mean, var, mode, momentum, eps, _batch_statistics, _scaled)
-
-
-def normalise(x, gamma, beta, mean, var, mode, momentum, eps, statistics, scaled):
-    """Return what `batch_norm_forward` does, by these two functions of x: its statistics, and scale·x + shift."""
     owner = "batch_norm_forward"
     x = _check.float_array(owner, "x", x)
     if x.ndim < 2:
@@ -210,23 +199,24 @@ def normalise(x, gamma, beta, mean, var, mode, momentum, eps, statistics, scaled
     momentum, eps = (_check.number(owner, n, v, least=0) for n, v in (("momentum", momentum), ("eps", eps)))
     if momentum > 1:
         raise ParameterError(f"{owner}: momentum must be between 0 and 1, got {momentum}.")
+    count = x.size // x.shape[1]
+    if mode == "train" and count == 1:
+        raise ShapeError(
+            f"{owner}: training needs more than one value per channel, got x of shape {x.shape}. Enlarge the batch, or "
+            'use mode="eval".'
+        )
     used, running = (mean, var), (mean, var)
     with np.errstate(invalid="ignore", over="ignore"):
         if mode == "train":
-            count = x.size // x.shape[1]
-            if count == 1:
-                raise ShapeError(
-                    f"{owner}: training needs more than one value per channel, got x of shape {x.shape}. Enlarge the "
-                    'batch, or use mode="eval".'
-                )
-            used = statistics(x)
+            used = _batch_statistics(x)
             batch = used[0], used[1] * (count / (count - 1))
             running = tuple(
                 ((1 - momentum) * old + momentum * new).astype(x.dtype) for old, new in zip(running, batch, strict=True)
             )
-        inverse = _inverse(owner, used[1], eps)
-        scale, shift = _scale_and_shift(gamma, beta, used[0], inverse)
-        y = scaled(x, scale, shift)
+        inverse = inverse_deviation(owner, used[1], eps)
+        scale, shift = scale_and_shift(gamma, beta, used[0], inverse)
+        y = x * _over_channels(scale, x)
+        y += _over_channels(shift, x)
     return y, BatchNormCache(x, gamma, used[0], inverse, mode), running
 
 

@@ -15,6 +15,7 @@ Chen et al., DeepLab v1, arXiv:1412.7062, Section 3.2; DeepLab v3, arXiv:1706.05
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
-from atrous.layers.resize import bilinear_backward, bilinear_forward, resize_labels
+from atrous.layers.resize import ResizeCache, bilinear_backward, bilinear_forward, resize_labels
 from atrous.layers.softmax import less_maximum
 
 
@@ -34,6 +35,17 @@ class CrossEntropyCache(NamedTuple):
     ignore: int | None
     weights: FloatArray
     total: float
+
+
+class Passes(NamedTuple):
+    """The functions of arrays that the loss consists of; `training_loss` has compiled ones."""
+
+    losses: Callable[..., float]
+    """Σ share·(log Σ exp x − x[label]) of (x, labels, share, counted) where counted, in float64."""
+    gradient: Callable[..., FloatArray]
+    """(softmax(x) − [label])·share of the same where counted, else 0."""
+    enlarge: Callable[..., tuple[FloatArray, ResizeCache]]
+    shrink: Callable[..., FloatArray]
 
 
 class SegmentationLossCache(NamedTuple):
@@ -81,7 +93,30 @@ def _places(classes, count):
     return (image * count + classes) * size + np.arange(size).reshape(classes.shape[1:])
 
 
-def _forward(owner, logits, labels, ignore, class_weights):
+def _losses(logits, classes, share, counted):
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores = less_maximum(logits, 1)
+        of_label = scores.reshape(-1)[_places(classes, scores.shape[1])]
+        np.exp(scores, out=scores)
+        terms = (np.log(scores.sum(axis=1)) - of_label) * share
+        return float(terms.sum(where=counted, dtype=np.float64))
+
+
+def _gradient(logits, classes, share, counted):
+    with np.errstate(invalid="ignore", over="ignore"):
+        dlogits = less_maximum(logits, 1)
+        np.exp(dlogits, out=dlogits)
+        dlogits /= dlogits.sum(axis=1, keepdims=True)
+        dlogits.reshape(-1)[_places(classes, logits.shape[1])] -= 1
+        dlogits *= share[:, None]
+    np.copyto(dlogits, 0, where=~counted[:, None])
+    return dlogits
+
+
+PASSES = Passes(_losses, _gradient, bilinear_forward, bilinear_backward)
+
+
+def _forward(owner, logits, labels, ignore, class_weights, passes):
     logits = _check.float_array(owner, "logits", logits)
     labels = _labels(owner, labels)
     if logits.ndim < 2 or labels.ndim != logits.ndim - 1 or labels.shape[0] != logits.shape[0]:
@@ -105,31 +140,19 @@ def _forward(owner, logits, labels, ignore, class_weights):
         )
     share = weights[classes]
     total = float(share.sum(where=counted, dtype=np.float64))
-    loss = 0.0
-    if total:
-        with np.errstate(invalid="ignore", over="ignore"):
-            scores = less_maximum(logits, 1)
-            of_label = scores.reshape(-1)[_places(classes, scores.shape[1])]
-            np.exp(scores, out=scores)
-            terms = (np.log(scores.sum(axis=1)) - of_label) * share
-            loss = float(terms.sum(where=counted, dtype=np.float64) / total)
+    loss = passes.losses(logits, classes, share, counted) / total if total else 0.0
     return loss, CrossEntropyCache(logits, labels, ignore, weights, total)
 
 
-def _backward(owner, dloss, cache):
+def _backward(owner, dloss, cache, passes):
     logits, labels, ignore, weights, total = cache
     dloss = _check.number(owner, "dloss", dloss)
     if not total:
         return np.zeros(logits.shape, logits.dtype)
     counted, classes = _counted(labels, ignore)
-    with np.errstate(invalid="ignore", over="ignore"):
-        dlogits = less_maximum(logits, 1)
-        np.exp(dlogits, out=dlogits)
-        dlogits /= dlogits.sum(axis=1, keepdims=True)
-        dlogits.reshape(-1)[_places(classes, logits.shape[1])] -= 1
-        dlogits *= (weights[classes] * (dloss / total))[:, None]
-    np.copyto(dlogits, 0, where=~counted[:, None])
-    return dlogits
+    with np.errstate(over="ignore"):
+        share = weights[classes] * (dloss / total)
+    return passes.gradient(logits, classes, share, counted)
 
 
 def cross_entropy_forward(
@@ -179,7 +202,7 @@ def cross_entropy_forward(
     >>> round(loss, 6) == round(float(np.log(4 / 3)), 6)
     True
     """
-    return _forward("cross_entropy_forward", logits, labels, ignore, class_weights)
+    return _forward("cross_entropy_forward", logits, labels, ignore, class_weights, PASSES)
 
 
 def cross_entropy_backward(dloss: float, cache: CrossEntropyCache) -> FloatArray:
@@ -203,7 +226,7 @@ def cross_entropy_backward(dloss: float, cache: CrossEntropyCache) -> FloatArray
         `dloss` is not a finite number, or `cache` is not from `cross_entropy_forward`.
     """
     owner = "cross_entropy_backward"
-    return _backward(owner, dloss, _check.own_cache(owner, cache, CrossEntropyCache))
+    return _backward(owner, dloss, _check.own_cache(owner, cache, CrossEntropyCache), PASSES)
 
 
 def segmentation_loss_forward(
@@ -260,6 +283,11 @@ def segmentation_loss_forward(
     0.693147
     0.693147
     """
+    return segmentation_loss(logits, labels, ignore, resize, align_corners, class_weights, PASSES)
+
+
+def segmentation_loss(logits, labels, ignore, resize, align_corners, class_weights, passes):
+    """Return what `segmentation_loss_forward` does, by these passes."""
     owner = "segmentation_loss_forward"
     logits = _check.float_array(owner, "logits", logits)
     labels = _labels(owner, labels)
@@ -272,17 +300,22 @@ def segmentation_loss_forward(
     if resize == "labels":
         labels = resize_labels(labels, logits.shape[2:], align_corners=align_corners)
     else:
-        scores, resized = bilinear_forward(logits, labels.shape[1:], align_corners=align_corners)
+        scores, resized = passes.enlarge(logits, labels.shape[1:], align_corners=align_corners)
         enlarged = resized.align_corners
-    loss, cache = _forward(owner, scores, labels, ignore, class_weights)
+    loss, cache = _forward(owner, scores, labels, ignore, class_weights, passes)
     return loss, SegmentationLossCache(logits, cache._replace(logits=None), enlarged)
 
 
 def segmentation_loss_backward(dloss: float, cache: SegmentationLossCache) -> FloatArray:
     """Return dlogits of `segmentation_loss_forward`, at the size of the logits; see `cross_entropy_backward`."""
+    return segmentation_loss_gradient(dloss, cache, PASSES)
+
+
+def segmentation_loss_gradient(dloss, cache, passes):
+    """Return what `segmentation_loss_backward` does, by these passes."""
     owner = "segmentation_loss_backward"
     logits, loss, enlarged = _check.own_cache(owner, cache, SegmentationLossCache)
     if enlarged is None:
-        return _backward(owner, dloss, loss._replace(logits=logits))
-    scores, resized = bilinear_forward(logits, loss.labels.shape[1:], align_corners=enlarged)
-    return bilinear_backward(_backward(owner, dloss, loss._replace(logits=scores)), resized)
+        return _backward(owner, dloss, loss._replace(logits=logits), passes)
+    scores, resized = passes.enlarge(logits, loss.labels.shape[1:], align_corners=enlarged)
+    return passes.shrink(_backward(owner, dloss, loss._replace(logits=scores), passes), resized)

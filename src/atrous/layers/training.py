@@ -151,8 +151,8 @@ def max_pool_backward(dy, cache):
 
 
 @compiled()
-def _statistics(head, tail, x, images, channels, size, mean, var):
-    """Write the mean and the biased variance of channels head … tail, summed in float64."""
+def _normalise(head, tail, x, y, images, channels, size, gamma, beta, old, momentum, eps, mean, inverse, running):
+    """Normalise channels head … tail, and write their statistics, summed in float64."""
     sums = np.empty(SUMS, np.float64)
     for c in range(head, tail):
         for second in range(2):
@@ -170,9 +170,17 @@ def _statistics(head, tail, x, images, channels, size, mean, var):
                     sums[0] += d * d if second else d
             found = sums.sum() / (images * size)
             if second:
-                var[c] = found
+                inverse[c] = 1 / math.sqrt(found + eps)
+                found *= images * size / (images * size - 1)
             else:
                 mean[c] = found
+            running[second, c] = (1 - momentum) * old[second][c] + momentum * found
+        scale = gamma[c] * inverse[c]
+        s, t = x.dtype.type(scale), x.dtype.type(beta[c] - mean[c] * scale)
+        for n in range(images):
+            start = np.uintp((n * channels + c) * size)
+            for i in range(start, start + np.uintp(size)):
+                y[i] = x[i] * s + t
 
 
 @compiled()
@@ -184,7 +192,7 @@ def _scaled(head, tail, x, y, channels, size, scale, shift):
 
 
 @compiled()
-def _norm_adjoint(head, tail, dy, x, dx, images, channels, size, mean, inverse, scale, from_batch, dgamma, dbeta):
+def _norm_adjoint(head, tail, dy, x, dx, images, channels, size, gamma, mean, inverse, from_batch, dgamma, dbeta):
     """Write dγ, dβ and dx of channels head … tail."""
     products, sums, number = np.empty(SUMS, np.float64), np.empty(SUMS, np.float64), x.dtype.type
     for c in range(head, tail):
@@ -200,9 +208,9 @@ def _norm_adjoint(head, tail, dy, x, dx, images, channels, size, mean, inverse, 
             for i in range(start + whole, start + size):
                 products[0] += dy[i] * ((x[i] - m) * r)
                 sums[0] += dy[i]
-        dgamma[c], dbeta[c] = products.sum(), sums.sum()
-        s, count = scale[c], images * size
-        by_x, by_one = number(dgamma[c] / count) * r, number(dbeta[c] / count)
+        of_gamma, of_beta, count = products.sum(), sums.sum(), images * size
+        dgamma[c], dbeta[c] = of_gamma, of_beta
+        s, by_x, by_one = number(gamma[c] * inverse[c]), number(of_gamma / count) * r, number(of_beta / count)
         for n in range(images):
             start = (n * channels + c) * size
             if from_batch:
@@ -213,15 +221,23 @@ def _norm_adjoint(head, tail, dy, x, dx, images, channels, size, mean, inverse, 
                     dx[i] = dy[i] * s
 
 
-def batch_norm_forward(x, gamma, beta, mean, var, *, mode="eval", momentum=0.1, eps=1e-5):
-    """Return (y, cache, running statistics) as `batch_norm.batch_norm_forward` does."""
-    return batch_norm.normalise(x, gamma, beta, mean, var, mode, momentum, eps, _statistics_of, _scale)
-
-
-def _statistics_of(x):
-    mean, var = np.empty(x.shape[1]), np.empty(x.shape[1])
-    launch(_statistics, x.shape[1], _flat(x), len(x), x.shape[1], x[0, 0].size, mean, var, work=MOVE * x.size)
-    return mean, var
+def batch_norm_forward(x, gamma, beta, mean, var, *, mode, momentum=0.1, eps=1e-5):
+    """Return (y, cache, running statistics) as `batch_norm.batch_norm_forward` does, of arrays that fit each other."""
+    if mode == "train" and not eps:
+        # A variance of 0 is then an error.
+        return batch_norm.batch_norm_forward(x, gamma, beta, mean, var, mode=mode, momentum=momentum, eps=eps)
+    if mode != "train":
+        with np.errstate(invalid="ignore", over="ignore"):
+            inverse = batch_norm.inverse_deviation("batch_norm_forward", var, eps)
+            scale, shift = batch_norm.scale_and_shift(gamma, beta, mean, inverse)
+        return _scale(x, scale, shift), BatchNormCache(x, gamma, mean, inverse, mode), (mean, var)
+    n, channels, size = *x.shape[:2], x[0, 0].size
+    y, (used, inverse), running = np.empty(x.shape, x.dtype), np.empty((2, channels)), np.empty((2, channels), x.dtype)
+    launch(
+        _normalise, channels, _flat(x), y.reshape(-1), n, channels, size, plain(gamma), plain(beta),
+        (plain(mean), plain(var)), momentum, eps, used, inverse, running, work=2 * MOVE * x.size,
+    )  # fmt: skip
+    return y, BatchNormCache(x, gamma, used, inverse, mode), (running[0], running[1])
 
 
 def _scale(x, scale, shift):
@@ -237,16 +253,16 @@ def batch_norm_backward(dy, cache):
     """Return BatchNormGrads as `batch_norm.batch_norm_backward` does."""
     x, gamma, mean, inverse, mode = _check.own_cache("batch_norm_backward", cache, BatchNormCache)
     dy = _check.upstream("batch_norm_backward", dy, x.shape, x)
-    scale = (gamma * inverse).astype(x.dtype)
     if mode == "frozen":
+        scale = (gamma * inverse).astype(x.dtype)
         return BatchNormGrads(_scale(dy, scale, np.zeros_like(scale)), None, None)
     dx, channels = np.empty(x.shape, x.dtype), x.shape[1]
-    dgamma, dbeta = np.empty(channels), np.empty(channels)
+    dgamma, dbeta = np.empty((2, channels), x.dtype)
     launch(
-        _norm_adjoint, channels, _flat(dy), _flat(x), dx.reshape(-1), len(x), channels, x[0, 0].size,
-        mean.astype(np.float64), inverse, scale, mode == "train", dgamma, dbeta, work=MOVE * x.size,
+        _norm_adjoint, channels, _flat(dy), _flat(x), dx.reshape(-1), len(x), channels, x[0, 0].size, plain(gamma),
+        mean.astype(np.float64, copy=False), inverse, mode == "train", dgamma, dbeta, work=MOVE * x.size,
     )  # fmt: skip
-    return BatchNormGrads(dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype))
+    return BatchNormGrads(dx, dgamma, dbeta)
 
 
 # ---- bilinear resizing

@@ -25,8 +25,8 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
-from atrous.layers.loss import segmentation_loss_backward, segmentation_loss_forward
 from atrous.layers.training import bilinear_backward, bilinear_forward
+from atrous.layers.training_loss import segmentation_loss_backward, segmentation_loss_forward
 from atrous.nets.network import Network
 
 
