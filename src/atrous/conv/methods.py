@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib import import_module
 from typing import NamedTuple
 
@@ -131,18 +131,18 @@ def _method(owner, name, g):
                 f"{owner}: method {method!r} needs {NEEDS[method]}, got {g.kernel[0]} × {g.kernel[1]} × {g.kernel[2]} "
                 f'taps, stride {g.stride} and {g.c // g.groups} channels in each of {g.groups} groups. Use "auto".'
             )
-    maps = [modules[0].forward, modules[0].backward_input, modules[0].backward_weight]
+    option = {}
     if inner:
         option = {"inner": modules[1]} if outer == "interlace" else {"outputs": int(inner)}
-        maps = [partial(a_map, **option) for a_map in maps]
-    return Method(*map(_quiet, maps), outer in PREPARES)
+    maps = (_quiet(modules[0], name, option) for name in ("forward", "backward_input", "backward_weight"))
+    return Method(*maps, outer in PREPARES)
 
 
-def _quiet(a_map):
+def _quiet(module, name, option):
     """Silence NumPy's warnings about NaN, inf and overflow: BLAS can cause them in lanes that are never used."""
 
-    def run(*arguments, **options):
+    def run(*arguments):
         with np.errstate(invalid="ignore", over="ignore"):
-            return a_map(*arguments, **options)
+            return getattr(module, name)(*arguments, **option)
 
     return run

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import numba
@@ -68,14 +69,15 @@ def _is_ours(folder):
     return len(digest) == 20 and set(digest) <= set("0123456789abcdef")
 
 
-def _imports(path):
-    """Return the files of this package that the file at `path` imports, anywhere in it."""
+@cache
+def _imports(file_name, source):
+    """Return the files of this package that a file with this source imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.level or node.module.split(".")[0] == "atrous"):
             if node.level:
                 raise ImportError(
-                    f"{path.name}: compiled functions must use absolute imports, so that edits are noticed."
+                    f"{file_name}: compiled functions must use absolute imports, so that edits are noticed."
                 )
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
@@ -91,15 +93,15 @@ def _imports(path):
 
 def source_digest(path):
     """Return 20 hex digits of a digest of the file, all package files it imports, and both versions."""
-    seen, todo = set(), [Path(path)]
+    sources, todo = {}, [Path(path)]
     while todo:
         file = todo.pop()
-        if file not in seen:
-            seen.add(file)
-            todo.extend(_imports(file))
+        if file not in sources:
+            sources[file] = file.read_bytes()
+            todo.extend(_imports(file.name, sources[file]))
     digest = hashlib.sha256(f"{atrous.__version__} {numba.__version__}".encode())
-    for file in sorted(seen):
-        digest.update(file.read_bytes())
+    for file in sorted(sources):
+        digest.update(sources[file])
     return digest.hexdigest()[:20]
 
 
