@@ -115,7 +115,7 @@ def test_figures_are_deterministic(drawn, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_cut_off(drawn, name):
     fig = drawn[name]
-    figures.image_bytes(fig, dpi=fig.dpi)
+    fig.draw_without_rendering()
     width, height = fig.get_size_inches() * fig.dpi
     titles = [text for ax in fig.axes for text in (ax._left_title, ax.title, ax.xaxis.label, ax.yaxis.label)]
     for text in [*fig.texts, *titles, *(text for ax in fig.axes for text in ax.texts)]:
