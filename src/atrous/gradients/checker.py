@@ -11,7 +11,7 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array
 from atrous.errors import DTypeError, ParameterError, ShapeError
-from atrous.gradients.differences import carries_complex, is_kink, slope
+from atrous.gradients.differences import carries_complex, is_kink, slope, ties
 from atrous.gradients.hints import diagnose
 from atrous.gradients.pair import Pair, as_list, generator, is_float
 from atrous.gradients.report import GradcheckReport, InputReport
@@ -19,9 +19,11 @@ from atrous.gradients.report import GradcheckReport, InputReport
 Inputs: TypeAlias = Sequence[Any] | Mapping[str, Any] | Array
 MODES = ("full", "sample", "directional")
 METHODS = ("central", "complex", "ridders")
-# Wrong entries to examine for kinks before all count as mistakes, and entries of the largest Jacobian for a hint.
+# Wrong entries to examine for kinks before all count as mistakes, entries of the largest Jacobian for a hint, and kinks
+# to examine for ties.
 FIRST_KINKS = 8
 MOST_JACOBIAN = 20_000_000
+MOST_TIES = 200
 
 
 def gradcheck(
@@ -80,7 +82,8 @@ def gradcheck(
     kink : {"skip", "report", "fail"}
         What to do with entries where the function has a corner within the step (ReLU at 0, a tie in a maximum) and the
         gradient is between the slopes on the two sides: leave them out, leave them out and list them among the
-        problems, or count them as wrong. An input with only kinks always fails.
+        problems, or count them as wrong. An input with only kinks always fails. The gradient of a tie may go to one of
+        its entries or be shared among them; if each gets all of it, the check fails.
     nondet_tol : float
         Largest allowed difference between two runs on the same inputs.
     allow_float32 : bool
@@ -294,6 +297,9 @@ def _check_input(pair, i, rule):
     close = rule.atol * scale + rule.rtol * larger + noise
     wrong = ~(errors <= close)
     kinks = _kinks(pair, i, probes, wrong, analytic, close, rule)
+    tied = _ties(pair, i, probes, kinks, analytic, close)
+    for group in tied:
+        kinks[group] = False
     wrong &= ~kinks
     kept = ~kinks
     _judge(pair, i, analytic, noise, kept)
@@ -319,6 +325,8 @@ def _check_input(pair, i, rule):
         numeric=float(numeric[worst]),
         steps=steps,
         errors=_error_map(a, probes, np.where(kept, errors, np.nan)),
+        hint_kind="tie" if tied else "",
+        hint=_tie_hint(pair.names[i], [probes[k] for k in tied[0]], analytic[tied[0]]) if tied else "",
     )
 
 
@@ -360,6 +368,25 @@ def _kinks(pair, i, probes, wrong, analytic, close, rule):
     return kinks
 
 
+def _ties(pair, i, probes, kinks, analytic, close):
+    """Return groups of kinks whose parts of the gradient do not add up, as lists of positions among the probes."""
+    found = np.flatnonzero(kinks)[:MOST_TIES]
+    if len(found) < 2 or probes[found[0]].index is None:
+        return []
+    a = pair.inputs[i]
+    step = 1e-5 * max(1.0, float(np.abs(a).max()))
+    directions = [probes[k].along(a) for k in found]
+    return [found[group] for group in ties(pair, i, directions, step, analytic[found], close[found])]
+
+
+def _tie_hint(name, tied, parts):
+    places = ", ".join(f"[{', '.join(map(str, probe.index))}]" for probe in tied[:4]) + (", …" if len(tied) > 4 else "")
+    return (
+        f"{name} at {places} are tied, and the parts of their gradient, {parts.sum():.4g} in all, do not add up to one "
+        "dy: a tie may give dy to one of its entries or share it among them, but not give all of it to each."
+    )
+
+
 def _error_map(a, probes, errors):
     """Return the errors in the shape of the input, NaN where nothing was compared; None for directions."""
     if any(p.index is None for p in probes):
@@ -376,7 +403,7 @@ def _with_hints(pair, results):
     hinted = []
     for result in results:
         i = pair.names.index(result.name)
-        if not result.ok and pair.inputs[i].size * pair.y.size <= MOST_JACOBIAN:
+        if not result.ok and not result.hint and pair.inputs[i].size * pair.y.size <= MOST_JACOBIAN:
             try:
                 kind, hint = diagnose(pair, i, alone=len(failing) == 1 and len(results) > 1)
             except Exception as error:  # a hint must never hide the verdict

@@ -98,20 +98,57 @@ def is_kink(pair, i, direction, step, analytic, close):
             and abs(near.value - analytic) <= close + near.noise
         ):
             return True
-    (low, high), (low_near, high_near) = (_one_sided(pair, i, direction, h) for h in (step, step / 30))
+    low, high, _ = _bounds(pair, i, direction, step)
+    low_near, high_near, rounding = _bounds(pair, i, direction, step / 30)
     gap, gap_near = high - low, high_near - low_near
-    apart = gap_near > 0.5 * gap and gap_near > 1e-3 * max(abs(low), abs(high)) + 60 * long.noise
-    return bool(apart and low_near - close <= analytic <= high_near + close)
+    apart = gap_near > 0.5 * gap and gap_near > 1e-3 * max(abs(low), abs(high)) + rounding
+    return bool(apart and low_near - close - rounding <= analytic <= high_near + close + rounding)
 
 
 def _one_sided(pair, i, direction, step):
-    """Return the smaller and the larger of the forward and the backward difference quotient."""
-    inputs, slopes = list(pair.inputs), []
+    """Return the difference quotients of y ahead along the direction and behind."""
+    inputs, quotients = list(pair.inputs), []
     for sign in (1, -1):
         inputs[i] = pair.inputs[i] + sign * step * direction
         with np.errstate(all="ignore"):
-            slopes.append(float(np.sum(pair.dy * ((pair.value(inputs) - pair.y) / (sign * step)))))
-    return sorted(slopes)
+            quotients.append((pair.value(inputs) - pair.y) / (sign * step))
+    return quotients
+
+
+def _bounds(pair, i, direction, step):
+    """Return the least and the largest slope that a subgradient may have, and what rounding may add to either.
+
+    At its corner each output may have any slope between those on its two sides, whatever the others have.
+    """
+    ahead, behind = (pair.dy * q for q in _one_sided(pair, i, direction, step))
+    rounding = ROUNDINGS * float(np.finfo(pair.y.dtype).eps) * float(np.abs(pair.dy * pair.y)[ahead != behind].sum())
+    return float(np.minimum(ahead, behind).sum()), float(np.maximum(ahead, behind).sum()), rounding / step
+
+
+def ties(pair, i, directions, step, analytic, close):
+    """Return groups of kinks at which the parts of the gradient cannot all be right, as lists of positions.
+
+    Each kink alone may have any slope between those on its two sides. But kinks of the same outputs, such as entries
+    that are tied for a maximum, belong together: moved together, they give one slope, or two with less between them,
+    and the sum of their parts must fit that.
+    """
+    groups = []
+    for k, direction in enumerate(directions):
+        ahead, behind = _one_sided(pair, i, direction, step)
+        bent = np.abs(ahead - behind) > 1e-3 * np.maximum(np.abs(ahead), np.abs(behind)) + 1e-12 * np.abs(pair.y) / step
+        touching = [g for g in groups if (g[1] & bent).any()]
+        for g in touching:
+            groups.remove(g)
+        groups.append(([k, *(m for g in touching for m in g[0])], bent | np.any([g[1] for g in touching] or [bent], 0)))
+    wrong = []
+    for members, _ in groups:
+        if len(members) > 1:
+            together = np.sum([directions[k] for k in members], axis=0)
+            low, high, rounding = _bounds(pair, i, together, step)
+            room = rounding + sum(close[k] for k in members) + 1e-4 * max(abs(low), abs(high))
+            if not low - room <= sum(analytic[k] for k in members) <= high + room:
+                wrong.append(sorted(members))
+    return wrong
 
 
 def jacobian(pair, i, inputs=None):

@@ -6,6 +6,8 @@ from math import prod
 import numpy as np
 
 from atrous.gradients.differences import jacobian
+from atrous.gradients.layer_hints import Case, in_words, layer_hint
+from atrous.gradients.layer_hints import equal as _equal
 
 
 def diagnose(pair, i, *, alone):
@@ -16,13 +18,29 @@ def diagnose(pair, i, *, alone):
     found = None
     if wrong.any() and _equal(pair.gradients(-2 * pair.dy)[i].astype(np.float64), wrong):
         found = "dy", f"the gradient of {name} ignores dy: it stays the same whatever dy is."
-    found = found or _whole(pair, i, wrong, right, name)
+    found = found or _whole(pair, i, wrong, right, name) or _order(pair, i, wrong, name)
+    if found is None:
+        others = {pair.names[j]: a for j, a in enumerate(pair.inputs) if j != i and isinstance(a, np.ndarray)}
+        found = layer_hint(Case(name, pair.inputs[i].astype(np.float64), others, wrong, right, dy, jac))
     if found is None:
         found = _probed(pair, i, jac, name) or _turned(pair, i, wrong, dy, name) or _where(wrong, right, name)
-    if wrong.ndim <= 1 and alone:
+    if wrong.ndim <= 1 and alone and (found or ("",))[0] != "axes":
         detail = f" Here {found[1]}" if found else ""
         return "bias", f"only {name} is wrong: a bias gets the sum of dy over the batch and all positions.{detail}"
     return found or ("unknown", "none of the usual patterns; start at the worst entry above.")
+
+
+def _order(pair, i, wrong, name):
+    """Return a hint where the gradient is that of another input of the same shape."""
+    for j in pair.checked:
+        if j != i and pair.inputs[j].shape == wrong.shape:
+            other = np.tensordot(jacobian(pair, j), pair.dy.astype(np.float64), axes=pair.dy.ndim)
+            if _equal(wrong, other):
+                return "order", (
+                    f"what was returned for {name} is the gradient of {pair.names[j]}: d{pair.names[j]} stands where "
+                    f"d{name} belongs."
+                )
+    return None
 
 
 def _turned(pair, i, wrong, dy, name):
@@ -34,10 +52,6 @@ def _turned(pair, i, wrong, dy, name):
             if _equal(wrong, np.tensordot(jacobian(pair, i, inputs), dy, axes=dy.ndim)):
                 return "transposed", f"the gradient of {name} uses {pair.names[j]} transposed."
     return None
-
-
-def _equal(a, b):
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-4, atol=1e-5 * max(1e-30, np.abs(b).max(initial=0))))
 
 
 def _whole(pair, i, wrong, right, name):
@@ -57,8 +71,8 @@ def _whole(pair, i, wrong, right, name):
         for axes in itertools.combinations(range(right.ndim), count):
             if _equal(wrong, np.flip(right, axes)):
                 return "flipped", (
-                    f"the gradient of {name} is flipped along {_axes(axes)}: a kernel is mirrored (convolution against "
-                    "cross-correlation)."
+                    f"the gradient of {name} is flipped along {in_words(axes)}: a kernel is mirrored (convolution "
+                    "against cross-correlation)."
                 )
     for axis, by in itertools.product(range(right.ndim), (1, -1)):
         if right.shape[axis] > 2 and _equal(np.delete(wrong, 0 if by > 0 else -1, axis),
@@ -146,7 +160,7 @@ def _taps(pair, i, wrong, right, output, name):
         for count in range(1, right.ndim - 1):
             for axes in itertools.combinations(range(2, right.ndim), count):
                 if _equal(wrong[box], np.flip(right[box], axes)) and not _equal(wrong, right):
-                    return "flipped", f"{what} applies the kernel flipped along {_axes(axes)}."
+                    return "flipped", f"{what} applies the kernel flipped along {in_words(axes)}."
     if same_support and right.ndim > 1 and _equal(np.sort(wrong, axis=1), np.sort(right, axis=1)):
         return "transposed", f"{what} takes the right weights in the wrong channels: a transposed or reordered filter."
     touched = [_support(wrong), _support(right)]
@@ -232,18 +246,15 @@ def _where(wrong, right, name):
                 )
     for axis in range(right.ndim):
         lines = bad.any(axis=tuple(a for a in range(right.ndim) if a != axis))
-        if 0 < 2 * lines.sum() <= lines.size:
-            listed = np.flatnonzero(lines)
+        listed = np.flatnonzero(lines)
+        # Scattered indices are where the mistake happens to show, not where it is.
+        if 0 < 2 * listed.size <= lines.size and np.ptp(listed) < listed.size:
             return "part", f"only indices {_listed(listed)} of axis {axis} of {name}'s gradient are wrong."
     return None
 
 
 def _at_border(output, shape):
     return any(o in (0, n - 1) for o, n in zip(output[2:], shape[2:], strict=True))
-
-
-def _axes(axes):
-    return ("axis " if len(axes) == 1 else "axes ") + ", ".join(map(str, axes))
 
 
 def _listed(numbers):

@@ -257,10 +257,11 @@ class Pair:
             self.problems.append(f"{self.callers[1]} returned no gradient for {name}.")
         elif gradient.shape != a.shape:
             turned = sorted(gradient.shape) == sorted(a.shape)
-            self.problems.append(
-                f"the gradient of {name} has shape {gradient.shape}, {name} has {a.shape}"
-                + ("; is it transposed?" if turned else "; a sum over a broadcast axis may be missing.")
-            )
+            other = next((j for j in self.checked if j != i and self.inputs[j].shape == gradient.shape), None)
+            reason = "is it transposed?" if turned else "a sum over a broadcast axis may be missing."
+            if other is not None and not turned:
+                reason = f"that is the shape of {self.names[other]}: are the gradients in the order of the inputs?"
+            self.problems.append(f"the gradient of {name} has shape {gradient.shape}, {name} has {a.shape}; {reason}")
         elif gradient.dtype != a.dtype:
             self.problems.append(f"the gradient of {name} has dtype {gradient.dtype}, {name} has {a.dtype}.")
         elif not np.all(np.isfinite(gradient)):
