@@ -92,12 +92,23 @@ def test_title_names_the_paper(notebook, path):
     assert "DeepLab" in "".join(rest[:3])
 
 
-def test_exercises_have_solutions(notebook):
+def test_exercises_have_solutions_and_checks(notebook):
     cells = notebook["cells"]
     exercises = [i for i, cell in enumerate(cells) if "exercise" in tags(cell)]
     assert len(exercises) >= 3
-    for i in exercises:
-        assert "solution" in tags(cells[i + 1])
+    for number, i in enumerate(exercises, start=1):
+        head = source(cells[i]).partition("\n")[0]
+        assert re.fullmatch(rf"\*\*Exercise {number}\*\* · ★{{1,3}} · \d+ minutes", head)
+        solution, check = cells[i + 1 : i + 3]
+        assert (tags(solution), tags(check)) == (["solution"], ["check"])
+        # JupyterLab shows the first line of a folded cell.
+        assert source(solution).startswith(f"# Solution {number}\n")
+        assert source(solution).count("### BEGIN SOLUTION") == source(solution).count("### END SOLUTION") >= 1
+        assert source(check).count("### BEGIN HIDDEN TESTS") == source(check).count("### END HIDDEN TESTS") <= 1
+        visible = re.sub(r"### BEGIN HIDDEN.*?### END HIDDEN TESTS", "", source(check), flags=re.DOTALL)
+        assert "assert " in visible or "print(" in visible
+        assert "print(" in visible, "a check shows its numbers"
+    assert sum("*Predict" in source(cells[i]) for i in exercises) >= 2
     assert sum("solution" in tags(cell) for cell in cells) == len(exercises)
 
 
@@ -106,9 +117,10 @@ def test_cells_are_short_and_claims_are_asserted(notebook):
     for cell in code_cells(notebook):
         tree = ast.parse(source(cell))
         asserts += sum(isinstance(node, ast.Assert) for node in ast.walk(tree))
+        most = 14 if "solution" in tags(cell) else 5
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
-                assert node.end_lineno - node.lineno < 5, source(cell)
+                assert node.end_lineno - node.lineno < most, source(cell)
     assert asserts >= 10
 
 

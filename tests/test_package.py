@@ -399,6 +399,8 @@ THIRD_PARTY = {
     "safetensors": {"weights.safetensors_file"},
     "pydensecrf": PROGRAMS,
     "IPython": PROGRAMS,
+    "nbclient": PROGRAMS,
+    "nbformat": PROGRAMS,
 }
 # What may stand at the top of a file, rather than in the function that needs it.
 AT_THE_TOP = {
@@ -409,6 +411,8 @@ AT_THE_TOP = {
     "safetensors": set(),
     "pydensecrf": set(),
     "IPython": set(),
+    "nbclient": set(),
+    "nbformat": set(),
     "numba": LOOPS | {"jit.compiler", "jit.disk_cache", "jit.threads"},
     "llvmlite": {"jit.lanes", "jit.barrier"},
 }

@@ -103,11 +103,14 @@ def figure_holes():
 
 
 @styled
-def figure_toeplitz(n=12, kernel=3, rates=(1, 2, 3)):
+def figure_toeplitz(n=12, kernel=3, rates=(1, 2, 3), *, transposed=False):
     """Draw the matrix of a "same" convolution, y = A·x: the rate spreads its diagonals, their number stays.
 
-    Roles "taps at rate r" hold the non-zero entries, one square each.
+    With `transposed`, draw that of the gradient, dx = Aᵀ·dy. Roles "taps at rate r" hold the non-zero entries, one
+    square each.
     """
+    found, given = (INPUT, OUTPUT) if transposed else (OUTPUT, INPUT)
+    words = ("dx", "A^T", "dy") if transposed else ("y", "A", "x")
     columns = n + 6  # y, "=", A, "·", x and a gap
     side = (WIDTH - 0.1) / len(rates) / columns
     fig, ax = canvas(n * side + 0.62)
@@ -115,16 +118,17 @@ def figure_toeplitz(n=12, kernel=3, rates=(1, 2, 3)):
     for panel, rate in enumerate(rates):
         left, top = 0.15 + panel * columns * side, fig.get_figheight() - 0.32
         matrix = convolution_matrix(n, kernel, rate)
+        matrix = matrix.T if transposed else matrix
         colors = [[shades[k] if k >= 0 else None for k in row] for row in matrix]
         draw.write(ax, left, top + 0.16, f"rate {rate}", color=TAPS, size=10)
-        draw.grid(ax, left, top, [[OUTPUT]] * n, side, role="y", width=0.6)
+        draw.grid(ax, left, top, [[found]] * n, side, role=words[0], width=0.6)
         draw.write(ax, left + 1.7 * side, top - n * side / 2, "=", ha="center")
         draw.grid(ax, left + 2.4 * side, top, [["#F1F1F1"] * n] * n, side, role="zeros", width=0.6)
         draw.grid(ax, left + 2.4 * side, top, colors, side, role=f"taps at rate {rate}", width=0.6, zorder=3)
         draw.write(ax, left + (n + 3) * side, top - n * side / 2, "·", ha="center", size=15)
-        draw.grid(ax, left + (n + 3.6) * side, top, [[INPUT]] * n, side, role="x", width=0.6)
+        draw.grid(ax, left + (n + 3.6) * side, top, [[given]] * n, side, role=words[2], width=0.6)
         foot = top - n * side - 0.15
-        for x, word, color in ((0.5, "y", OUTPUT), (2.4 + n / 2, "A", TAPS), (n + 4.1, "x", INPUT)):
+        for x, word, color in zip((0.5, 2.4 + n / 2, n + 4.1), words, (found, TAPS, given), strict=True):
             draw.write(ax, left + x * side, foot, f"${word}$", color=color, ha="center", size=11)
     return fig
 

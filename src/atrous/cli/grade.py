@@ -1,0 +1,28 @@
+"""`atrous grade`: grade notebooks that students hand in."""
+
+from atrous.cli.common import add_command, printer, write_json
+
+
+def add(commands):
+    """Add the command and its arguments."""
+    grade = add_command(commands, "grade", run, "grade notebooks that students hand in")
+    grade.add_argument("notebooks", nargs="+", metavar="NOTEBOOK")
+    grade.add_argument(
+        "--against", required=True, metavar="FOLDER", help="the grader's versions, written by notebooks/make_student.py"
+    )
+    grade.add_argument("--seconds", type=float, default=120.0, metavar="S", help="time for each cell (default: 120)")
+
+
+def run(arguments):
+    """Run the command."""
+    from atrous.apps.grade import grade
+
+    say, found = printer(arguments), {}
+    for path in arguments.notebooks:
+        marks = grade(path, arguments.against, seconds=arguments.seconds)
+        found[path] = [mark._asdict() for mark in marks]
+        say(f"{path}: {sum(m.points for m in marks)} of {sum(m.most for m in marks)} points")
+        for mark in marks:
+            say(f"  exercise {mark.exercise}  {mark.points}/{mark.most}  {mark.reason}".rstrip())
+    write_json(arguments, found)
+    return 0
