@@ -19,6 +19,8 @@ import nbformat
 
 FOLDER = Path(__file__).parent
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
+# What is true of the notebooks with solutions only.
+FOLDED = re.compile(r"\n*The solution is folded away.*")
 HIDDEN = re.compile(r"^ *### BEGIN HIDDEN TESTS\n.*?^ *### END HIDDEN TESTS\n?", re.MULTILINE | re.DOTALL)
 
 
@@ -66,6 +68,8 @@ def versions(notebook, stem):
     found = []
     for student in (True, False):
         version = nbformat.from_dict(notebook)
+        for cell in version.cells:
+            cell.source = FOLDED.sub("", cell.source)
         for cell, number, points, check in numbered(version):
             marked(cell, f"{stem[:2]}-exercise-{number}", points, check)
             cell.metadata.pop("jupyter", None)

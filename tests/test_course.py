@@ -41,6 +41,7 @@ def test_students_see_stubs_and_no_answers(made):
         student, text = read(path), path.read_text(encoding="utf-8")
         assert "HIDDEN TESTS" not in text
         assert "source_hidden" not in text
+        assert "folded away" not in text
         for mine, full in zip(exercise_cells(student), exercise_cells(read(made / "grader" / path.name)), strict=True):
             assert not mine.outputs
             compile(mine.source, path.name, "exec")

@@ -1,5 +1,5 @@
 """The command line, one file for each command: `demo`, `segment`, `refine`, `train`, `evaluate`, `networks`,
-`summary`, `weights`, `bench`, `gradcheck`, `grade`, `info`. This file has the parser and the exit codes.
+`summary`, `weights`, `figure`, `bench`, `gradcheck`, `grade`, `info`. This file has the parser and the exit codes.
 
 A command's file adds its arguments to the parser and defines the function that runs it, which parses and prints. The
 work is done elsewhere in the package, which is imported only when the command runs.
@@ -9,7 +9,21 @@ import argparse
 import os
 import sys
 
-from atrous.cli import bench, demo, evaluate, gradcheck, grade, info, networks, refine, segment, summary, train, weights
+from atrous.cli import (
+    bench,
+    demo,
+    evaluate,
+    figure,
+    gradcheck,
+    grade,
+    info,
+    networks,
+    refine,
+    segment,
+    summary,
+    train,
+    weights,
+)
 from atrous.cli.common import UsageError, check_outputs
 from atrous.errors import AtrousError
 
@@ -54,6 +68,7 @@ def make_parser():
     )
     parser.add_argument("--version", action="version", version=f"atrous {atrous.__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    for command in (demo, segment, refine, train, evaluate, networks, summary, weights, bench, gradcheck, grade, info):
+    calculating = (demo, segment, refine, train, evaluate, networks, summary, weights)
+    for command in (*calculating, figure, bench, gradcheck, grade, info):
         command.add(commands)
     return parser

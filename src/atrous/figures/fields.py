@@ -27,31 +27,32 @@ from atrous.figures.style import (
 
 
 @styled
-def figure_taps(rates=(1, 2, 3, 4)):
-    """Draw the samples that one output reads at several rates, over a feature map of size × size.
+def figure_taps(rates=(1, 2, 3, 4), size=11):
+    """Draw the samples that one output reads at several rates, over a feature map of size × size, an odd number.
 
-    Roles "taps at rate r" are the squares under the taps.
+    Roles "taps at rate r" are the squares under the taps. ``rates=(1, 6, 24), size=65`` is the paper's figure.
 
     References
     ----------
     DeepLab v3, arXiv:1706.05587, Figure 1.
     """
     room = (WIDTH - 0.2) / len(rates)
-    side = (room - 0.12) / 11
-    fig, ax = canvas(11 * side + 0.72)
-    top, centre = fig.get_figheight() - 0.34, 11 // 2
+    side = (room - 0.12) / size
+    fig, ax = canvas(size * side + 0.72)
+    top, centre = fig.get_figheight() - 0.34, size // 2
+    line = min(0.8, 8 * side)
     for panel, rate in enumerate(rates):
         left = 0.16 + panel * room
-        colors = [[tint(INPUT, 0.22)] * 11 for _ in range(11)]
-        draw.grid(ax, left, top, colors, side, role="samples", width=0.8)
-        marks = [[None] * 11 for _ in range(11)]
+        colors = [[tint(INPUT, 0.22)] * size for _ in range(size)]
+        draw.grid(ax, left, top, colors, side, role="samples", width=line)
+        marks = [[None] * size for _ in range(size)]
         for i, j in centre + tap_offsets(rate):
             marks[i][j] = TAPS
-        draw.grid(ax, left, top, marks, side, role=f"taps at rate {rate}", width=0.8, zorder=3)
+        draw.grid(ax, left, top, marks, side, role=f"taps at rate {rate}", width=line, zorder=3)
         draw.frame(ax, left + centre * side, top - centre * side, side, side, OUTPUT, role="output", line=2.2)
         span = rate * (3 - 1) + 1
         draw.write(ax, left, top + 0.18, f"rate {rate}", color=TAPS, size=10)
-        draw.write(ax, left, top - 11 * side - 0.18, f"spans {span} × {span}")
+        draw.write(ax, left, top - size * side - 0.18, f"spans {span} × {span}")
     return fig
 
 

@@ -1,7 +1,6 @@
-"""Whole networks: fields of view, what an output stride costs, ways to context, how scores meet the image's pixels."""
+"""Whole networks in numbers: fields of view, what an output stride costs, how scores meet the image's pixels."""
 
 import numpy as np
-from matplotlib.collections import PolyCollection
 
 from atrous import resize_bilinear
 from atrous.examples.networks import BUILT, PRINTED, feature_places, field_table, stride_costs
@@ -111,91 +110,6 @@ def figure_output_strides():
     )
     for i, line in enumerate(lines):
         fig.text(0.02, 0.075 - 0.055 * i, line, fontsize=9, color=INK if i else GREY)
-    return fig
-
-
-def _slabs(ax, lefts, base, heights, color, *, role, width=0.12):
-    """Draw feature maps seen from the side, as tall as their resolution, their middles at the height `base`."""
-    lefts, base, heights = np.broadcast_arrays(np.asarray(lefts, float), base, heights)
-    corners = [
-        [(x, y - h / 2), (x + width, y - h / 2), (x + width, y + h / 2), (x, y + h / 2)]
-        for x, y, h in zip(lefts.ravel(), base.ravel(), heights.ravel(), strict=True)
-    ]
-    slabs = PolyCollection(corners, facecolors=tint(color, 0.55), edgecolors=color, linewidths=1.2, zorder=3)
-    slabs.set_gid(role)
-    return ax.add_collection(slabs, autolim=False)
-
-
-def _run(ax, x, y, heights, *, step=0.33, role="maps", last=False):
-    """Draw an image and the maps behind it with arrows between; `last` are scores. Return the last right edge."""
-    lefts = x + step * np.arange(len(heights))
-    _slabs(ax, lefts[:1], y, heights[:1], INPUT, role="image")
-    middle = slice(1, len(heights) - 1 if last else None)
-    _slabs(ax, lefts[middle], y, heights[middle], TAPS, role=role)
-    if last:
-        _slabs(ax, lefts[-1:], y, heights[-1:], OUTPUT, role="scores")
-    for left in lefts[1:]:
-        draw.arrow(ax, (left - step + 0.15, y), (left - 0.03, y))
-    return lefts[-1] + 0.12
-
-
-@styled
-def figure_context_ways():
-    """Draw the four ways to see context at several scales: image pyramid, encoder-decoder, cascade, spatial pyramid.
-
-    A bar is a feature map seen from the side, as tall as its resolution: blue the image, orange features, green scores.
-
-    References
-    ----------
-    DeepLab v3, arXiv:1706.05587, Figure 2.
-    """
-    fig, ax = canvas(4.75)
-    columns, rows, tall = (0.15, 3.7), (3.5, 1.05), 1.3
-    titles = (
-        ("(a) Image pyramid", "the same weights at every size, fused"),
-        ("(b) Encoder-decoder", "shrink for context, grow for outlines"),
-        ("(c) Deeper with atrous convolution", "rates 2, 4, 8, 16 instead of strides"),
-        ("(d) Spatial pyramid pooling", "several rates side by side: ASPP"),
-    )
-    for (title, words), (y, x) in zip(titles, [(y, x) for y in rows for x in columns], strict=True):
-        draw.write(ax, x, y + 1.1, title, size=10, fontweight="bold")
-        draw.write(ax, x, y + 0.88, words, color=GREY, size=9)
-
-    x, y = columns[0], rows[0] - 0.1  # (a)
-    for scale, name, place in ((1, "1", 0.4), (0.75, "¾", -0.2), (0.5, "½", -0.66)):
-        end = _run(ax, x, y + place, 0.62 * scale * np.array([1, 0.6, 0.4, 0.4]), step=0.42)
-        draw.links(ax, [(end + 0.03, y + place)], [(x + 2.3, y - 0.05)], GREY, role="way")
-        draw.write(ax, x + 0.74, y + place + 0.124 * scale + 0.11, f"size {name}", color=GREY, size=9)
-    _slabs(ax, [x + 2.3], y - 0.05, 0.25, OUTPUT, role="scores")
-    draw.write(ax, x + 2.5, y - 0.05, "max, mean", size=9)
-
-    x, y = columns[1], rows[0] - 0.12  # (b)
-    heights = tall * np.array([1, 0.5, 0.25, 0.125, 0.25, 0.5, 1])
-    _run(ax, x, y, heights, step=0.46, last=True)
-    for start, end in ((1, 5), (2, 4)):
-        level = y - heights[start] / 2 - 0.12
-        edges = [x + 0.46 * i + 0.06 for i in (start, end)]
-        draw.links(ax, [(edges[0], level + 0.1), (edges[0], level)], [(edges[0], level), (edges[1], level)], GREY,
-                   role="skip")  # fmt: skip
-        draw.arrow(ax, (edges[1], level), (edges[1], level + 0.11))
-
-    x, y = columns[0], rows[1] - 0.12  # (c)
-    heights = tall * np.array([1, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25])
-    _run(ax, x, y, heights, step=0.42, last=True)
-    for i, rate in enumerate((2, 4, 8, 16), start=3):
-        draw.write(ax, x + 0.42 * i + 0.06, y + 0.28, f"{rate}", color=TAPS, ha="center")
-    draw.write(ax, x + 0.42 * 2 + 0.06, y + 0.28, "rate", color=TAPS, ha="center")
-
-    x, y = columns[1], rows[1] - 0.12  # (d)
-    end = _run(ax, x, y, tall * np.array([1, 0.5, 0.25]), step=0.42)
-    names = ("1 × 1", "rate 6", "rate 12", "rate 18", "image pooling")
-    for name, place in zip(names, np.linspace(0.62, -0.62, 5), strict=True):
-        draw.links(ax, [(end + 0.03, y)], [(x + 1.38, y + place)], GREY, role="way")
-        _slabs(ax, [x + 1.38], y + place, 0.22, TAPS, role="branch", width=1.08)
-        draw.write(ax, x + 1.92, y + place, name, ha="center", va="center_baseline", size=9, zorder=5)
-        draw.links(ax, [(x + 2.46, y + place)], [(x + 2.75, y)], GREY, role="way")
-    _slabs(ax, [x + 2.75], y, tall / 4, TAPS, role="joined", width=0.24)
-    draw.arrow(ax, (x + 3.01, y), (x + 3.1, y))
     return fig
 
 

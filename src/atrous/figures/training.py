@@ -1,4 +1,4 @@
-"""The loss and the learning rate over the steps of training."""
+"""The learning rate by its policies, and the loss of every step of a training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,38 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from atrous.figures.style import GREY, HOLE, INK, TAPS, WIDTH, styled
+from atrous.figures.style import GREY, HOLE, INK, TAPS, WIDTH, ink, styled
+from atrous.train.schedules import poly_schedule, step_schedule
+
+
+@styled
+def figure_schedules(total: int = 20_000, every: int = 2000):
+    """Draw the learning rate over training by the policies step (v1) and poly (v2 to v3+), as shares of the first.
+
+    Lines have the roles "step", "poly" and "poly, power 1".
+
+    References
+    ----------
+    DeepLab v2, arXiv:1606.00915, Section 4.1.2 and Table 2.
+    """
+    fig = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    ax, steps = fig.subplots(), [int(step) for step in np.linspace(0, total, 2001)]
+
+    def poly(power):
+        return [poly_schedule(step, base=1.0, total=total, power=power) for step in steps]
+
+    by_step = [step_schedule(step, base=1.0, every=every) for step in steps]
+    curves = (
+        ("step", GREY, by_step, (0.12, 0.3), f"step: a tenth after every {every:,} steps"),
+        ("poly, power 1", HOLE, poly(1.0), (0.3, 0.56), "power 1"),
+        ("poly", TAPS, poly(0.9), (0.45, 0.68), "poly: (1 − step / total)$^{0.9}$"),
+    )
+    for role, color, values, at, words in curves:
+        (line,) = ax.plot(steps, values, color=color, lw=1.8)
+        line.set_gid(role)
+        ax.text(at[0] * total, at[1], words, color=GREY if color == HOLE else ink(color))
+    ax.set(xlabel="step", ylabel="rate over the first rate", xlim=(0, total), ylim=(0, 1.04))
+    return fig
 
 
 @styled

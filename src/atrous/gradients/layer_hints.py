@@ -76,7 +76,7 @@ def _slope(case):
             )
     bad = x[~same]
     good = x[same]
-    between = bad.size and good.size and good.min() < bad.min() and bad.max() < good.max()
+    between = bad.size and np.ptp(bad) > 0 and good.size and good.min() < bad.min() and bad.max() < good.max()
     if between and not np.any((good > bad.min()) & (good < bad.max())) and np.ptp(ratio[~same]) < 1e-4:
         low, high = (f"{v:.3g}" for v in (bad.min(), bad.max()))
         return "threshold", (
