@@ -183,6 +183,19 @@ def test_quiet_silences_the_line(house, tmp_path):
     assert house.run(tmp_path / "new", ATROUS_QUIET="1") == (DOUBLED, True, "")
 
 
+@pytest.mark.slow
+def test_a_notebook_is_told_once_and_not_in_red(house, tmp_path):
+    (house.package / "three.py").write_text(THREE, encoding="utf-8")
+    code = (
+        "import sys, types; sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell')\n"
+        "import numpy as np; from atrous import three\n"
+        "three.fourfold(np.ones(2)); three.fourfold(np.ones(2, np.float32))"
+    )
+    said, red = house.start(tmp_path / "new", code).communicate(timeout=100)
+    assert said.count("Compiling for this machine") == said.count("\n") == 1
+    assert red == ""
+
+
 def counted(process):
     """Return the (function, dtype, count) of each line on standard error."""
     _, said = process.communicate(timeout=100)

@@ -1,8 +1,8 @@
 """The decorator that compiles a function with Numba and keeps the machine code on disk.
 
-Each compilation prints one line on standard error, because it makes the first call slow; ``ATROUS_QUIET=1`` turns the
-lines off. After `expect`, the lines say how many are to come. The seconds of each compilation are recorded in
-`compilations`.
+Each compilation prints one line on standard error, because it makes the first call slow; a notebook prints a single
+line, and ``ATROUS_QUIET=1`` none. After `expect`, the lines say how many are to come. The seconds of each compilation
+are recorded in `compilations`.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from atrous.jit.disk_cache import NullCache, exclusive, open_cache, source_diges
 compilations = []  # (function, dtype, seconds) in this process, for `atrous bench compile`
 _nested = []  # seconds spent on functions called by those now being compiled, innermost last
 _stores = {}  # the _Store of every compiled function, by its label
-_expected = SimpleNamespace(size=0, left=[])  # the labels that `expect` has found missing
+_expected = SimpleNamespace(size=0, left=[], told=False)  # the labels that `expect` has found missing
 
 
 def compiled(*, contract=True, inline=False):
@@ -136,6 +136,12 @@ class _Store:
 
     def _announce(self, sig):
         if _is_quiet():
+            return
+        if "ipykernel.zmqshell" in sys.modules:
+            # On red ground, where a notebook shows standard error, lines look like mistakes.
+            if not _expected.told:
+                print("Compiling for this machine, which happens once and takes up to a minute …", flush=True)
+            _expected.told = True
             return
         kept = "once for this machine" if self.cache_path else "for this process; no cache folder is writable"
         if self.label in _expected.left:
