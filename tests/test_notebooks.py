@@ -128,6 +128,33 @@ def test_every_notebook_is_in_the_reading_order(path):
     assert path.name in (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
+WITHOUT_NUMBA = """
+import json, os, sys
+sys.modules["numba"] = sys.modules["llvmlite"] = None
+os.chdir(os.path.dirname(sys.argv[1]))
+names = {}
+for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
+    if cell["cell_type"] == "code":
+        exec("".join(cell["source"]), names)
+assert "numba" not in {name for name, module in sys.modules.items() if module}
+"""
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("number", ["02", "03", "04", "05", "06", "07", "10"])
+def test_it_runs_without_numba(number):
+    """As in a browser, where there is none."""
+    (path,) = [p for p in PATHS if p.name.startswith(number)]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMBA, str(path)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 @pytest.mark.notebooks
 def test_a_fresh_run_changes_nothing():
     pytest.importorskip("nbclient")

@@ -225,11 +225,11 @@ LEVELS = [
         "conv.tap_range",
         "_types",
         "jit",
-        "jit.lanes",
-        "jit.barrier",
+        "jit.numba_or_not",
+        "jit.llvm_lanes",
         "jit.generated",
-        "jit.exponential",
     },
+    {"jit.lanes", "jit.barrier", "jit.exponential"},
     {"_check", "jit.disk_cache", "jit.threads", "jit.gpu", "crf.params", "crf.memory"},
     {"jit.compiler"},
     {"data.palettes", "weights.errors", "weights.names.caffe", "weights.names.torchvision", "weights.names.kazuto"},
@@ -337,10 +337,10 @@ ONLY = {
     "conv.output_stride": {"_check", "errors", "conv.receptive_field"},
     "nets.resnet_layout": {"_check", "errors", "conv.receptive_field", "nets.multi_grid"},
     "conv.tap_range": set(),
-    "conv.taps": {"conv.tap_range"},
+    "conv.taps": {"conv.tap_range", "jit.numba_or_not"},
     "gradients": {"_types", "_check", "errors", "gradients"},
-    "jit.lanes": set(),
-    "jit.barrier": set(),
+    "jit.lanes": {"jit.numba_or_not", "jit.llvm_lanes"},
+    "jit.barrier": {"jit.numba_or_not"},
     "jit.generated": set(),
     # definitions
     "lattice.geometry": {"_types"},
@@ -355,9 +355,9 @@ ONLY = {
     "crf.grid_inference": {"_types", "_check", "crf.grid_model", "crf.reference"},
     "crf.grid_cut": {"_types", "_check", "errors", "crf.grid_model"},
     # formulas that the loops of CPU and GPU share
-    "lattice.simplex": set(),
-    "lattice.rows": {"jit.lanes"},
-    "crf.softmax": {"jit.lanes", "jit.exponential", "lattice.rows"},
+    "lattice.simplex": {"jit.numba_or_not"},
+    "lattice.rows": {"jit.lanes", "jit.numba_or_not"},
+    "crf.softmax": {"jit.lanes", "jit.exponential", "jit.numba_or_not", "lattice.rows"},
     # what works without a compiler
     "crf.memory": {"errors"},
     "data.palettes": {"_atomic", "_types", "errors"},
@@ -374,23 +374,14 @@ ONLY = {
     "pydensecrf.utils": {"_types", "errors"},
 }
 
-# Compiled loops and the formulas they share.
-LOOPS = {
-    "jit.lanes",
-    "jit.barrier",
-    "jit.exponential",
-    *("conv.taps", "conv.direct", "conv.depthwise", "conv.micro_kernel", "conv.channels_last"),
-    *("conv.implicit_gemm", "conv.stacked_taps", "conv.winograd_transforms", "conv.winograd"),
-    *("conv.cuda", "conv.epilogue", "layers.cuda", "compose.cuda"),
-    *("lattice.simplex", "lattice.rows", "lattice.build", "lattice.splat_blur_slice"),
-    *("lattice.diagonal", "lattice.cuda"),
-    *("crf.layout", "crf.softmax", "crf.joined", "crf.vertices", "crf.fused", "crf.cuda"),
-}
+# Loops for the GPU; those for the CPU get Numba from `jit`, and run without it.
+CUDA_LOOPS = {"conv.cuda", "layers.cuda", "lattice.cuda", "crf.cuda", "compose.cuda"}
+COMPILERS = {"jit.numba_or_not", "jit.llvm_lanes", "jit.barrier", "jit.disk_cache"}
 # Which part of the package may import which package of others, at any place; None: everywhere.
 THIRD_PARTY = {
     "numpy": None,
-    "numba": LOOPS | {"jit.compiler", "jit.disk_cache", "jit.threads", "jit.gpu", "jit.warmup"} | PROGRAMS,
-    "llvmlite": {"jit.lanes", "jit.barrier"},
+    "numba": CUDA_LOOPS | COMPILERS | {"jit.threads", "jit.gpu"} | PROGRAMS,
+    "llvmlite": {"jit.lanes", "jit.llvm_lanes", "jit.barrier"},
     "scipy": PROGRAMS | {"crf.grid_cut", "data.scenes"},
     "matplotlib": PROGRAMS,
     "PIL": PROGRAMS | {"data.palettes", "data.photos"},
@@ -413,8 +404,8 @@ AT_THE_TOP = {
     "IPython": set(),
     "nbclient": set(),
     "nbformat": set(),
-    "numba": LOOPS | {"jit.compiler", "jit.disk_cache", "jit.threads"},
-    "llvmlite": {"jit.lanes", "jit.barrier"},
+    "numba": CUDA_LOOPS | COMPILERS,
+    "llvmlite": {"jit.llvm_lanes", "jit.barrier"},
 }
 
 

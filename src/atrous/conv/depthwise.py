@@ -17,7 +17,6 @@ reach exactly the outputs that read them. Equal bits for any number of threads.
 """
 
 import numpy as np
-from numba.extending import overload
 
 from atrous.conv.channels_last import channels_last, flat_map, scratch
 from atrous.conv.direct import plain
@@ -28,6 +27,7 @@ from atrous.conv.taps import end_output, first_output, tap_position, taps_inside
 from atrous.jit.compiler import compiled
 from atrous.jit.generated import generated
 from atrous.jit.lanes import LINE_BYTES, add, add_product, add_scaled, load_line, multiply, repeat_line, store, total
+from atrous.jit.numba_or_not import overload
 from atrous.jit.threads import launch
 
 # Ranges of rows for each thread, which takes the next when it is done.

@@ -19,10 +19,10 @@ one row per thread).
 """
 
 import numpy as np
-from numba import njit
 
 from atrous.conv.taps import end_output, first_output, is_inside, output_reading, tap_position
 from atrous.jit.compiler import compiled
+from atrous.jit.numba_or_not import njit
 from atrous.jit.threads import launch
 
 

@@ -37,7 +37,6 @@ Chetlur et al., cuDNN: Efficient Primitives for Deep Learning, arXiv:1410.0759, 
 import math
 
 import numpy as np
-from numba import njit
 
 from atrous.conv.channels_last import (
     aligned,
@@ -55,6 +54,7 @@ from atrous.conv.micro_kernel import multiply_tile, tile_for
 from atrous.conv.taps import is_inside, output_reading, tap_position
 from atrous.jit.compiler import compiled
 from atrous.jit.lanes import LINE_BYTES
+from atrous.jit.numba_or_not import njit
 from atrous.jit.threads import MOVE, launch, thread_count
 
 # 256 steps of 6 × 4 lines take 64 KiB of a packed panel through the cache and spend 1 % on loading the sums.

@@ -63,6 +63,13 @@ SMALL = 1 << 22
 DEEP = {"forward": 200, "dw": 50}
 
 
+def compiles():
+    """Tell whether Numba is installed. It is imported only when it may be needed, because it is slow to import."""
+    from atrous.jit.numba_or_not import numba
+
+    return numba is not None
+
+
 class Method(NamedTuple):
     """The three functions of a method, from arrays (N, C, D, H, W) and a ConvGeometry to an array."""
 
@@ -86,8 +93,14 @@ def choose_method(g, dtype="float32", which="forward", *, ours=False):
     ``depthwise``, or ``direct`` with other strides and for small inputs, if every group has a single input channel.
     ``im2col`` if there is little to do, or ``implicit_gemm`` if that has many channels. Otherwise that of the least
     cost by `cost_model`: ``winograd`` in float32 only, since float64 is for checks, in which a zero must stay exactly
-    zero. With `ours`, as in a network, where work without BLAS comes next, only methods that do without it.
+    zero. Without Numba always ``im2col``. With `ours`, as in a network, where work without BLAS comes next, only
+    methods that do without it.
     """
+    found = _choose(g, dtype, which, ours)
+    return found if found == "im2col" or compiles() else "im2col"
+
+
+def _choose(g, dtype, which, ours):
     if g.c == g.groups and g.c > 1:
         return "depthwise" if FITS["depthwise"](g) and g.macs >= SMALL else "direct"
     if g.macs < SMALL:

@@ -37,10 +37,10 @@ Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TO
 """
 
 import numpy as np
-from numba.extending import overload
 
 from atrous.jit.generated import generated
 from atrous.jit.lanes import LINE_BYTES, add_scaled, has_wide_registers, load_line, repeat_line, store
+from atrous.jit.numba_or_not import overload
 
 # Rows of the tile for each number of lines.
 WIDE = {4: 6, 2: 6}

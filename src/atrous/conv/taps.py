@@ -5,9 +5,8 @@ All arguments are integers along one axis: s is the stride, r the rate, p the ze
 Role: shared formulas.
 """
 
-from numba import njit
-
 from atrous.conv import tap_range
+from atrous.jit.numba_or_not import njit
 
 
 @njit

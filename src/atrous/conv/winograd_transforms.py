@@ -17,11 +17,11 @@ Role: loops.
 """
 
 import numpy as np
-from numba.extending import overload
 
 from atrous.conv.cook_toom import cook_toom
 from atrous.jit.generated import generated
 from atrous.jit.lanes import LINE_BYTES, add_scaled, load_line, repeat_line, store
+from atrous.jit.numba_or_not import overload
 
 
 def _combination(target, weights, source):

@@ -4,10 +4,10 @@ Role: loops.
 """
 
 import numpy as np
-from numba import njit
 
 from atrous.jit import lanes
 from atrous.jit.exponential import exp_nonpositive
+from atrous.jit.numba_or_not import njit
 from atrous.lattice.rows import NONE, ONE
 
 

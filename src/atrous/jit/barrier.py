@@ -5,10 +5,8 @@ whether to give up.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import njit
-from numba.core import types
-from numba.extending import intrinsic
+
+from atrous.jit.numba_or_not import njit, numba
 
 ARRIVED, ROUNDS, BROKEN = range(3)
 
@@ -18,30 +16,33 @@ def new_barrier():
     return np.zeros(3, np.int64)
 
 
-def _address(context, builder, signature, arguments):
-    data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-    return builder.gep(data, [arguments[1]])
+if numba is not None:
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
 
+    def _address(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
 
-@intrinsic
-def _add(typing, array, index, value):
-    """Add to an element atomically and return its old value."""
+    @intrinsic
+    def _add(typing, array, index, value):
+        """Add to an element atomically and return its old value."""
 
-    def generate(context, builder, signature, arguments):
-        return builder.atomic_rmw("add", _address(context, builder, signature, arguments), arguments[2], "seq_cst")
+        def generate(context, builder, signature, arguments):
+            return builder.atomic_rmw("add", _address(context, builder, signature, arguments), arguments[2], "seq_cst")
 
-    return types.int64(array, types.intp, types.int64), generate
+        return types.int64(array, types.intp, types.int64), generate
 
+    @intrinsic
+    def _read(typing, array, index):
+        """Read an element atomically."""
 
-@intrinsic
-def _read(typing, array, index):
-    """Read an element atomically."""
+        def generate(context, builder, signature, arguments):
+            address = _address(context, builder, signature, arguments)
+            return builder.load_atomic(address, "seq_cst", 8, typ=ir.IntType(64))
 
-    def generate(context, builder, signature, arguments):
-        address = _address(context, builder, signature, arguments)
-        return builder.load_atomic(address, "seq_cst", 8, typ=ir.IntType(64))
-
-    return types.int64(array, types.intp), generate
+        return types.int64(array, types.intp), generate
 
 
 @njit(nogil=True)

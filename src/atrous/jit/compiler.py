@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numba
 import numpy as np
 
-from atrous.jit.disk_cache import NullCache, exclusive, open_cache, source_digest
+from atrous.jit.numba_or_not import OFF, numba
+
+if numba is not None:
+    from atrous.jit.disk_cache import NullCache, exclusive, open_cache, source_digest
 
 compilations = []  # (function, dtype, seconds) in this process, for `atrous bench compile`
 _nested = []  # seconds spent on functions called by those now being compiled, innermost last
@@ -36,9 +38,11 @@ def compiled(*, contract=True, inline=False):
     """
 
     def decorate(function):
+        if numba is None:
+            return function
         options = {"fastmath": {"contract"} if contract else False, "inline": "always" if inline else "never"}
         dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
-        if not numba.config.DISABLE_JIT:
+        if not OFF:
             dispatcher._cache = _Store(function, dispatcher)
         return dispatcher
 
@@ -55,7 +59,7 @@ def expect(labels, dtype):
 
     `labels` are modules and functions as the lines show them: "lattice.build.embed".
     """
-    if not numba.config.DISABLE_JIT and not _is_quiet():
+    if not OFF and not _is_quiet():
         _expected.left = [label for label in labels if not _stores[label].has(np.dtype(dtype).name)]
         _expected.size = len(_expected.left)
 

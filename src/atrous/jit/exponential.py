@@ -4,7 +4,8 @@ Role: formula.
 """
 
 import numpy as np
-from numba import njit
+
+from atrous.jit.numba_or_not import njit
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract"})

@@ -12,10 +12,8 @@ from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
-import numba
-from numba.np.ufunc import parallel
-
 from atrous.jit.barrier import BROKEN, new_barrier
+from atrous.jit.numba_or_not import OFF, numba
 
 _pool = SimpleNamespace(workers=None, lock=threading.Lock())
 
@@ -34,6 +32,10 @@ LEAST_WORK, MOVE = 1 << 22, 8
 
 def thread_count():
     """Return how many threads a launch may use: numba.set_num_threads, else NUMBA_NUM_THREADS, else all cores."""
+    if numba is None:
+        return 1
+    from numba.np.ufunc import parallel
+
     return numba.get_num_threads() if parallel._is_initialized else numba.config.NUMBA_NUM_THREADS
 
 
@@ -60,7 +62,7 @@ def launch(dispatcher, count, *arguments, pieces=1, work=None):
     gets fewer of them. `work` is the number of multiply-adds in all, where a number that is only moved counts as
     `MOVE`; small jobs run on the calling thread, because waking the others would take longer.
     """
-    alone = numba.config.DISABLE_JIT or (work is not None and work < LEAST_WORK)
+    alone = OFF or (work is not None and work < LEAST_WORK)
     threads = 1 if alone else min(thread_count(), count)
     if threads <= 1:
         dispatcher(0, count, *arguments)
@@ -89,7 +91,7 @@ def launch_team(dispatcher, *arguments):
     For work in many short stages, where a launch for each stage would cost too much. A thread that waits for the others
     at the barrier spins, so there are never more threads than processors.
     """
-    size = 1 if numba.config.DISABLE_JIT else min(thread_count(), _processors())
+    size = 1 if OFF else min(thread_count(), _processors())
     barrier = new_barrier()
 
     def part(me):

@@ -104,8 +104,7 @@ def _warm_training(name):
 
 def threading_layer() -> tuple[int, str]:
     """Return how many threads a compiled function may use, and what kind they are."""
-    import numba
-
+    from atrous.jit.numba_or_not import OFF
     from atrous.jit.threads import thread_count
 
-    return thread_count(), "none, JIT is off" if numba.config.DISABLE_JIT else "Python threads"
+    return thread_count(), "none, JIT is off" if OFF else "Python threads"

@@ -16,12 +16,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 from atrous.jit.compiler import compiled
+from atrous.jit.numba_or_not import njit
 from atrous.jit.threads import launch
 from atrous.lattice.geometry import axis_scales
 from atrous.lattice.simplex import (

@@ -11,10 +11,10 @@ Role: loops.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from atrous._types import FloatArray
 from atrous.jit.compiler import compiled
+from atrous.jit.numba_or_not import njit
 from atrous.jit.threads import launch
 from atrous.lattice.build import Lattice
 from atrous.lattice.simplex import slice_scale

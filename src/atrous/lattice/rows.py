@@ -7,10 +7,10 @@ Role: loops, shared by the filter and by mean field.
 """
 
 import numpy as np
-from numba import njit
 
 from atrous.jit import lanes
 from atrous.jit.lanes import WIDTH
+from atrous.jit.numba_or_not import njit
 
 ONE = np.uintp(WIDTH)
 TWO = np.uintp(2 * WIDTH)

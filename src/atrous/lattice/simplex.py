@@ -6,7 +6,8 @@ Role: shared formulas.
 """
 
 import numpy as np
-from numba import config, njit
+
+from atrous.jit.numba_or_not import OFF, njit
 
 
 @njit
@@ -59,7 +60,7 @@ def hash_slot(key, mask):
     return ((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & np.uint64(mask)
 
 
-if config.DISABLE_JIT:  # NumPy would warn about the intended overflow
+if OFF:  # NumPy would warn about the intended overflow
 
     def hash_slot(key, mask):
         """Return the same entry, computed with Python's integers."""
