@@ -124,6 +124,24 @@ def test_cells_are_short_and_claims_are_asserted(notebook):
     assert asserts >= 10
 
 
+def test_the_teachers_table_adds_up(notebook, path):
+    heads = [source(cell).partition("\n")[0] for cell in notebook["cells"] if "exercise" in tags(cell)]
+    minutes = sum(int(re.search(r"(\d+) minutes", head)[1]) for head in heads)
+    row = re.search(rf"^\| {path.name[:2]} .*", (FOLDER / "TEACHING.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    assert [cell.strip() for cell in row.split("|")][3:5] == [str(minutes), str("".join(heads).count("★"))]
+
+
+def test_the_hints_that_teachers_are_told_exist():
+    table = (FOLDER / "TEACHING.md").read_text(encoding="utf-8").partition("| mistake |")[2]
+    hints = " ".join(p.read_text(encoding="utf-8") for p in (FOLDER.parent / "src/atrous/gradients").glob("*.py"))
+    code = re.sub(r'"\s*\n\s*f?"', "", hints)
+    said = [row.split("|")[2].strip() for row in table.splitlines() if row.count("|") == 3 and "---" not in row][1:]
+    assert len(said) >= 12
+    for hint in said:
+        pieces = [p.strip(" :;.…") for p in re.split(r"\bx\b|\bw\b|dx|dw|axis|axes|\bgamma\b|[0-9.]+|…|[:,]", hint)]
+        assert all(piece in code for piece in pieces if len(piece) > 12), hint
+
+
 def test_every_notebook_is_in_the_reading_order(path):
     assert path.name in (FOLDER / "README.md").read_text(encoding="utf-8")
 
