@@ -37,7 +37,7 @@ def execute(path):
     """Run a notebook from top to bottom in a fresh process and return it in its normal form."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as settings:
-        os.environ.update(ATROUS_QUIET="1", IPYTHONDIR=settings, PYDEVD_DISABLE_FILE_VALIDATION="1")
+        os.environ.update(ATROUS_QUIET="1", ATROUS_STATIC="1", IPYTHONDIR=settings, PYDEVD_DISABLE_FILE_VALIDATION="1")
         place = {"metadata": {"path": str(path.parent)}}
         NotebookClient(notebook, timeout=600, kernel_name="python3", resources=place).execute()
     return normalised(notebook, path.stem)

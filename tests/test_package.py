@@ -391,6 +391,7 @@ THIRD_PARTY = {
     "pydensecrf": PROGRAMS,
     "IPython": PROGRAMS,
     "nbclient": PROGRAMS,
+    "ipywidgets": PROGRAMS,
     "nbformat": PROGRAMS,
 }
 # What may stand at the top of a file, rather than in the function that needs it.
@@ -403,6 +404,7 @@ AT_THE_TOP = {
     "pydensecrf": set(),
     "IPython": set(),
     "nbclient": set(),
+    "ipywidgets": set(),
     "nbformat": set(),
     "numba": CUDA_LOOPS | COMPILERS,
     "llvmlite": {"jit.llvm_lanes", "jit.barrier"},

@@ -1,18 +1,12 @@
-"""What the two standard deviations of the bilateral term do."""
+"""What the parameters of the dense CRF do to rough labels."""
 
 import numpy as np
 
-from atrous.examples.crf import labels_by_width
+from atrous.examples.crf import labels_by_width, refined_labels
+from atrous.examples.photographs import PORTRAIT_PARAMS, portrait
 from atrous.figures import draw
-from atrous.figures.pictures import picture, tinted
-from atrous.figures.style import (
-    GREY,
-    OUTPUT,
-    TAPS,
-    WIDTH,
-    canvas,
-    styled,
-)
+from atrous.figures.pictures import picture, row_of_pictures, tinted
+from atrous.figures.style import GREY, INPUT, OUTPUT, TAPS, WIDTH, canvas, styled
 
 
 @styled
@@ -43,4 +37,32 @@ def figure_parameters(image=None, rough=None, alphas=(5.0, 20.0, 80.0), betas=(3
             if row == 0:
                 draw.write(ax, left + width / 2, top + 0.38, f"$σ_β$ = {beta:g}", color=TAPS, size=10, ha="center")
     ax.set_zorder(-1)
+    return fig
+
+
+@styled
+def figure_refined(image=None, rough=None, params=PORTRAIT_PARAMS):
+    """Draw an image, rough labels, what the dense CRF makes of them, and which pixels changed.
+
+    Parameters
+    ----------
+    image, rough : arrays, optional
+        Picture (H, W, 3) and labels (H, W); a small portrait if none are given.
+    params : CRFParams
+    """
+    if image is None:
+        image, rough, _ = portrait(128)
+    found = refined_labels(image, rough, params)
+    changed = found != rough
+    blank = np.full(rough.shape, 235.0)
+    pictures = (
+        ("image", image, GREY),
+        ("rough labels", tinted(blank, rough, INPUT), INPUT),
+        (f"after {params.iterations} steps", tinted(blank, found, OUTPUT), OUTPUT),
+        (f"{changed.mean():.0%} changed", tinted(blank, changed.astype(int), TAPS), TAPS),
+    )
+    lefts, width, height = row_of_pictures(image, len(pictures))
+    fig, _ = canvas(height + 0.4)
+    for left, (title, values, color) in zip(lefts, pictures, strict=True):
+        picture(fig, left, fig.get_figheight() - 0.3, width, values, title, role=title, color=color)
     return fig

@@ -32,10 +32,18 @@ from atrous.figures.style import (
 
 
 @styled
-def figure_impulse_response():
-    """Draw what the lattice makes of an impulse beside the Gaussian: profiles in 1-D, maps in 2-D."""
+def figure_impulse_response(distances=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
+    """Draw what the lattice makes of an impulse beside the Gaussian: profiles in 1-D, maps in 2-D.
+
+    Parameters
+    ----------
+    distances : three floats
+        How far after a vertex the impulses in 1-D are, in standard deviations.
+    offset : two floats
+        The same in 2-D, along both axes.
+    """
     fig = Figure(figsize=(WIDTH, 4.4))
-    for panel, distance in enumerate((0.0, 0.22, 0.433)):
+    for panel, distance in enumerate(distances):
         ax = fig.add_axes((0.06 + 0.322 * panel, 0.61, 0.282, 0.31))
         x, response = impulse_response(distance)
         gauss = np.exp(-((x - distance) ** 2) / 2)
@@ -56,7 +64,7 @@ def figure_impulse_response():
             ax.text(3.5, 0.36, "vertices", color=ink(TAPS), ha="right")
         else:
             ax.set_yticklabels([])
-    lattice, gauss = impulse_response_2d((0.3, 0.15))
+    lattice, gauss = impulse_response_2d(offset)
     reach = max(0.05, np.abs(lattice - gauss).max())
     panels = (
         ("Gaussian, 2-D", gauss, {"cmap": ramp(GREY), "vmin": 0, "vmax": 1.2}, GREY),

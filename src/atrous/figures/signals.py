@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from atrous import Spatial, effective_kernel, plan_output_stride
+from atrous import Spatial, conv_geometry, effective_kernel, plan_output_stride
 from atrous.examples.convolution import convolution_matrix, convolve, example_signal, run_chain, tap_tree
 from atrous.figures import draw
 from atrous.figures.style import GREY, HOLE, INK, INPUT, OUTPUT, TAPS, WIDTH, canvas, styled, tint
@@ -75,6 +75,48 @@ def figure_sparse_dense(signal=None, kernel=(0.2, 0.5, 0.3), rate=2, outputs=(4,
 
 def _ordinal(number):
     return {2: "second", 3: "third", 4: "fourth"}.get(number, f"{number}th")
+
+
+@styled
+def figure_sampling(size=12, kernel=3, rate=2, stride=1, padding="same"):
+    """Draw every output of a convolution above the samples that it reads: kernel, rate, stride and padding at work.
+
+    Roles "samples", "zeros", "outputs" and "taps".
+
+    Parameters
+    ----------
+    size, kernel, rate, stride, padding
+        As for `output_size`.
+    """
+    g = conv_geometry((1, 1, size), (1, 1, kernel), rate=rate, stride=stride, padding=padding)
+    reads = [[stride * o + rate * k - g.pw for k in range(kernel)] for o in range(g.ow)]
+    first, last = min(0, reads[0][0]), max(size - 1, reads[-1][-1])
+    fig, ax = canvas(1.75)
+    left, y_in, y_out = 1.05, 0.5, 1.3
+    step = (WIDTH - 0.3 - left) / max(1, last - first)
+
+    def place(i):
+        return left + (np.asarray(i, float) - first) * step
+
+    zeros = [i for i in range(first, last + 1) if not 0 <= i < size]
+    dot = min(0.13, 0.6 * step)
+    draw.dots(ax, place(np.arange(size)), y_in, INPUT, role="samples", size=dot)
+    if zeros:
+        draw.dots(ax, place(zeros), y_in, GREY, role="zeros", hollow=True, size=dot)
+    middles = [(taps[0] + taps[-1]) / 2 for taps in reads]
+    for o, (middle, taps) in enumerate(zip(middles, reads, strict=True)):
+        under = np.column_stack([place(taps), np.full(kernel, y_in)])
+        bold = o == len(reads) // 2
+        draw.links(ax, under, (place(middle), y_out), TAPS if bold else tint(TAPS, 0.45), role="taps",
+                   width=2.0 if bold else 0.9, zorder=2 if bold else 1)  # fmt: skip
+    draw.dots(ax, place(middles), y_out, OUTPUT, role="outputs", size=dot)
+    draw.write(ax, 0.12, y_in, f"{size} samples", color=INPUT)
+    draw.write(ax, 0.12, (y_in + y_out) / 2, f"{kernel} taps", color=TAPS)
+    draw.write(ax, 0.12, y_out, f"{g.ow} outputs", color=OUTPUT)
+    span = rate * (kernel - 1) + 1
+    words = f"rate {rate}, stride {stride}, {len(zeros)} zeros; an output spans {span} samples"
+    draw.write(ax, left, 0.17, words, color=GREY, size=9)
+    return fig
 
 
 @styled
