@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from atrous.errors import ParameterError
+from atrous.errors import AtrousError, ParameterError
 from atrous.figures.style import show
 
 
@@ -63,7 +63,7 @@ def slide(draw: Callable[..., Any], **choices: Sequence[Any] | range) -> Any:
 
         try:
             display(show(draw(**chosen)))
-        except ParameterError as error:
+        except AtrousError as error:
             print(error)
 
     return ipywidgets.interactive(drawn, **sliders)
