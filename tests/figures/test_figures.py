@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from PIL import Image
 
+import atrous
 from atrous import Scenes, Spatial, atrous_conv, examples, figures
 from atrous.data.classes import SCENE_CLASSES
 from atrous.data.palettes import colourize
@@ -326,6 +327,21 @@ def test_gridding(drawn):
 
 
 # Methods and gradients
+
+
+def test_col2im_shows_the_adjoint(drawn):
+    image, _, _, y = examples.im2col_example()
+    _, cache = atrous.conv_forward(image[None, None], np.ones((1, 1, 2, 2)), rate=2, padding="valid")
+    counts = atrous.conv_backward(np.ones((1, 1, *y.shape)), cache).dx
+    fig = drawn["figure_col2im"]
+    numbers = [text for text in words(fig) if text.isdigit()]
+    assert numbers[-25:] == [str(int(v)) for v in counts.ravel()]
+    assert len(numbers) == 4 * 9 + 25 + 25
+    assert len(figures.find(fig, "back")) == 4
+    # The sum of all entries arrives.
+    assert sum(map(int, numbers[:36])) == sum(map(int, numbers[36:61]))
+    corner = figures.figure_col2im(row=0, column=4)
+    assert len(figures.find(corner, "back")) == 1
 
 
 def test_im2col_shows_the_true_numbers(drawn):

@@ -19,7 +19,7 @@ _MODULES = {
     "images": "figure_sparse_dense_2d",
     "lattice_accuracy": "figure_impulse_response figure_lattice_error figure_occupancy",
     "lattice_steps": "figure_lattice_1d figure_lattice_2d figure_splat_blur_slice",
-    "methods": "figure_im2col figure_interlace",
+    "methods": "figure_im2col figure_col2im figure_interlace",
     "networks": "figure_field_table figure_output_strides figure_alignment",
     "scenes": "figure_scenes figure_predictions",
     "separable": "figure_separable",

@@ -54,6 +54,57 @@ def figure_im2col(column=4):
 
 
 @styled
+def figure_col2im(row=2, column=2):
+    """Draw col2im: every entry of the columns' gradient is added to the sample that it was copied from.
+
+    Roles "dcol", "dx" and "counts" are the numbers, "back" the arrows from the entries of one sample.
+
+    Parameters
+    ----------
+    row, column : int
+        The sample of the 5 × 5 input whose entries are followed.
+    """
+    rate = 2
+    image, w, _, y = im2col_example(rate)
+    dy = np.random.default_rng(3).integers(1, 4, y.shape)
+    dcol = w.reshape(-1, 1) @ dy.reshape(1, -1)
+    dx, counts, sent = np.zeros(image.shape), np.zeros(image.shape), []
+    for tap, (i, j) in enumerate(np.ndindex(w.shape)):
+        place = np.s_[rate * i : rate * i + y.shape[0], rate * j : rate * j + y.shape[1]]
+        dx[place] += dcol[tap].reshape(y.shape)
+        counts[place] += 1
+        a, b = row - rate * i, column - rate * j
+        if 0 <= a < y.shape[0] and 0 <= b < y.shape[1]:
+            sent.append((tap, a * y.shape[1] + b))
+    side = 0.34
+    fig, ax = canvas(5 * side + len(dcol) * side + 1.35)
+    left, top = 0.45, fig.get_figheight() - 0.42
+
+    def numbers(x, above, values, color, role, marked=()):
+        faces = [[TAPS if (i, j) in marked else color for j in range(values.shape[1])] for i in range(values.shape[0])]
+        draw.grid(ax, x, above, faces, side, role=role, labels=values.astype(int).tolist())
+
+    at = left + 1.9
+    words = "gradient of the columns, $w^T$·dy: a row for each tap, a column for each output"
+    draw.write(ax, left, top + 0.17, words, color=INPUT, size=10)
+    numbers(at, top, dcol, tint(INPUT, 0.3), "dcol", set(sent))
+    for tap in range(len(dcol)):
+        draw.write(ax, at - 0.12, top - (tap + 0.5) * side, f"tap {tap // 2}, {tap % 2}", color=TAPS, ha="right")
+    below = top - len(dcol) * side - 0.75
+    draw.write(ax, left, below + 0.17, "gradient of the input", color=INPUT, size=10)
+    numbers(left, below, dx, tint(INPUT, 0.3), "dx", {(row, column)})
+    end = (left + (column + 0.5) * side, below - (row + 0.5) * side)
+    starts = [(at + (o + 0.5) * side, top - (tap + 1) * side + 0.06) for tap, o in sent]
+    for start in starts:
+        draw.arrow(ax, start, (end[0], end[1] + 0.45 * side), color=INK).set_gid("back")
+    draw.write(ax, left + 5 * side + 0.15, below - (row + 0.5) * side, f"+= {len(sent)} times", color=INK, size=10)
+    right = WIDTH - 0.45 - 5 * side
+    draw.write(ax, right, below + 0.17, "how often it was read", color=GREY, size=10)
+    numbers(right, below, counts, "#EFEFEF", "counts", {(row, column)})
+    return fig
+
+
+@styled
 def figure_interlace(size=6, rate=2):
     """Draw interlacing: the input falls into rate² phases, each is convolved at rate 1, the results are interlaced.
 
