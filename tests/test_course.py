@@ -101,6 +101,68 @@ def test_wrong_answers_get_the_reason(made, tmp_path):
     assert marks[5].reason.startswith("AssertionError: assert report.inputs[0].ok")
 
 
+FORGERIES = {
+    "printing its own text": "def padding_and_span(k, r):\n    print(In[-1])\n    return 0",
+    "no asserts": (
+        "import ast\nclass Drop(ast.NodeTransformer):\n    def visit_Assert(self, node):\n        return ast.Pass()\n"
+        "get_ipython().ast_transformers.append(Drop())"
+    ),
+    "a callback": "get_ipython().events.register('pre_run_cell', lambda info: print(info.raw_cell))",
+    "errors hidden": "get_ipython().set_custom_exc((Exception,), lambda *a, **k: None)",
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_what_a_line_or_two_cannot_do(made, tmp_path, forgery):
+    import nbformat
+
+    from atrous.apps.grade import grade
+
+    path = next((made / "student" / "notebooks").glob("02*.ipynb"))
+    notebook = read(path)
+    next(c for c in exercise_cells(notebook) if c.metadata.nbgrader.solution).source = FORGERIES[forgery]
+    nbformat.write(notebook, tmp_path / path.name)
+    assert [mark.points for mark in grade(tmp_path / path.name, made / "grader")] == [0] * 4
+
+
+def test_copies_dead_kernels_and_odd_metadata(made, tmp_path):
+    import nbformat
+
+    from atrous.apps.grade import grade
+
+    path = next((made / "grader").glob("02*.ipynb"))
+    notebook = read(path)
+    checks = [c for c in exercise_cells(notebook) if c.metadata.nbgrader.grade]
+    notebook.cells.insert(0, nbformat.from_dict(checks[0]))
+    notebook.cells[1].metadata["nbgrader"] = None
+    notebook.cells[2].metadata["nbgrader"] = {"grade_id": ["x"]}
+    nbformat.write(notebook, tmp_path / path.name)
+    marks = grade(tmp_path / path.name, made / "grader")
+    assert [mark.exercise for mark in marks] == list("1234")
+    assert [mark.points > 0 for mark in marks] == [False, True, True, True]  # the first check stands before its answer
+    solutions = [c for c in exercise_cells(notebook) if (c.metadata.nbgrader or {}).get("solution")]
+    notebook.cells.pop(0)
+    solutions[2].source = "import os\nos._exit(1)"
+    nbformat.write(notebook, tmp_path / path.name)
+    marks = grade(tmp_path / path.name, made / "grader")
+    assert [mark.points > 0 for mark in marks] == [True, True, False, False]
+    assert "the kernel stopped before it" in marks[3].reason
+
+
+def test_one_bad_file_does_not_stop_the_others(made, tmp_path, capfd):
+    import json
+
+    from atrous.cli import main
+
+    (tmp_path / "02_bad.ipynb").write_text("{}", encoding="utf-8")
+    good = next((made / "grader").glob("02*.ipynb"))
+    arguments = ["grade", str(tmp_path / "02_bad.ipynb"), str(good), "--against", str(good)]
+    assert main([*arguments, "--json", str(tmp_path / "marks.json")]) == 1
+    found = json.loads((tmp_path / "marks.json").read_text())
+    assert "is not a notebook" in found[str(tmp_path / "02_bad.ipynb")]["error"]
+    assert sum(mark["points"] for mark in found[str(good)]) == 7
+
+
 def test_what_cannot_be_graded_is_said(made, tmp_path, capfd):
     from atrous.cli import main
 

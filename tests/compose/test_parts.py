@@ -271,6 +271,24 @@ def test_arrays_that_do_not_fit_are_refused_before_a_compiled_loop_reads_them(na
         part.forward(params | {name: change(params[name])}, state, rng.standard_normal(X), train=True)
 
 
+def test_a_batch_norm_wants_its_channels_and_floats(rng):
+    part = SHORT.norm("n", 4)
+    params, state = drawn(part, rng)
+    for x, error in ((np.zeros((2, 8, 5, 5)), ShapeError), (np.zeros((2, 4, 0, 5)), ShapeError)):
+        with pytest.raises(error):
+            part.forward(params, state, x, train=True)
+    with pytest.raises(DTypeError):
+        part.forward(params, state, np.zeros((2, 4, 5, 5), int), train=True)
+
+
+@pytest.mark.parametrize("padding", [[1, 1], [(1, 1), (2, 2)], [[1, 1], [2, 2]], ((1, 1), (2, 2)), "same", 2])
+def test_padding_in_any_form(padding, rng):
+    part = conv("a", 2, 3, padding=padding)
+    params, state = drawn(part, rng)
+    x = rng.standard_normal(X)
+    np.testing.assert_allclose(part.forward(params, state, x)[0], convolved(params, "a", x, padding=padding))
+
+
 def test_a_part_alone_is_not_a_network():
     for call in (lambda: Part().forward({}, {}, None), lambda: Part().backward(None, None), lambda: lowered(Part(), X)):
         with pytest.raises(NotImplementedError):

@@ -221,6 +221,47 @@ def test_rectifiers_at_zero_are_no_ties(rng):
         assert gradcheck(lambda x: np.maximum(x, 0) @ w, lambda dy, x, s=slope: (dy @ w.T) * s(x), [x])
 
 
+@pytest.mark.parametrize(
+    ("forward", "slope"),
+    [
+        (lambda x: np.clip(x, 0, 1).sum(), lambda x: (x >= 0) & (x <= 1)),
+        (lambda x: np.clip(x, 0, 1).sum(), lambda x: (x > 0) & (x < 1)),
+        (lambda x: np.clip(x, 0, 1).mean(axis=-1), lambda x: ((x > 0) & (x < 1)) / x.shape[-1]),
+        (lambda x: (np.sign(x) * np.maximum(np.abs(x) - 1, 0)).sum(), lambda x: np.abs(x) > 1),
+    ],
+    ids=["clip, closed", "clip, open", "mean of clip", "soft threshold"],
+)
+def test_corners_upwards_and_downwards_are_no_tie(forward, slope):
+    x = np.array([[0.0, 0.5, 1.0, -1.0, 2.0, 0.25], [1.0, 0.0, 1.0, 0.75, -3.0, -1.0]])
+    assert gradcheck(forward, lambda dy, x: np.asarray(dy)[..., None] * slope(x) * 1.0, [x])
+
+
+def test_wrong_gradients_that_look_like_others_get_no_wrong_name(rng):
+    x, labels = rng.standard_normal((4, 5)), np.array([1, 0, 4, 2])
+    forward, right, inputs = entropy_case()
+
+    def divided_before(dy, cache):
+        p, labels = cache
+        dx = p / 4
+        dx[np.arange(4), labels] -= 1
+        return dy * dx, None
+
+    def twice(dy, cache):
+        dx = right(dy, cache)[0]
+        dx[np.arange(4), labels] -= dy / 4
+        return dx, None
+
+    def hint(forward, backward, inputs):
+        return next(r.hint_kind for r in gradcheck(forward, backward, inputs).inputs if not r.ok)
+
+    assert hint(forward, divided_before, inputs) != "label"
+    assert hint(forward, twice, inputs) != "label"
+    decay = hint(lambda w: (np.sin(w) + 0.05 * w**2).sum(), lambda dy, w: dy * np.cos(w), [x])
+    assert decay not in ("statistics", "variance", "mean")
+    assert hint(np.tanh, lambda dy, x: -dy * np.tanh(x) ** 2, [x]) != "skip"
+    assert hint(np.sin, lambda dy, x: dy * 0.5 * np.cos(x) ** 2, [np.array(0.3)]) != ""
+
+
 def test_no_hint_rather_than_a_misleading_one(rng):
     wrong = np.ones(7)
     wrong[[2, 4]] = [3.0, -1.5]

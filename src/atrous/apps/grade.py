@@ -1,19 +1,32 @@
 """Grading a notebook: run it with the grader's checks in place of its own, and see which of them pass.
 
 Role: application. The student's code runs with all rights of whoever grades; use an account or a container of its own.
+It also runs in the same Python as the checks. What could change them by accident or in a line or two is undone before
+each of them, but somebody who is determined can deceive any grader of this kind: read what you grade.
 """
 
 from __future__ import annotations
 
 import re
-import secrets
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from atrous.errors import AtrousError, ParameterError
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+# What IPython does with a cell before, after and around running it.
+RESET = """
+import builtins as _b, sys as _s
+_i = get_ipython()
+_i.ast_transformers.clear()
+_i.input_transformers_post.clear()
+_i.set_custom_exc((), None)
+for _name in ("pre_execute", "pre_run_cell", "post_execute", "post_run_cell"):
+    _i.events.callbacks[_name].clear()
+"""
 
 
 class Mark(NamedTuple):
@@ -47,37 +60,53 @@ def _read(path):
         raise ParameterError(f"grade: {path} is not a notebook: {str(error).splitlines()[0]}.") from None
 
 
+def _meta(cell):
+    found = cell.metadata.get("nbgrader")
+    return found if isinstance(found, dict) else {}
+
+
 def _identity(cell):
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
+    found = _meta(cell).get("grade_id")
+    return found if isinstance(found, str) else None
 
 
 def _checks(notebook):
     """Return the grader's checks by their identity."""
-    return {_identity(c): c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade")}
+    return {_identity(cell): cell for cell in notebook.cells if _meta(cell).get("grade")}
 
 
-def merged(student, grader, token: str):
-    """Return the student's notebook with the grader's checks, each of which prints the token if it passes.
+def merged(student, grader):
+    """Return the student's notebook with the grader's checks, and the places of the checks by their identity.
 
-    A check that the student has deleted comes last, where everything is defined.
+    Before each check comes a cell that undoes what could change how it runs. A check that the student has deleted comes
+    last, where everything is defined; a copy of one is left out.
     """
     _, nbformat = _nbclient()
-    checks = {
-        name: nbformat.v4.new_code_cell(f'{cell.source}\nprint("{token}")', metadata={"nbgrader": {"grade_id": name}})
-        for name, cell in _checks(grader).items()
-    }
-    cells = [checks.pop(_identity(cell), cell) for cell in student.cells]
-    return nbformat.v4.new_notebook(cells=[*cells, *checks.values()], metadata=grader.metadata)
+    checks, cells, places = _checks(grader), [], {}
 
+    def add(name):
+        cells.append(nbformat.v4.new_code_cell(RESET))
+        places[name] = len(cells)
+        cells.append(nbformat.v4.new_code_cell(checks[name].source))
 
-def _printed(cell):
-    return "".join(out.get("text", "") for out in cell.get("outputs", []) if out.get("name") == "stdout")
+    for cell in student.cells:
+        name = _identity(cell)
+        if name in checks and name not in places:
+            add(name)
+        elif cell.cell_type == "code" and name not in checks:
+            cells.append(nbformat.v4.new_code_cell(cell.source))
+    for name in checks:
+        if name not in places:
+            add(name)
+    return nbformat.v4.new_notebook(cells=cells, metadata=grader.metadata), places
 
 
 def _reason(cell, seconds):
     """Return why a check failed: the hint of a gradient check, the message of an error, or the line that failed."""
     error = next((out for out in cell.get("outputs", []) if out.output_type == "error"), None)
-    if error is None or error.ename == "KeyboardInterrupt":
+    if error is None:
+        return "it did not run"
+    if error.ename == "KeyboardInterrupt":
         return f"it was still running after {seconds:g} s"
     lines = [line.strip() for line in error.evalue.splitlines() if line.strip()]
     hints = [line for line in lines if line.startswith(("hint:", "problem:"))]
@@ -87,9 +116,29 @@ def _reason(cell, seconds):
     return f"{error.ename}: {failed[-1].strip()}" if failed else error.ename
 
 
-def grade(
-    notebook: str | Path, against: str | Path, *, seconds: float = 120.0, tell: Callable[[str], None] | None = None
-) -> list[Mark]:
+def _run(notebook, folder, seconds, total):
+    """Run a notebook cell by cell; return (the status of each cell that ran, why it stopped early or "")."""
+    nbclient, _ = _nbclient()
+    statuses, end = {}, time.monotonic() + total
+    client = nbclient.NotebookClient(
+        notebook, timeout=seconds, interrupt_on_timeout=True, allow_errors=True, kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_executed=lambda cell, cell_index, execute_reply: statuses.update(
+            {cell_index: execute_reply["content"]["status"]}
+        ),
+    )  # fmt: skip
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            if time.monotonic() > end:
+                return statuses, f"the notebook was stopped after {total:g} s"
+            try:
+                client.execute_cell(cell, index)
+            except Exception as error:  # the kernel died, or cannot be interrupted
+                return statuses, f"the kernel stopped before it: {type(error).__name__}"
+    return statuses, ""
+
+
+def grade(notebook: str | Path, against: str | Path, *, seconds: float = 120.0, total: float = 1800.0) -> list[Mark]:
     """Run a student's notebook and return the mark of each exercise.
 
     Parameters
@@ -98,10 +147,8 @@ def grade(
         What a student handed in, made from a student's version.
     against : path
         The grader's version, or the folder that has it under the notebook's name.
-    seconds : float, default 120.0
-        Time for each cell; one that takes longer is interrupted.
-    tell : callable, optional
-        Called with a line before the notebook runs.
+    seconds, total : float
+        Time for each cell, which is interrupted after it, and for the whole notebook.
 
     Returns
     -------
@@ -115,26 +162,20 @@ def grade(
     AtrousError
         The packages of the notebooks are not installed.
     """
-    nbclient, _ = _nbclient()
+    _nbclient()
     notebook, against = Path(notebook), Path(against)
     grader = _read(against / notebook.name if against.is_dir() else against)
-    checks, token = _checks(grader), secrets.token_hex(16)
+    checks = _checks(grader)
     if not checks:
         raise ParameterError(f"grade: {against} has no checks. Pass what make_student.py wrote into its folder grader.")
-    both = merged(_read(notebook), grader, token)
-    if tell:
-        tell(f"running {notebook.name}")
-    nbclient.NotebookClient(
-        both, timeout=seconds, interrupt_on_timeout=True, allow_errors=True, kernel_name="python3",
-        resources={"metadata": {"path": str(notebook.resolve().parent)}},
-    ).execute()  # fmt: skip
+    both, places = merged(_read(notebook), grader)
+    statuses, stopped = _run(both, notebook.resolve().parent, seconds, total)
     marks = []
-    for cell in both.cells:
-        name = _identity(cell)
-        if name not in checks:
-            continue
-        most = checks[name].metadata["nbgrader"]["points"]
-        passed = token in _printed(cell)
+    for name, place in places.items():
+        cell, most = both.cells[place], _meta(checks[name])["points"]
+        failed = any(out.output_type == "error" for out in cell.get("outputs", []))
+        passed = statuses.get(place) == statuses.get(place - 1) == "ok" and not failed
+        reason = "" if passed else stopped if place not in statuses and stopped else _reason(cell, seconds)
         exercise = name.removesuffix("-check").rpartition("-")[2]
-        marks.append(Mark(exercise, most if passed else 0, most, "" if passed else _reason(cell, seconds)))
+        marks.append(Mark(exercise, most if passed else 0, most, reason))
     return sorted(marks, key=lambda mark: int(mark.exercise))

@@ -6,11 +6,13 @@ Role: description. The arithmetic is in `conv` and `layers`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from atrous import _check
 from atrous._types import Padding
 from atrous.compose.match import fitting
 from atrous.compose.part import Part, Variable
@@ -54,6 +56,12 @@ class Conv(Part):
     padding: Padding = "same"
     groups: int = 1
     sigma: float | None = None
+
+    def __post_init__(self):
+        """Keep the padding as tuples, which can be hashed."""
+        if not isinstance(self.padding, (str, int)):
+            pairs = (tuple(p) if isinstance(p, Sequence) else p for p in self.padding)
+            object.__setattr__(self, "padding", tuple(pairs))
 
     @property
     def options(self):
@@ -133,6 +141,11 @@ class BatchNorm(Part):
 
     def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
         """Normalise with the statistics of the batch in training, and with the running ones otherwise."""
+        x = _check.float_array("forward", "x", x)
+        if x.ndim < 2 or x.shape[1] != self.c:
+            raise ShapeError(
+                f"forward: {self.gamma} is for {self.c} channels, x must be (N, {self.c}, *S), got {x.shape}."
+            )
         mode = ("frozen" if self.frozen else "train") if train else "eval"
         if mode == "train" and x.size == self.c:
             raise ShapeError(

@@ -130,19 +130,24 @@ def ties(pair, i, directions, step, analytic, close):
 
     Each kink alone may have any slope between those on its two sides. But kinks of the same outputs, such as entries
     that are tied for a maximum, belong together: moved together, they give one slope, or two with less between them,
-    and the sum of their parts must fit that.
+    and the sum of their parts must fit that. This holds where an output bends the same way for all of them; a group
+    with a corner upwards and one downwards, as of a clip at both its ends, proves nothing.
     """
     groups = []
     for k, direction in enumerate(directions):
         ahead, behind = _one_sided(pair, i, direction, step)
         bent = np.abs(ahead - behind) > 1e-3 * np.maximum(np.abs(ahead), np.abs(behind)) + 1e-12 * np.abs(pair.y) / step
-        touching = [g for g in groups if (g[1] & bent).any()]
+        up, down = bent & (ahead > behind), bent & (ahead < behind)
+        touching = [g for g in groups if ((g[1] | g[2]) & bent).any()]
         for g in touching:
             groups.remove(g)
-        groups.append(([k, *(m for g in touching for m in g[0])], bent | np.any([g[1] for g in touching] or [bent], 0)))
+        members = [k, *(m for g in touching for m in g[0])]
+        groups.append(
+            (members, np.any([up, *(g[1] for g in touching)], 0), np.any([down, *(g[2] for g in touching)], 0))
+        )
     wrong = []
-    for members, _ in groups:
-        if len(members) > 1:
+    for members, up, down in groups:
+        if len(members) > 1 and not (up & down).any():
             together = np.sum([directions[k] for k in members], axis=0)
             low, high, rounding = _bounds(pair, i, together, step)
             room = rounding + sum(close[k] for k in members) + 1e-4 * max(abs(low), abs(high))

@@ -20,10 +20,11 @@ import time
 from functools import cache
 from pathlib import Path
 
-import numba
-from numba.core.caching import FunctionCache, NullCache
-
 import atrous
+from atrous.jit.numba_or_not import numba
+
+if numba is not None:
+    from numba.core.caching import FunctionCache, NullCache
 
 PACKAGE = Path(atrous.__file__).parent
 KEPT_FOLDERS = 3  # per file, so that switching between branches does not compile again
