@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
+from llvmlite.binding import get_host_cpu_name
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -25,11 +26,12 @@ PICTURES = ("image/png", "image/gif", "image/svg+xml")
 
 
 def drawn_with():
-    """Return the versions and the machine that decide the bytes of a picture."""
+    """Return the versions and the machine that decide the bytes of a picture, training's last bits included."""
+    kernels = os.environ.get("OPENBLAS_CORETYPE", "its own")
     return {
         "matplotlib": version("matplotlib"),
         "pillow": version("pillow"),
-        "machine": f"{platform.system()} {platform.machine()}",
+        "machine": f"{platform.system()} {platform.machine()}, {get_host_cpu_name()}, BLAS for {kernels}",
     }
 
 
