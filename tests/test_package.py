@@ -406,7 +406,7 @@ AT_THE_TOP = {
     "nbclient": set(),
     "ipywidgets": set(),
     "nbformat": set(),
-    "numba": CUDA_LOOPS | COMPILERS,
+    "numba": CUDA_LOOPS | COMPILERS | {"jit.threads"},
     "llvmlite": {"jit.llvm_lanes", "jit.barrier"},
 }
 

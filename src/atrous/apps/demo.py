@@ -133,7 +133,7 @@ STORY = {
         "Branches with several rates see the same place at several scales.",
     ),
     "output_strides.png": (
-        "v3, Fig. 3: output stride",
+        "v3+, Tab. 3: output stride",
         "Rates instead of strides keep features dense, and cost multiply-adds and memory.",
     ),
     "scenes.png": (

@@ -19,7 +19,6 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 # What IPython does with a cell before, after and around running it.
 RESET = """
-import builtins as _b, sys as _s
 _i = get_ipython()
 _i.ast_transformers.clear()
 _i.input_transformers_post.clear()

@@ -36,10 +36,11 @@ def run(arguments):
 
     say, names = printer(arguments), named_figures()
     if arguments.name == "list":
+        rows = {name: {"rebuilds": found.rebuilds, "title": title_of(found)} for name, found in names.items()}
         width = max(map(len, names))
-        for name, found in names.items():
-            say(f"{name:<{width}}  {found.rebuilds or title_of(name)}")
-        write_json(arguments, {name: {"rebuilds": f.rebuilds, "title": title_of(name)} for name, f in names.items()})
+        for name, row in rows.items():
+            say(f"{name:<{width}}  {row['rebuilds'] or row['title']}")
+        write_json(arguments, rows)
         return 0
     paths = _destinations(arguments, names)
     for name, path in paths.items():

@@ -51,9 +51,9 @@ def named_figures() -> dict[str, Named]:
     return {**PAPERS, **rest}
 
 
-def title_of(name: str) -> str:
+def title_of(found: Named) -> str:
     """Return the first sentence of a figure's docstring."""
-    function: Callable[..., Any] = getattr(figures, named_figures()[name].function)
+    function: Callable[..., Any] = getattr(figures, found.function)
     told = " ".join((function.__doc__ or "").partition("\n\n")[0].split()).removeprefix("Draw ")
     return told[:1].upper() + told[1:]
 

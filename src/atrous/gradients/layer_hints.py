@@ -38,7 +38,7 @@ def layer_hint(case):
 
 
 def _skip(case):
-    """Y = f(x) + x, and only the path through f."""
+    """Notice that of y = f(x) + x only the path through f is there."""
     # Where each y depends on its own x alone, 1 may be missing for another reason, as in 1 − y² of tanh.
     if case.x.shape == case.dy.shape and equal(case.wrong, case.right - case.dy) and not _is_entrywise(case):
         return "skip", f"the gradient of {case.name} is short of dy itself: the path of the shortcut is missing."
@@ -100,7 +100,8 @@ def _is_entrywise(case):
 def _statistics(case):
     """Notice that a normalisation lacks the paths through the mean and the variance of x."""
     off, space = case.wrong - case.right, range(2, case.x.ndim)
-    for axes in {(0, *space), tuple(space), (case.x.ndim - 1,), tuple(range(1, case.x.ndim)), (0,)}:
+    candidates = ((0, *space), tuple(space), (case.x.ndim - 1,), tuple(range(1, case.x.ndim)), (0,))
+    for axes in dict.fromkeys(candidates):
         groups = np.prod([case.x.shape[axis] for axis in axes], dtype=int)
         if not axes or groups < 4:
             continue

@@ -15,6 +15,9 @@ from types import SimpleNamespace
 from atrous.jit.barrier import BROKEN, new_barrier
 from atrous.jit.numba_or_not import OFF, numba
 
+if numba is not None:
+    from numba.np.ufunc import parallel
+
 _pool = SimpleNamespace(workers=None, lock=threading.Lock())
 
 
@@ -34,8 +37,6 @@ def thread_count():
     """Return how many threads a launch may use: numba.set_num_threads, else NUMBA_NUM_THREADS, else all cores."""
     if numba is None:
         return 1
-    from numba.np.ufunc import parallel
-
     return numba.get_num_threads() if parallel._is_initialized else numba.config.NUMBA_NUM_THREADS
 
 

@@ -12,11 +12,20 @@ import numpy as np
 from atrous.conv.direct import plain
 from atrous.jit.compiler import compiled
 from atrous.jit.exponential import exp_nonpositive
+from atrous.jit.numba_or_not import njit
 from atrous.jit.threads import MOVE, launch
 from atrous.layers import loss, training
 
 BLOCK = 256  # positions, whose scores of 21 classes take 21 KB in float32
 EXP = 2 * MOVE  # multiply-adds that an exponential takes as long as
+
+
+@njit
+def _place(block, classes, size):
+    """Return how many positions a block has, the first of them, and where its first score is."""
+    blocks = -(-size // BLOCK)
+    image, start = block // blocks, block % blocks * BLOCK
+    return min(BLOCK, size - start), np.uintp(image * size + start), np.uintp(image * classes * size + start)
 
 
 @compiled()
@@ -41,11 +50,9 @@ def _exponentials(x, first, step, e, e_first, e_step, classes, top, sums):
 @compiled()
 def _losses(head, tail, x, labels, share, counted, classes, size, found):
     """Write the sum of the losses of blocks head … tail."""
-    blocks, step = -(-size // BLOCK), np.uintp(size)
+    step = np.uintp(size)
     for block in range(head, tail):
-        image, start = block // blocks, block % blocks * BLOCK
-        count, at = min(BLOCK, size - start), np.uintp(image * size + start)
-        first = np.uintp(image * classes * size + start)
+        count, at, first = _place(block, classes, size)
         top, sums, e = np.empty(count, x.dtype), np.empty(count, x.dtype), np.empty(count, x.dtype)
         _exponentials(x, first, step, e, np.uintp(0), np.uintp(0), classes, top, sums)
         found[block] = 0
@@ -58,11 +65,9 @@ def _losses(head, tail, x, labels, share, counted, classes, size, found):
 @compiled()
 def _gradients(head, tail, x, labels, share, counted, classes, size, dx):
     """Write the gradients of blocks head … tail."""
-    blocks, step = -(-size // BLOCK), np.uintp(size)
+    step = np.uintp(size)
     for block in range(head, tail):
-        image, start = block // blocks, block % blocks * BLOCK
-        count, at = min(BLOCK, size - start), np.uintp(image * size + start)
-        first = np.uintp(image * classes * size + start)
+        count, at, first = _place(block, classes, size)
         top, sums = np.empty(count, x.dtype), np.empty(count, x.dtype)
         _exponentials(x, first, step, dx, first, step, classes, top, sums)
         for i in range(np.uintp(count)):
