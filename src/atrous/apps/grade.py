@@ -172,8 +172,7 @@ def grade(notebook: str | Path, against: str | Path, *, seconds: float = 120.0, 
     marks = []
     for name, place in places.items():
         cell, most = both.cells[place], _meta(checks[name])["points"]
-        failed = any(out.output_type == "error" for out in cell.get("outputs", []))
-        passed = statuses.get(place) == statuses.get(place - 1) == "ok" and not failed
+        passed = statuses.get(place) == statuses.get(place - 1) == "ok"
         reason = "" if passed else stopped if place not in statuses and stopped else _reason(cell, seconds)
         exercise = name.removesuffix("-check").rpartition("-")[2]
         marks.append(Mark(exercise, most if passed else 0, most, reason))
