@@ -107,8 +107,8 @@ def test_costs_over_the_output_stride():
     assert all(costs[s][0] / 1e9 == pytest.approx(printed, rel=0.005) for s, printed in PRINTED.items())
     assert costs[1][0] == 4 * costs[2][0] == 16 * costs[4][0]
     fig = figures.figure_output_strides()
-    assert len(figures.find(fig, "bar 0, built")) == len(BUILT)
-    assert len(figures.find(fig, "bar 1, computed")) == 2
+    assert len(figures.find(fig, "cost 0, built")) == len(BUILT)
+    assert len(figures.find(fig, "cost 1, computed")) == 2
     np.testing.assert_allclose(offsets(fig, "printed")[:, 1], list(PRINTED.values()))
 
 
@@ -144,8 +144,12 @@ def test_alignment_draws_the_errors():
 )
 def test_drawings_of_the_four_papers(name):
     drawing = build(name).drawing()
-    width = int(drawing.svg.partition('width="')[2].partition('"')[0])
-    assert width <= 1100
+    width = int(drawing.svg.partition('viewBox="0 0 ')[2].partition(" ")[0])
+    assert width <= 780
+    assert 'role="img" aria-label="The blocks of ' + name in drawing.svg
+    assert ("dense CRF" in drawing.svg) == name.startswith(("deeplabv1", "deeplabv2"))
+    assert ("1/4, 129²" in drawing.svg) == ("plus" in name)
+    assert drawing.svg.count("marker-end") >= 9
     assert len(repr(drawing)) < 60
     assert ("rate 18" in drawing.svg) == (name != "deeplabv1_largefov")
     assert ">1/8<" in drawing.svg or ">1/16<" in drawing.svg

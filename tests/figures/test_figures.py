@@ -162,11 +162,27 @@ def test_a_users_style_does_not_change_a_figure():
 
 
 @pytest.mark.notebooks
-def test_show_takes_the_smaller_form():
+def test_show_is_wide_sharp_and_has_words():
+    """Drawings are vectors, photographs have a dot for each pixel; both fill 1000 pixels and say what they show."""
     from_line, from_photo = figures.show(figures.figure_holes()), figures.show(figures.figure_sparse_dense_2d())
     assert type(from_photo).__name__ == "Image"
-    assert len(from_photo.data) < 150_000
-    assert len(from_line.data) < 60_000
+    with Image.open(io.BytesIO(from_photo.data)) as picture:
+        assert picture.width >= from_photo.width == style.SHOWN
+    assert from_photo.alt.startswith("Responses of the sub-sampled image")
+    head = from_line.data.partition(">")[0]
+    assert 'width="100%" style="max-width: 1000px' in head
+    assert 'aria-label="A filter with its holes at several rates' in head
+    assert '<g id="' not in from_line.data
+    assert "height=" not in head.replace("max-", "")
+
+
+@pytest.mark.notebooks
+def test_no_letter_is_smaller_than_eleven_points_where_a_reader_sees_it(drawn):
+    """A figure is 7 inches wide and shown 1000 pixels wide; 96 pixels are 72 points."""
+    for name, fig in drawn.items():
+        sizes = [text.get_fontsize() for text in fig.findobj(matplotlib.text.Text) if text.get_text().strip()]
+        assert min(sizes, default=9) * style.SHOWN / (fig.get_figwidth() * 96) >= 11, name
+        assert fig.get_label(), name
 
 
 # One-dimensional
@@ -296,12 +312,23 @@ def test_taps_stand_at_the_rate(drawn):
         np.testing.assert_allclose(np.ptp(corners, axis=0), 2 * rate * side)
 
 
-def test_animation_shows_every_output_at_every_rate():
-    gif = figures.animation_taps((1, 2), size=3)
-    with Image.open(io.BytesIO(gif)) as film:
-        assert film.n_frames == 2 * 9
-    assert len(figures.animation_taps()) <= 60_000
-    assert gif == figures.animation_taps((1, 2), size=3)
+@pytest.mark.notebooks
+def test_a_filter_stands_on_what_an_output_reads():
+    from xml.etree import ElementTree
+
+    html = figures.moving_taps((1, 3), size=4, rate=3, output=6).data
+    svg = ElementTree.fromstring(html.partition(">")[2].partition("</div>")[0])
+    groups = {g.get("data-rate"): g for g in svg.findall(".//{*}g")}
+    assert [r for r, g in groups.items() if g.get("visibility") != "hidden"] == ["3"]
+    centres = np.array([(float(c.get("cx")), float(c.get("cy"))) for c in groups["3"]])
+    assert len(centres) == 9
+    np.testing.assert_allclose(np.diff(np.unique(centres[:, 0])), 3 * 22)
+    assert groups["3"].get("transform") == "translate(44 22)"
+    fills = [s.get("fill") for s in svg.findall(".//{*}rect") if s.get("data-output")]
+    assert fills.count(style.OUTPUT) == 1
+    assert fills.index(style.OUTPUT) == 6
+    with pytest.raises(atrous.ParameterError, match="output from 0 to 15, got rate 2 and output 0"):
+        figures.moving_taps((1, 3), size=4, rate=2, output=0)
 
 
 def test_fields_of_stacked_layers(drawn):
@@ -321,6 +348,10 @@ def test_tap_tree_counts_strides():
 
 def test_gridding(drawn):
     assert "misses 120 of 169" in words(drawn["figure_gridding"])
+    assert words(drawn["figure_gridding"]).count("on 1 of 4 nets") == 1
+    (field,) = figures.find(drawn["figure_gridding"], "field of (2, 2, 2)")
+    purple = [tuple(c) for c in field.get_facecolors() if c[2] > c[1]]
+    assert sorted(purple.count(c) for c in set(purple)) == [36, 42, 42]
     assert "sees all 225" in words(drawn["figure_gridding"])
     np.testing.assert_array_equal(examples.path_counts((1,)), np.ones((3, 3)))
     assert examples.path_counts((1, 2, 4)).sum() == 9**3
@@ -370,7 +401,8 @@ def test_bench_draws_every_time(drawn):
         lines = figures.find(fig, method)
         assert [len(line.get_xdata()) for line in lines] == [3, 3, 3, 1, 1, 1]
         np.testing.assert_allclose(lines[0].get_ydata(), [1, 2, 6])
-    assert any("They never cross." in text.replace("\n", " ") for text in words(fig))
+    assert not any("never cross" in text for text in words(fig))
+    assert len({ax.get_ylim() for ax in fig.axes[:3]}) == len({ax.get_xlim() for ax in fig.axes[3:]}) == 1
     assert any("a processor" in text for text in words(fig))
     assert words(fig).count("12 ms") == 3
 

@@ -18,7 +18,7 @@ _MODULES = {
         "valid_taps im2col_example tap_tree"
     ),
     "crf": (
-        "Refinement film_of refine_rough few_colours scores rising_problem energy_by_step rising_energies "
+        "Refinement film_of refine_rough scores rising_problem energy_by_step rising_energies "
         "short_range_labels ThinScene thin_scene thin_results iou_of refined_labels labels_by_width tiny_problem "
         "tiny_marginals"
     ),

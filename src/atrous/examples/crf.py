@@ -63,14 +63,6 @@ def refine_rough(image=None, rough=None, params=PORTRAIT_PARAMS):
     return Refinement(image, rough, unary, pairwise, film, energies)
 
 
-def few_colours(found, colours=16):
-    """Return a Refinement whose picture has at most `colours` colours, so that a drawing of it makes a small file."""
-    from PIL import Image
-
-    picture = Image.fromarray(found.image).quantize(colours, dither=Image.Dither.NONE)
-    return found._replace(image=np.asarray(picture.convert("RGB")))
-
-
 def scores(marginals, label):
     """Return log Q(label) − log(1 − Q(label)), the score before the softmax up to a constant, within ±12."""
     others = np.delete(marginals, label, axis=0).sum(0)

@@ -27,7 +27,7 @@ from atrous.figures.style import (
 
 
 @styled
-def figure_belief_maps(found=None, label=1, *, coarse=False):
+def figure_belief_maps(found=None, label=1):
     """Draw how rough labels become sharp: the picture, score and belief maps of one label by step, the free energy.
 
     Parameters
@@ -36,8 +36,6 @@ def figure_belief_maps(found=None, label=1, *, coarse=False):
         From `refine_rough`; that of the portrait if none is given.
     label : int
         Whose maps are drawn.
-    coarse : bool
-        Draw maps in few shades, for a small file.
 
     References
     ----------
@@ -62,11 +60,8 @@ def figure_belief_maps(found=None, label=1, *, coarse=False):
         q = film[step]
         name = "the input" if step == 0 else f"{step} step" + "s" * (step > 1)
         signed = {"cmap": SIGNED, "vmin": -SCORE_LIMIT, "vmax": SCORE_LIMIT}
-        score, belief = scores(q, label), q[label]
-        if coarse and step:
-            score, belief = 2 * np.rint(score / 2), np.rint(20 * belief) / 20
-        picture(fig, left, top - line, width, score, f"score, {name}", role=f"score {step}", **signed)
-        picture(fig, left, top - 2 * line, width, belief, f"belief, {name}", role=f"belief {step}", color=OUTPUT,
+        picture(fig, left, top - line, width, scores(q, label), f"score, {name}", role=f"score {step}", **signed)
+        picture(fig, left, top - 2 * line, width, q[label], f"belief, {name}", role=f"belief {step}", color=OUTPUT,
               cmap=ramp(OUTPUT), vmin=0, vmax=1.35)  # fmt: skip
     tall = fig.get_figheight()
     panel = fig.add_axes((0.85 / WIDTH, 0.47 / tall, (WIDTH - 1.05) / WIDTH, 0.95 / tall))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from atrous import figures
 from atrous.errors import ParameterError
+from atrous.figures.style import told
 
 
 class Named(NamedTuple):
@@ -53,9 +53,7 @@ def named_figures() -> dict[str, Named]:
 
 def title_of(found: Named) -> str:
     """Return the first sentence of a figure's docstring."""
-    function: Callable[..., Any] = getattr(figures, found.function)
-    told = " ".join((function.__doc__ or "").partition("\n\n")[0].split()).removeprefix("Draw ")
-    return told[:1].upper() + told[1:]
+    return told(getattr(figures, found.function))
 
 
 def figure_named(name: str):

@@ -1,9 +1,9 @@
-"""Where taps fall in an image and how far they see: sampling grids, an animation, stacked rates, gridding."""
+"""Where taps fall in an image and how far they see: sampling grids, stacked rates, gridding."""
 
-import io
+from math import gcd
 
-import matplotlib
 import numpy as np
+from matplotlib.colors import to_hex
 
 from atrous import Spatial, receptive_field
 from atrous.examples.convolution import path_counts, tap_offsets, tap_tree
@@ -14,12 +14,10 @@ from atrous.figures.style import (
     INK,
     INPUT,
     OUTPUT,
-    PAPER,
     TAPS,
     WIDTH,
     WRONG,
     canvas,
-    ink,
     ramp,
     styled,
     tint,
@@ -98,6 +96,9 @@ def figure_stacked(rates=(1, 2, 4, 8)):
 def figure_gridding(stacks=((1, 1, 1), (1, 2, 1), (1, 2, 4), (2, 2, 2))):
     """Draw which samples one output of three stacked layers sees, and over how many paths: some rates leave a grid.
 
+    Rates with a common factor g split the samples into g² nets that never meet. The output lies on the orange one;
+    each shade of purple is another net, which only its neighbours see.
+
     References
     ----------
     DeepLab v3, arXiv:1706.05587, Section 3.2.1 (the multi-grid's unit rates).
@@ -106,75 +107,26 @@ def figure_gridding(stacks=((1, 1, 1), (1, 2, 1), (1, 2, 4), (2, 2, 2))):
     size = max(map(len, counts))
     room = (WIDTH - 0.2) / len(stacks)
     side = (room - 0.14) / size
-    fig, ax = canvas(size * side + 0.75)
+    fig, ax = canvas(size * side + (0.95 if any(gcd(*rates) > 1 for rates in stacks) else 0.75))
     top, colours = fig.get_figheight() - 0.36, ramp(TAPS)
     for panel, (rates, paths) in enumerate(zip(stacks, counts, strict=True)):
         left, offset = 0.16 + panel * room, (size - len(paths)) // 2
         draw.grid(ax, left, top, [["#F4F4F4"] * size] * size, side, role="samples", width=0.5)
         share = np.log1p(paths) / np.log1p(paths.max())
-        colors = [[matplotlib.colors.to_hex(colours(0.12 + 0.62 * s)) if s else WRONG for s in row] for row in share]
+        common, centre = gcd(*rates), len(paths) // 2
+        others = [WRONG] if common == 1 else [tint(WRONG, s) for s in np.linspace(1, 0.35, common**2 - 1)]
+
+        def color(i, j, share=share, common=common, centre=centre, others=others):
+            net = (i - centre) % common * common + (j - centre) % common
+            return to_hex(colours(0.12 + 0.62 * share[i, j])) if share[i, j] else others[max(net - 1, 0)]
+
+        colors = [[color(i, j) for j in range(len(paths))] for i in range(len(paths))]
         at = (left + offset * side, top - offset * side)
         draw.grid(ax, *at, colors, side, role=f"field of {rates}", width=0.5, zorder=3)
         draw.write(ax, left, top + 0.18, "rates " + ", ".join(map(str, rates)), color=TAPS, size=10)
         missed = int((paths == 0).sum())
         words = f"misses {missed} of {paths.size}" if missed else f"sees all {paths.size}"
         draw.write(ax, left, top - size * side - 0.18, words)
+        if common > 1:
+            draw.write(ax, left, top - size * side - 0.38, f"on 1 of {common**2} nets", color=WRONG)
     return fig
-
-
-def animation_taps(rates=(1, 2, 3, 4), size=5):
-    """Return a GIF of a 3 × 3 filter that slides over a padded map of size × size, at one rate after the other.
-
-    Left the input, blue, in its grey zeros, with the nine taps in orange; right the output, green once computed.
-
-    Returns
-    -------
-    bytes
-        The file, repeating for ever.
-    """
-    frames = [_frame(rate, done, max(rates), size) for rate in rates for done in range(1, size * size + 1)]
-    pauses = [160] * (size * size - 1) + [6 * 160]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=pauses * len(rates), loop=0)
-    return buffer.getvalue()
-
-
-def _frame(rate, done, zeros, size):
-    """Return one frame: `done` outputs are there, the last of them just now."""
-    from PIL import Image, ImageColor, ImageDraw, ImageFont
-
-    margin, head, across = 12, 30, size + 2 * zeros
-    picture = Image.new("P", (12 * (across + size + 2) + 2 * margin, 12 * across + head + margin))
-    palette = [
-        PAPER,
-        *map(ink, (INPUT, TAPS, OUTPUT)),
-        tint(INPUT, 0.75),
-        TAPS,
-        OUTPUT,
-        tint(OUTPUT, 0.45),
-        tint(HOLE, 0.7),
-    ]
-    pen = ImageDraw.Draw(picture)
-    pen.fontmode = "1"
-    font = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", 14)
-
-    def square(left, i, j, name, inset=1):
-        x, y = int(left + 12 * j), int(head + 12 * i)
-        pen.rectangle((x + inset, y + inset, x + 12 - inset - 1, y + 12 - inset - 1), palette.index(name))
-
-    right = margin + 12 * (across + 2)
-    pen.text((margin + 1, 6), "input", palette.index(INPUT), font)
-    pen.text((margin + 54, 6), f"taps at rate {rate}", palette.index(ink(TAPS)), font)
-    pen.text((right + 1, head + 12 * zeros - 24), "output", palette.index(ink(OUTPUT)), font)
-    now = np.array(divmod(done - 1, size))
-    corner = [margin + 12 * (zeros - rate), head + 12 * (zeros - rate)]
-    pen.rectangle((*corner, *(c + 12 * (size + 2 * rate) - 1 for c in corner)), palette.index(tint(HOLE, 0.7)))
-    for i, j in np.ndindex(size, size):
-        square(margin, i + zeros, j + zeros, tint(INPUT, 0.75))
-    for i, j in now + zeros + tap_offsets(rate):
-        square(margin, i, j, TAPS, 3)
-    for index, (i, j) in enumerate(np.ndindex(size, size)):
-        name = OUTPUT if index == done - 1 else tint(OUTPUT, 0.45) if index < done else tint(HOLE, 0.7)
-        square(right, i + zeros, j, name)
-    picture.putpalette([part for name in palette for part in ImageColor.getrgb(name)])
-    return picture

@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from atrous.examples.gradients import QUOTIENTS, planted_fault, step_errors
-from atrous.figures.style import GREY, INK, SIGNED, WIDTH, WRONG, ramp, styled
+from atrous.figures.style import GREY, INDIGO, INK, SIGNED, WIDTH, WRONG, ramp, styled
 
-_COLOURS = dict(zip(QUOTIENTS, (GREY, "#2E8BC7", INK), strict=True))
+_COLOURS = dict(zip(QUOTIENTS, (GREY, INDIGO, INK), strict=True))
 
 
 @styled

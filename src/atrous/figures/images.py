@@ -1,13 +1,14 @@
 """Pictures to convolve, and the sparse and dense responses of DeepLab v2, Figure 3."""
 
 import numpy as np
+from matplotlib.colors import to_hex
 
 from atrous.errors import ParameterError
 from atrous.examples.convolution import implanted, sparse_dense_responses, vertical_derivative
 from atrous.examples.photographs import halved, photograph
 from atrous.figures import draw
 from atrous.figures.pictures import picture
-from atrous.figures.style import HOLE, INK, INPUT, OUTPUT, SIGNED, TAPS, canvas, styled, tint
+from atrous.figures.style import HOLE, INK, INPUT, OUTPUT, SIGNED, TAPS, canvas, styled
 
 MOST_PIXELS = 400
 
@@ -71,13 +72,15 @@ def figure_sparse_dense_2d(image=None, rate=2):
 
 
 def _filter(ax, middle, top, side, w, rate):
-    """Draw a filter with its holes: orange weights are positive, brown ones negative."""
+    """Draw a filter with its holes, its weights in the colours of the responses: green positive, purple negative."""
     strength = np.abs(w) / np.abs(w).max()
     span = rate * (len(w) - 1) + 1
     colors = [[HOLE] * span for _ in range(span)]
     for (i, j), weight in np.ndenumerate(w):
-        colors[rate * i][rate * j] = tint(TAPS if weight >= 0 else "#6B4700", 0.08 + 0.92 * strength[i, j])
-    draw.grid(ax, middle - span * side / 2, top, colors, side, role=f"filter at rate {rate}", width=0.4)
+        colors[rate * i][rate * j] = to_hex(SIGNED(0.5 + 0.5 * np.sign(weight) * (0.12 + 0.88 * strength[i, j])))
+    left = middle - span * side / 2
+    draw.grid(ax, left, top, colors, side, role=f"filter at rate {rate}", width=0.4)
+    draw.frame(ax, left, top, span * side, span * side, TAPS, role="filter edge", line=1.2)
     name = f"filter {len(w)} × {len(w)}" + (f", rate {rate}" if rate > 1 else "")
     draw.write(ax, middle, top + 0.11, name, color=TAPS, ha="center", size=9)
 

@@ -42,9 +42,9 @@ def figure_impulse_response(distances=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
     offset : two floats
         The same in 2-D, along both axes.
     """
-    fig = Figure(figsize=(WIDTH, 4.4))
+    fig = Figure(figsize=(WIDTH, 4.6))
     for panel, distance in enumerate(distances):
-        ax = fig.add_axes((0.06 + 0.322 * panel, 0.61, 0.282, 0.31))
+        ax = fig.add_axes((0.06 + 0.322 * panel, 0.59, 0.282, 0.29))
         x, response = impulse_response(distance)
         gauss = np.exp(-((x - distance) ** 2) / 2)
         ax.fill_between(x - distance, gauss, response, color=tint(WRONG, 0.3), lw=0)
@@ -57,13 +57,17 @@ def figure_impulse_response(distances=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
         ax.set(xlim=(-3.6, 3.6), ylim=(-0.1, 1.08), xticks=(-3, 0, 3), yticks=(0, 0.5, 1))
         ax.set_xticklabels(("−3σ", "0", "3σ"))
         ax.set_title("impulse on a vertex" if distance == 0 else f"{distance:.2g} σ after a vertex")
-        ax.text(3.5, 0.8, f"keeps {response[len(x) // 2]:.2f}", ha="right", color=ink(OUTPUT))
-        if panel == 0:
-            ax.text(-3.5, 0.98, "Gaussian", color=GREY, va="top")
-            ax.text(-3.5, 0.83, "lattice", color=ink(OUTPUT), va="top")
-            ax.text(3.5, 0.36, "vertices", color=ink(TAPS), ha="right")
-        else:
+        ax.text(3.5, 0.9, f"keeps\n{response[len(x) // 2]:.2f}", ha="right", va="center", color=ink(OUTPUT))
+        if panel:
             ax.set_yticklabels([])
+    key = (
+        ("Gaussian, dashed", GREY, 0.06),
+        ("lattice", OUTPUT, 0.28),
+        ("missing", WRONG, 0.4),
+        ("vertices", TAPS, 0.53),
+    )
+    for words, color, place in key:
+        fig.text(place, 0.965, words, color=ink(color), va="center")
     lattice, gauss = impulse_response_2d(offset)
     reach = max(0.05, np.abs(lattice - gauss).max())
     panels = (
@@ -72,10 +76,9 @@ def figure_impulse_response(distances=(0.0, 0.22, 0.433), offset=(0.3, 0.15)):
         (f"difference, within ±{reach:.2f}", lattice - gauss, {"cmap": SIGNED, "vmin": -reach, "vmax": reach}, INK),
     )  # fmt: skip
     for panel, (title, values, options, color) in enumerate(panels):
-        ax = fig.add_axes((0.06 + 0.322 * panel, 0.02, 0.282, 0.45), xticks=[], yticks=[])
+        ax = fig.add_axes((0.06 + 0.322 * panel, 0.02, 0.282, 0.43), xticks=[], yticks=[])
         extent = (-3.05, 3.05, -3.05, 3.05)
-        levels = np.rint(25 * values / options["vmax"]) / 25 * options["vmax"]  # few shades, a small file
-        ax.imshow(levels, origin="lower", extent=extent, **options).set_gid(title)
+        ax.imshow(values, origin="lower", extent=extent, **options).set_gid(title)
         ax.contour(values if panel < 2 else gauss, [0.1, 0.5, 0.9], extent=extent, colors=[INK], linewidths=0.7,
                    linestyles="solid" if panel < 2 else "dotted")  # fmt: skip
         ax.set_title(title, color=ink(color))
@@ -163,7 +166,7 @@ def figure_occupancy(found=None):
             ax.add_patch(bar)
         end = left + (right - left) * places / slots
         draw.write(ax, end + 0.07, y - 0.17, f"{places:,} vertices, {places / own:.1%}", color=TAPS)
-        draw.write(ax, right + 0.12, y - 0.17, f"{missing:.0%} missing", color=WRONG)
+        draw.write(ax, right + 0.12, y - 0.17, f"{missing:.0%}", color=WRONG)
     draw.write(ax, left, top + 0.2, f"{slots:,} slots: one for each pixel and corner", color=GREY)
-    draw.write(ax, right + 0.12, top + 0.2, "neighbours", color=WRONG)
+    draw.write(ax, right + 0.12, top + 0.2, "neighbours missing", color=WRONG)
     return fig

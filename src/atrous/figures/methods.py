@@ -120,7 +120,7 @@ def figure_interlace(size=6, rate=2):
     gap = 0.3 * side
     stack = phases * part * side + (phases - 1) * gap
     tall = max(size * side, stack)
-    fig, ax = canvas(tall + 0.62)
+    fig, ax = canvas(tall + 0.8)
     top = fig.get_figheight() - 0.42
     strengths = np.linspace(0.22, 0.85, phases)
     lefts = np.array([0.15, 0.15 + size * side + 1.0, 0, WIDTH - 0.15 - size * side])
@@ -140,6 +140,7 @@ def figure_interlace(size=6, rate=2):
         above = top - (tall - size * side) / 2
         draw.write(ax, left, above + 0.17, name, color=color, size=10)
         draw.grid(ax, left, above, colors, side, role=role, labels=letters(size, size, phase), label_ink=pen(phase))
+        draw.write(ax, left, above - size * side - 0.15, f"{size} × {size}", color=GREY, size=9)
 
     whole(lefts[0], INPUT, "input", "input")
     whole(lefts[3], OUTPUT, "output", "output")
@@ -165,4 +166,6 @@ def figure_interlace(size=6, rate=2):
         draw.write(ax, (start + end) / 2, middle + 0.15, word, color=GREY, ha="center")
     centre = (lefts[1] + part * side + lefts[2]) / 2
     draw.write(ax, centre, first + 0.17, "convolve at rate 1", color=TAPS, ha="center")
+    words = f"{phases} phases of {part} × {part}" if size % rate == 0 else f"{phases} phases, up to {part} × {part}"
+    draw.write(ax, centre, first - stack - 0.15, words, color=GREY, ha="center", size=9)
     return fig

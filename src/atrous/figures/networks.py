@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from atrous import resize_bilinear
 from atrous.examples.networks import BUILT, PRINTED, feature_places, field_table, stride_costs
 from atrous.figures import draw
 from atrous.figures.style import (
@@ -63,7 +62,7 @@ def figure_field_table():
 def figure_output_strides():
     """Draw what DeepLab v3 on ResNet-101 costs at output strides 32 to 1: multiply-adds and memory of its features.
 
-    Rings are the paper's numbers; pale bars are not built but computed, four times the bar to their left.
+    Rings are the paper's numbers; hollow points are not built but computed, four times the one to their left.
 
     References
     ----------
@@ -84,29 +83,31 @@ def figure_output_strides():
         values = [costs[s][which] / unit for s in strides]
         for i, (stride, value) in enumerate(zip(strides, values, strict=True)):
             built = stride in BUILT
-            color = TAPS if stride == 8 else INPUT
-            (bar,) = ax.bar(
-                [i], [value], 0.68, color=tint(color, 0.75 if built else 0.12), edgecolor=color,
-                linestyle="solid" if built else (0, (3, 2)), linewidth=1.2, zorder=2,
-            )  # fmt: skip
-            bar.set_gid(f"bar {which}, {'built' if built else 'computed'}")
+            (point,) = ax.plot([i], [value], "o", color=INK, mfc=INK if built else PAPER, ms=7, zorder=3)
+            point.set_gid(f"cost {which}, {'built' if built else 'computed'}")
             words = form.format(value).rstrip(".")
-            ax.text(i, value * 1.12, words, ha="center", va="bottom", fontsize=9, zorder=5)
+            above = {"xytext": (0, 8), "textcoords": "offset points"}
+            ax.annotate(words, (i, value), **above, ha="center", va="bottom", fontsize=9, zorder=5,
+                        fontweight="bold" if stride == 8 else "normal")  # fmt: skip
+        done = len(BUILT)
+        ax.plot(range(done), values[:done], color=INK, lw=1.2, zorder=2)
+        ax.plot(range(done - 1, len(values)), values[done - 1 :], color=GREY, lw=1.0, ls=(0, (3, 2)), zorder=2)
         if which == 0:
             marks = ax.scatter(
-                [strides.index(s) for s in PRINTED], list(PRINTED.values()), s=26, facecolors=PAPER, edgecolors=INK,
-                linewidths=1.1, zorder=4,
+                [strides.index(s) for s in PRINTED], list(PRINTED.values()), s=130, facecolors="none",
+                edgecolors=GREY, linewidths=1.3, zorder=4,
             )  # fmt: skip
             marks.set_gid("printed")
         ax.set(
-            yscale="log", ylim=(min(values) / 3, max(values) * 2.6), xticks=range(len(strides)), title=title,
+            yscale="log", ylim=(min(values) / 3, max(values) * 2.6), xlim=(-0.5, len(strides) - 0.5),
+            xticks=range(len(strides)), title=title,
             xticklabels=strides, xlabel="output stride",
         )  # fmt: skip
         ax.minorticks_off()
     upsample = 4 * 21 * 513**2 / 1e9
     lines = (
-        "Rings: as printed in the papers. Dashed: not built, four times the bar before.",
-        f"From 32 to 8 by atrous convolution; the last 8 are bilinear: {upsample:.2f}·10⁹ for 21 score maps.",
+        "Rings: as printed in the papers. Hollow: not built, four times the point before.",
+        f"From 32 to 8 by atrous convolution; the last factor 8 is bilinear: {upsample:.2f}·10⁹ for 21 score maps.",
     )
     for i, line in enumerate(lines):
         fig.text(0.02, 0.075 - 0.055 * i, line, fontsize=9, color=INK if i else GREY)
@@ -117,8 +118,8 @@ def figure_output_strides():
 def figure_alignment(small=65, large=513):
     """Draw where features land when scores are enlarged, with corners aligned and with half-pixel centres.
 
-    Above, the weights with which features enter the pixels at both ends and in the middle; blue stems are the pixels on
-    which the features were centred when they were computed. Below, the error in pixels.
+    Above, both ends of a row of pixels: blue points are the pixels on which the features were centred when they were
+    computed, and arrows lead to where the features land. Below, how far that is, along the whole row.
 
     References
     ----------
@@ -127,46 +128,41 @@ def figure_alignment(small=65, large=513):
     from matplotlib.figure import Figure
 
     stride = (large - 1) / (small - 1)
-    eye = np.eye(small)[:, None, None]
-    fig = Figure(figsize=(WIDTH, 5.0))
+    computed = feature_places(small, large)
+    fig = Figure(figsize=(WIDTH, 5.2))
     modes = ((True, OUTPUT, "corners aligned"), (False, WRONG, "half-pixel centres"))
-    spans = (("first pixels", 0), ("middle", (large - 1) / 2 - 1.5 * stride), ("last pixels", large - 1 - 3 * stride))
-    weights = {mode: resize_bilinear(eye, (1, large), align_corners=mode)[:, 0, 0] for mode, _, _ in modes}
+    ends = (("first pixels", -2.5), ("last pixels", large - 1 - 3.4 * stride))
+    room = 3.4 * stride + 2.5
     for row, (mode, color, name) in enumerate(modes):
-        for column, (where, begin) in enumerate(spans):
-            box = (0.03 + 0.325 * column, 0.795 - 0.265 * row, 0.295, 0.13)
-            panel = fig.add_axes(box, yticks=[], xlim=(begin - 0.6, begin + 3 * stride + 0.6), ylim=(0, 1.12))
+        places = feature_places(small, large, align_corners=mode)
+        for column, (where, begin) in enumerate(ends):
+            box = (0.03 + 0.495 * column, 0.79 - 0.265 * row, 0.455, 0.125)
+            panel = fig.add_axes(box, yticks=[], xlim=(begin, begin + room), ylim=(-0.35, 1.25))
             panel.spines["left"].set_visible(False)
-            pixels = np.arange(large)
-            for values in weights[mode]:
-                at = values > 0
-                if at.any() and pixels[at][-1] >= begin - 1 and pixels[at][0] <= begin + 3 * stride + 1:
-                    panel.plot(pixels[at], values[at], color=color, lw=1.3, marker=".", ms=3)
-            centres = stride * np.arange(small)
-            centres = centres[(centres >= begin - 0.5) & (centres <= begin + 3 * stride + 0.5)]
-            panel.vlines(centres, 0, 1.1, color=INPUT, lw=1.2, zorder=1).set_gid("centres")
+            inside = [i for i in range(small) if begin + 0.5 <= min(computed[i], places[i])
+                      and max(computed[i], places[i]) <= begin + room - 0.5]  # fmt: skip
+            pixels = np.arange(max(0, int(np.ceil(begin))), min(large - 1, int(begin + room)) + 1)
+            panel.plot(pixels, np.zeros(len(pixels)), ".", color=GREY, ms=3, zorder=1)
+            panel.plot(computed[inside], np.zeros(len(inside)), "o", color=INPUT, ms=7)[0].set_gid("computed")
+            panel.plot(places[inside], np.ones(len(inside)), "o", color=color, ms=7)[0].set_gid("placed, " + name)
+            for i in inside:
+                mark = {"arrowstyle": "-|>", "color": GREY, "lw": 1.1, "shrinkA": 4, "shrinkB": 4}
+                panel.annotate("", (places[i], 1), (computed[i], 0), arrowprops=mark)
             panel.tick_params(length=2)
-            if column == 0:
-                fig.text(
-                    box[0], box[1] + 0.14, f"{name}: {where}", color=ink(color), fontsize=9.5, ha="left", va="bottom"
-                )
-            else:
-                fig.text(box[0], box[1] + 0.14, where, color=ink(color), fontsize=9.5, ha="left", va="bottom")
+            words = f"{name}: {where}" if column == 0 else where
+            fig.text(box[0], box[1] + 0.132, words, color=ink(color), fontsize=9.5, ha="left", va="bottom")
     ax = fig.add_axes((0.085, 0.1, 0.895, 0.27))
     ax.axhline(0, color=HOLE, lw=1.0, zorder=1)
-    aligned = feature_places(small, large)
     for mode, color, name in modes:
-        error = feature_places(small, large, align_corners=mode) - aligned
+        error = feature_places(small, large, align_corners=mode) - computed
         (line,) = ax.plot(np.arange(small), error, color=color, lw=2.0)
         line.set_gid("error, " + name)
-    ends = (error[0], error[-1])
-    ax.text(0.6, ends[0], f"{ends[0]:+.2f}", color=ink(WRONG), fontsize=9, ha="left", va="bottom")
-    ax.text(
-        small - 1.6, ends[1], f"{ends[1]:+.2f}".replace("-", "−"), color=ink(WRONG), fontsize=9, ha="right", va="top"
-    )
-    most = 1.45 * max(np.abs(ends).max(), 0.1)
+    first, last = error[0], error[-1]
+    ax.text(0.6, first, f"{first:+.2f}", color=ink(WRONG), fontsize=9, ha="left", va="bottom")
+    ax.text(small - 1.6, last, f"{last:+.2f}".replace("-", "−"), color=ink(WRONG), fontsize=9, ha="right", va="top")
+    most = 1.45 * max(abs(first), abs(last), 0.1)
     ax.set(
         xlim=(0, small - 1), ylim=(-most, most), xlabel=f"feature, of {small}",
-        title=f"Error of its place, in pixels of {large}",
+        title=f"How far a feature lands from its place, in pixels of {large}",
     )  # fmt: skip
     return fig

@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from atrous.figures.style import GREY, INK, WIDTH, WRONG, styled
-
-LOOKS = {
-    "im2col": (INK, "o"), "interlace": ("#3D9BD6", "s"), "shift": (GREY, "^"), "direct": (GREY, "v"),
-    "implicit_gemm": (WRONG, "D"), "winograd": (WRONG, "P"),
-}  # fmt: skip
+from atrous.figures.style import GREY, INK, METHODS, WIDTH, styled
 
 
 @styled
@@ -38,7 +33,7 @@ def figure_roofs(results):
         places = sorted({row[key] for row in chosen})
         for method in dict.fromkeys(row["method"] for row in chosen):
             points = sorted((row[key], row["gflops"]) for row in chosen if row["method"] == method)
-            color, marker = LOOKS.get(method, (GREY, "P"))
+            color, marker = METHODS.get(method, (GREY, "P"))
             (line,) = ax.plot(*np.transpose(points), color=color, marker=marker, ms=4, lw=1.2, label=method)
             line.set_gid(method)
         (peak,) = ax.plot([places[0], places[-1]], [limits["peak_gflops"]] * 2, color=INK, ls="--", lw=1.2)

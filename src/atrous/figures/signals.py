@@ -46,6 +46,7 @@ def figure_sparse_dense(signal=None, kernel=(0.2, 0.5, 0.3), rate=2, outputs=(4,
     def panel(base, title, every, y, role):
         y_in, y_out = base + 0.68, base + 1.32
         kept, skipped = np.arange(0, n, every), [i for i in range(n) if i % every]
+        first = next(o for o in outputs if o % every == 0)
         zeros = [*range(-pad, 0, every), *range(n - 1 - (n - 1) % every + every, n + pad, every)]
         draw.write(ax, 0.12, base + 2.1, title, size=10)
         draw.stems(ax, place(kept), base, x[kept], scale, INPUT, role="input of " + role)
@@ -57,6 +58,10 @@ def figure_sparse_dense(signal=None, kernel=(0.2, 0.5, 0.3), rate=2, outputs=(4,
             under = place([o + rate * (k - len(kernel) // 2) for k in range(len(kernel))])
             draw.links(ax, np.column_stack([under, np.full(len(kernel), y_in)]), (place(o), y_out), TAPS,
                        role="taps of " + role, width=1.8)  # fmt: skip
+            for k, foot in enumerate(under if o == first else ()):
+                x_at = foot + 0.42 * (place(o) - foot)
+                draw.write(ax, x_at, y_in + 0.42 * (y_out - y_in), f"$w_{k}$", color=TAPS, ha="center", zorder=6,
+                           bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
         draw.stems(ax, place(kept), y_out + 0.13, y, scale, OUTPUT, role=role)
         draw.write(ax, 0.12, y_out + 0.25, "output", color=OUTPUT)
         draw.write(ax, 0.12, (y_in + y_out) / 2, f"{len(kernel)} taps", color=TAPS)
@@ -65,8 +70,11 @@ def figure_sparse_dense(signal=None, kernel=(0.2, 0.5, 0.3), rate=2, outputs=(4,
             ax, place(zeros[0]), y_in - 0.17, "zeros" if len(zeros) > 2 else "zero", color=GREY, ha="center", size=9
         )
 
-    panel(2.68, f"(a) Sparse: every {_ordinal(rate)} sample, {len(kernel)} neighbouring taps", rate, sparse, "sparse")
-    panel(0.18, f"(b) Dense: all samples, taps at rate {rate}; the ringed outputs are those of (a)", 1, dense, "dense")
+    half = len(kernel) // 2
+    size = f"kernel {len(kernel)}, stride 1"
+    panel(2.68, f"(a) Sparse, every {_ordinal(rate)} sample: {size}, pad {half}, rate 1", rate, sparse, "sparse")
+    words = f"(b) Dense, all samples: {size}, pad {pad}, rate {rate}; ringed: the outputs of (a)"
+    panel(0.18, words, 1, dense, "dense")
     draw.rings(
         ax, place(np.arange(0, n, rate)), 0.18 + 1.32 + 0.13 + scale * sparse, INK, role="sparse in dense", size=0.13
     )

@@ -1,14 +1,18 @@
 """The picture language of all figures: three colours with fixed meanings, one accent, greys, and type that can be read.
 
 Blue is what goes in, orange is the filter and its taps, green is what comes out, purple is what is wrong or missing;
-holes and zeros are grey. The hues follow Okabe and Ito and stay apart for colour-blind readers; meaning never hangs on
-colour alone. Figures are drawn for a width of 7 inches, no letter below 9 points, and belong to nobody: neither pyplot
-nor the user's backend is touched.
+holes and zeros are grey. Methods of convolution are none of these and have looks of their own, `METHODS`. The hues
+follow Okabe and Ito and stay apart for colour-blind readers; meaning never hangs on colour alone. Figures are drawn
+7 inches wide, no letter below 9 points, and shown 1000 pixels wide, where 9 points are 13. They belong to nobody:
+neither pyplot nor the user's backend is touched. The first sentence of a figure's docstring is its text for readers who
+cannot see it.
 """
 
 import io
+import re
 from contextlib import contextmanager
 from functools import wraps
+from html import escape
 from pathlib import Path
 
 import matplotlib
@@ -20,8 +24,17 @@ INK, GREY, HOLE, PAPER = "#222222", "#767676", "#DEDEDE", "#FFFFFF"
 # Letters are thin, so that the lighter hues need a darker ink to be read.
 _INKS = {TAPS: "#946200", OUTPUT: "#00765A"}
 
+# (colour, marker) of each method of convolution, and of a peer.
+BROWN, INDIGO = "#8C510A", "#4B3F9E"
+METHODS = {
+    "im2col": (INK, "o"), "interlace": (BROWN, "s"), "shift": (GREY, "^"), "direct": (GREY, "v"),
+    "implicit_gemm": (INDIGO, "D"), "winograd": (INDIGO, "P"), "torch": (GREY, "X"),
+}  # fmt: skip
+
 WIDTH = 7.0
 DPI = 144
+SHOWN = 1000
+MOST_SVG = 300_000
 
 STYLE = {
     "font.family": "sans-serif",
@@ -83,14 +96,22 @@ def styled_context():
 
 
 def styled(function):
-    """Decorate a figure function so that it draws in `styled_context`."""
+    """Decorate a figure function: it draws in `styled_context`, and its figure's label says what it shows."""
 
     @wraps(function)
     def draw(*args, **kwargs):
         with styled_context():
-            return function(*args, **kwargs)
+            fig = function(*args, **kwargs)
+        fig.set_label(told(function))
+        return fig
 
     return draw
+
+
+def told(function):
+    """Return the first sentence of a figure function's docstring, without its "Draw"."""
+    words = " ".join((function.__doc__ or "").partition("\n\n")[0].split()).removeprefix("Draw ")
+    return words[:1].upper() + words[1:]
 
 
 def canvas(height, width=WIDTH):
@@ -117,43 +138,28 @@ def save(fig, path, *, dpi=DPI):
     return path
 
 
-def show(fig, *, most=130_000):
-    """Return the figure for display in a notebook, as SVG or PNG, whichever is smaller.
+def show(fig):
+    """Return the figure for display in a notebook, 1000 pixels wide where there is room.
 
-    A PNG of more than `most` bytes, that is one with photographs, is drawn coarser.
+    It is SVG, or PNG if it holds photographs or more than 300 kB of strokes.
     """
     from IPython.display import SVG, Image
+    from matplotlib.image import AxesImage
 
-    svg = image_bytes(fig, "svg")
-    for dpi in (DPI, 120, 108, 96):
-        png = _smoothed(image_bytes(fig, "png", dpi=dpi))
-        if len(png) <= most:
-            break
-    if len(svg) <= 1.2 * len(png):  # a PNG is stored as text, four characters for three bytes
-        return SVG(svg.decode())
-    return Image(png, format="png", width=round(96 * fig.get_figwidth()))
+    svg = "" if fig.findobj(AxesImage) else image_bytes(fig, "svg").decode()
+    if 0 < len(svg) <= MOST_SVG:
+        return SVG(wide(svg, fig.get_label()))
+    return Image(image_bytes(fig), format="png", width=SHOWN, alt=fig.get_label())
 
 
-def show_animation(gif):
-    """Return an animation for display in a notebook, at one and a half times its size."""
-    from IPython.display import Image
-    from PIL import Image as Picture
-
-    with Picture.open(io.BytesIO(gif)) as picture:
-        return Image(gif, format="gif", width=picture.width * 3 // 2)
-
-
-def _smoothed(png):
-    """Return a PNG with 64 levels a colour, which no eye tells from 256, and with a palette where that suffices."""
-    from PIL import Image, ImageOps
-
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as picture:
-        few = ImageOps.posterize(picture.convert("RGB"), 6).point(lambda level: level | level >> 6)
-    if few.getcolors(256):
-        few = few.quantize(256, dither=Image.Dither.NONE)
-    few.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+def wide(svg, words, most=SHOWN):
+    """Return SVG text that fills its page up to `most` pixels, with `words` for readers who cannot see it."""
+    start = svg.index("<svg")
+    head, rest = svg[start:].split(">", 1)
+    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    looks = f'width="100%" style="max-width: {most:.0f}px; height: auto" role="img" aria-label="{escape(words)}"'
+    # The roles that artists carry must not become ids of the page.
+    return f"{head} {looks}>" + re.sub(r'<g id="[^"]*"', "<g", rest)
 
 
 def find(fig, role):

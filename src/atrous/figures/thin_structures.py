@@ -23,7 +23,8 @@ from atrous.figures.style import (
 def figure_grid_against_dense(scene=None, results=None):
     """Draw why DeepLab takes a fully connected CRF: something thin under short-range CRFs and under a full one.
 
-    Green is right, purple is wrong: where the label is missing it is light, where it is too much it is dark.
+    Green is right, purple is wrong: where the label is missing it is light, where it is too much it is dark. IoU is of
+    the thin object.
 
     Parameters
     ----------
@@ -42,10 +43,19 @@ def figure_grid_against_dense(scene=None, results=None):
     line = height + 0.6
     fig, ax = canvas(2 * line + 0.1)
     top = fig.get_figheight() - 0.3
-    picture(fig, lefts[0], top, width, scene.image // 8 * 8 + 4, "picture", role="picture", color=INPUT)
+    picture(fig, lefts[0], top, width, scene.image, "picture", role="picture", color=INPUT)
     smooth = {"cmap": ramp(INPUT), "vmin": 0, "vmax": 1.3}
-    shades = np.rint(20 * scene.probabilities[1]) / 20
-    picture(fig, lefts[1], top, width, shades, "probability, smooth", role="probability", color=INPUT, **smooth)
+    picture(
+        fig,
+        lefts[1],
+        top,
+        width,
+        scene.probabilities[1],
+        "probability, smooth",
+        role="probability",
+        color=INPUT,
+        **smooth,
+    )
     places = [(lefts[2], top), *((left, top - line) for left in lefts)]
     for (left, above), (name, labels) in zip(places, results.items(), strict=True):
         shown = np.ones((*labels.shape, 3))

@@ -5,12 +5,9 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from atrous.figures.style import GREY, HOLE, INK, WIDTH, WRONG, styled
+from atrous.figures.style import GREY, HOLE, INDIGO, INK, METHODS, WIDTH, WRONG, styled
 
 PASSES = {"forward": "forward", "dx": "gradient to the input", "dw": "gradient to the filter"}
-# Methods are neither input, taps nor output: they have looks of their own.
-LOOKS = {"im2col": (INK, "o"), "interlace": ("#3D9BD6", "s")}
-OTHERS = ((GREY, "^"), (WRONG, "D"), (GREY, "v"), (WRONG, "P"))
 
 
 @styled
@@ -20,13 +17,14 @@ def figure_bench(results):
     Parameters
     ----------
     results : dict
-        The benchmark's results as read from its JSON: "environment", "limits", "rows", "verdict".
+        The benchmark's results as read from its JSON: "environment", "limits", "rows".
 
     Returns
     -------
     Figure
         A row of panels over the rate for each layer that was timed at several rates, and below them the layers that
-        were timed at one rate, relative to im2col, whose time is written out. Lines have their method as role.
+        were timed at one rate, relative to im2col, whose time is written out. Panels side by side share their range.
+        Lines have their method as role.
     """
     layers = {}
     for row in results["rows"]:
@@ -34,7 +32,7 @@ def figure_bench(results):
     sweeps = {name: rows for name, rows in layers.items() if len({row["rate"] for row in rows}) > 1}
     singles = {name: rows for name, rows in layers.items() if name not in sweeps}
     methods = list(dict.fromkeys(row["method"] for row in results["rows"]))
-    looks = dict(zip((m for m in methods if m not in LOOKS), OTHERS * len(methods), strict=False)) | LOOKS
+    looks = {method: METHODS.get(method, (GREY, "v")) for method in methods}
 
     heights = [1.6] * len(sweeps) + ([0.75 + 0.27 * len(singles)] if singles else [])
     words = _words(results)
@@ -46,13 +44,19 @@ def figure_bench(results):
         for ax, kind in zip(line, PASSES, strict=True):
             _over_rates(ax, [row for row in rows if row["pass"] == kind], methods, looks)
             ax.set_title(f"{name}, {PASSES[kind]}" if ax is line[0] else PASSES[kind], size=9)
+            ax.set_ylim(0, 1.1e3 * max(row["seconds"] for row in rows))
         line[0].set_ylabel("ms")
     if singles:
+        base = "im2col" if "im2col" in methods else methods[0]
+        shares = {kind: _shares(singles.values(), kind, methods, base) for kind in PASSES}
+        ends = np.concatenate([values.ravel() for values, _ in shares.values()])
+        ends = min(np.nanmin(ends, initial=1), 0.9), max(np.nanmax(ends, initial=1), 1.1)
         for ax, kind in zip(axes[-1], PASSES, strict=True):
-            _by_layer(ax, [[row for row in rows if row["pass"] == kind] for rows in singles.values()], methods, looks)
+            _by_layer(ax, *shares[kind], methods, looks, base, ends)
             ax.set_title(PASSES[kind], size=9)
             names = [f"{name}, rate {rows[0]['rate']}" for name, rows in singles.items()]
             ax.set_yticks(range(len(singles)), names if ax is axes[-1, 0] else [""] * len(singles))
+    # The legend names a method once, however many lines it has.
     marks = [line for line in axes[0, 0].get_lines() if line.get_gid() in methods][: len(methods)]
     fig.legend(marks, methods, loc="outside upper left", ncols=len(methods), frameon=False)
     fig.text(0.01, 0.04 / fig.get_figheight(), words, va="bottom", fontsize=9, in_layout=False)
@@ -66,27 +70,28 @@ def _over_rates(ax, rows, methods, looks):
         color, marker = looks[method]
         (mark,) = ax.plot(rates, times, color=color, marker=marker, ms=4)
         mark.set_gid(method)
-    ax.set_ylim(0, 1.1 * max((1e3 * row["seconds"] for row in rows), default=1))
     ax.set_xlim(0, 1.08 * max((row["rate"] for row in rows), default=1))
     ax.set_xlabel("rate")
 
 
-def _by_layer(ax, layers, methods, looks):
-    base = "im2col" if "im2col" in methods else methods[0]
-    bases = [next((row["seconds"] for row in rows if row["method"] == base), np.nan) for rows in layers]
-    shares = np.array(
-        [[next((r["seconds"] for r in rows if r["method"] == m), np.nan) for m in methods] for rows in layers]
-    ) / np.reshape(bases, (-1, 1))
-    low, high = min(np.nanmin(shares, initial=1), 0.9), max(np.nanmax(shares, initial=1), 1.1)
+def _shares(layers, kind, methods, base):
+    """Return the times (layers, methods) of one pass relative to those of `base`, and the seconds of `base`."""
+    found = [{row["method"]: row["seconds"] for row in rows if row["pass"] == kind} for rows in layers]
+    bases = [times.get(base, np.nan) for times in found]
+    return np.array([[times.get(m, np.nan) for m in methods] for times in found]) / np.reshape(bases, (-1, 1)), bases
+
+
+def _by_layer(ax, shares, bases, methods, looks, base, ends):
+    low, high = ends
     edge = high + 0.6 * (high - low)
     for place, seconds in enumerate(bases):
         ax.plot([low, high], [place, place], color=HOLE, lw=0.8, zorder=1)
         ax.text(edge, place, f"{1e3 * seconds:.3g} ms", ha="right", va="center", fontsize=9)
     for method, share in zip(methods, shares.T, strict=True):
         color, marker = looks[method]
-        (mark,) = ax.plot(share, range(len(layers)), color=color, marker=marker, ms=5, lw=0.8 if method == base else 0)
+        (mark,) = ax.plot(share, range(len(bases)), color=color, marker=marker, ms=5, lw=0.8 if method == base else 0)
         mark.set_gid(method)
-    ax.set(ylim=(len(layers) - 0.5, -0.5), xlim=(low - 0.05 * (high - low), edge), xlabel=f"time / {base}'s time")
+    ax.set(ylim=(len(bases) - 0.5, -0.5), xlim=(low - 0.05 * (high - low), edge), xlabel=f"time / {base}'s time")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
 
@@ -108,10 +113,10 @@ def _words(results):
         f"{where.get('cpu', 'unknown machine')}, {where.get('threads', '?')} threads, NumPy {where.get('numpy', '?')}"
     )
     rates = f"GEMM {limits['gemm_gflops']:.0f} GFLOP/s, copy {limits['copy_gbps']:.0f} GB/s"
-    return textwrap.fill(f"{facts}; {rates}. {results.get('verdict', '')}", 96)
+    return textwrap.fill(f"{facts}; {rates}.", 96)
 
 
-CRF_LOOKS = {"atrous": INK, "atrous, 1 thread": "#3D9BD6", "pydensecrf": GREY}
+CRF_LOOKS = {"atrous": INK, "atrous, 1 thread": INDIGO, "pydensecrf": GREY}
 
 
 @styled

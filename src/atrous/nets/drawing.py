@@ -1,8 +1,8 @@
-"""A network as a picture: its blocks from left to right, branches side by side, and below each the size of its result.
+"""A network as a picture: its blocks from left to right, in as many rows as they need, branches side by side.
 
 The image is blue, layers with weights are orange (strong orange if a rate spreads their taps), the scores are green,
-and parts without weights are grey. The picture is SVG text, written here line by line. Notebooks display it; `save`
-writes it.
+and parts without weights are grey. Below each block stands the size of its result for an image of 513 × 513. The
+picture is SVG text, written here line by line. Notebooks display it; `save` writes it.
 
 Role: description to picture.
 """
@@ -32,9 +32,18 @@ COLOURS = {
     "rate": ("#F3C766", "#946200"),
     "plain": ("#EFEFEF", "#767676"),
     "scores": ("#C4E8DD", "#00765A"),
+    "after": ("#FFFFFF", "#00765A"),
 }
 INK, GREY, LINE = "#222222", "#5E5E5E", "#767676"
-GAP, ROW, LETTER = 16, 13, 6.1
+GAP, ROW, LETTER = 17, 13, 6.1
+MARKER = (
+    '<marker id="tip" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    f'<path d="M0 0.8L8 4L0 7.2z" fill="{LINE}"/></marker>'
+)
+TIP, DASHED = ' marker-end="url(#tip)"', ' stroke-dasharray="4 3"'
+IMAGE = 513
+# A row of this width is shown at 1.36 times its size: letters of 11 points.
+MOST = 735
 
 
 class Drawing(NamedTuple):
@@ -60,13 +69,13 @@ class Box(NamedTuple):
 
     lines: tuple[str, ...]
     colour: str
-    below: str = ""
+    below: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
 
     @property
     def width(self):
         """Room for the longest line."""
-        return max(34, 12 + LETTER * max(map(len, self.lines)))
+        return max(34, 9 + LETTER * max(map(len, self.lines)))
 
     @property
     def height(self):
@@ -91,7 +100,8 @@ class Skip(NamedTuple):
     """A trunk, and below it side branches from its endpoints to a common join."""
 
     trunk: tuple
-    sides: tuple[tuple[str, tuple], ...]
+    sides: tuple[tuple[str, str, tuple], ...]
+    """Of each side branch the endpoint's name, the size of what it carries, and its row."""
     join: Box
 
 
@@ -114,9 +124,9 @@ def _rate_words(rates):
 
 
 def _scale(value):
-    """Return the size of a map relative to the image."""
+    """Return the size of a map relative to the image, and its samples a side, squared."""
     stride = value.field.stride
-    return f"1/{stride:.0f}" if stride > 1 else "1/1"
+    return (f"1/{stride:.0f}" if stride > 1 else "1/1", f"{value.shape[1]}²")
 
 
 def _layers(members):
@@ -150,10 +160,10 @@ def _conv(part, values, pointwise=None):
     """Return the box of a convolution, or of a depthwise and a pointwise one."""
     last = pointwise or part
     kind = f"{part.kernel}×{part.kernel}"
-    lines = (f"separable {kind}" if pointwise else kind) + f", {last.f}"
+    lines = (*(("separable",) if pointwise else ()), f"{kind}, {last.f}")
     stride = (f"stride {part.stride}",) if part.stride > 1 else ()
     colour = "rate" if part.rate > 1 else "layer"
-    return Box((lines, *_rate_words([part.rate]), *stride), colour, _scale(values[last]))
+    return Box((*lines, *_rate_words([part.rate]), *stride), colour, _scale(values[last]))
 
 
 def _family(part):
@@ -208,14 +218,16 @@ def _items(part: Part, values):
         rows = tuple(_items(branch, values) for branch in part.branches)
         return (Fork(rows, Box((part.join,), "plain", _scale(values[part]))),)
     if isinstance(part, ImagePooling):
-        return (Box((part.name, *_layers(part.body.members)), "layer", "one value"),)
+        return (Box((part.name, *_layers(part.body.members)), "layer", ("one value",)),)
     if isinstance(part, SkipConnections):
         words = ("enlarge,", "concat") if part.join == "concat" else (part.join,)
         # The last endpoint comes first, so that no branch crosses another.
-        sides = tuple((name, _items(branch, values)) for name, branch in part.sides)[::-1]
+        sizes = {}
+        walk(part.trunk, lambda p: sizes.update({p.name: _scale(values[p])}) if isinstance(p, Endpoint) else None)
+        sides = tuple((name, ", ".join(sizes[name]), _items(branch, values)) for name, branch in part.sides)[::-1]
         return (Skip(_items(part.trunk, values), sides, Box(words, "plain", _scale(values[part]))),)
     if isinstance(part, MultiScale):
-        sizes = Box(("image at", ", ".join(map(str, part.scales))), "image", "each")
+        sizes = Box(("image at", ", ".join(map(str, part.scales))), "image", ("each",))
         return (sizes, *_items(part.body, values), Box(("max",), "plain", _scale(values[part])))
     if isinstance(part, ToInputSize):
         after = values[part]
@@ -223,7 +235,7 @@ def _items(part: Part, values):
     return ()
 
 
-BELOW = 15
+BELOW = 12
 
 
 def _extent(items):
@@ -239,26 +251,26 @@ def _extent(items):
 
 def _size(item):
     if isinstance(item, Box):
-        return item.width, item.height / 2, item.height / 2 + (BELOW if item.below else 0)
+        return item.width, item.height / 2, item.height / 2 + BELOW * len(item.below) + 3
     _, ju, jd = _size(item.join)
     if isinstance(item, Fork):
         rows = [_extent(row) for row in item.rows]
         high = sum(u + d for _, u, d in rows) + 6 * (len(rows) - 1)
         return max(w for w, _, _ in rows) + 2 * GAP + item.join.width, max(high / 2, ju), max(high / 2, jd)
     w, u, d = _extent(item.trunk)
-    high = sum(sum(_extent(row)[1:]) + 8 for _, row in item.sides)
+    high = sum(sum(_extent(row)[1:]) + 8 for *_, row in item.sides)
     return w - GAP + GAP + item.join.width, max(u, ju), max(d, jd) + high
 
 
-def _path(route):
-    return f'<path d="{route}" fill="none" stroke="{LINE}"/>'
+def _path(route, tip=False):
+    return f'<path d="{route}" fill="none" stroke="{LINE}"{TIP if tip else ""}/>'
 
 
-def _curve(x1, y1, x2, y2):
-    """Return a curve from left to right with level ends."""
+def _curve(x1, y1, x2, y2, tip=False):
+    """Return a curve from left to right with level ends, with an arrow's tip where it meets a box."""
     middle = (x1 + x2) / 2
     bend = f"H{x2:.1f}" if abs(y1 - y2) < 0.5 else f"C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
-    return _path(f"M{x1:.1f} {y1:.1f}{bend}")
+    return _path(f"M{x1:.1f} {y1:.1f}{bend}", tip)
 
 
 def _box(x, y, box, out, at, width=None):
@@ -267,13 +279,13 @@ def _box(x, y, box, out, at, width=None):
     fill, edge = COLOURS[box.colour]
     out.append(
         f'<rect x="{x:.1f}" y="{y - height / 2:.1f}" width="{width:.1f}" height="{height}" rx="4" '
-        f'fill="{fill}" stroke="{edge}"/>'
+        f'fill="{fill}" stroke="{edge}"{DASHED if box.colour == "after" else ""}/>'
     )
     for i, line in enumerate(box.lines):
         level = y + 4 + ROW * (i - (len(box.lines) - 1) / 2)
         out.append(_text(x + width / 2, level, line))
-    if box.below:
-        out.append(_text(x + width / 2, y + height / 2 + 12, box.below, color=GREY))
+    for i, line in enumerate(box.below):
+        out.append(_text(x + width / 2, y + height / 2 + 12 + BELOW * i, line, color=GREY))
     at.update((name, (x + width * 0.18, y + height / 2)) for name in box.endpoints)
     return x + width
 
@@ -288,7 +300,7 @@ def _draw(items, x, y, out, at, width=None):
         if isinstance(item, Mark):
             at[item.endpoint] = (x + GAP / 3, y)
         elif isinstance(item, Box):
-            out.append(_curve(x, y, x + GAP, y))
+            out.append(_curve(x, y, x + GAP, y, tip=True))
             x = _box(x + GAP, y, item, out, at, width)
         else:
             x = (_fork if isinstance(item, Fork) else _bridge)(item, x, y, out, at)
@@ -306,7 +318,7 @@ def _fork(item, x, y, out, at):
         out.append(_curve(x, y, x + GAP, middle))
         after = _draw(row, x + GAP, middle, out, at, alike)
         out += [_curve(after, middle, end, middle)] if after < end - 0.5 else []
-        out.append(_curve(end, middle, end + GAP, y))
+        out.append(_curve(end, middle, end + GAP, y, tip=True))
         top += up + down + 6
     return _box(end + GAP, y, item.join, out, at)
 
@@ -314,45 +326,71 @@ def _fork(item, x, y, out, at):
 def _bridge(item, x, y, out, at):
     end = _draw(item.trunk, x, y, out, at)
     level = y + max(_extent(item.trunk)[2], _size(item.join)[2]) + 8
-    out.append(_curve(end, y, end + GAP, y))
+    out.append(_curve(end, y, end + GAP, y, tip=True))
     join = end + GAP
-    for name, row in item.sides:
+    for name, size, row in item.sides:
         width, up, down = _extent(row)
         level += up
         begin = join + item.join.width / 2 - width - GAP
         across, start = at[name]
         out.append(_path(f"M{across:.1f} {start:.1f}V{level:.1f}H{begin:.1f}"))
+        out.append(_text(across + 6, level - 5, size, color=GREY, anchor="start"))
         after = _draw(row, begin, level, out, at)
         out.append(_path(f"M{after:.1f} {level:.1f}H{join + item.join.width / 2:.1f}"))
         last, level = level, level + down + 8
-    bottom = y + item.join.height / 2 + (BELOW if item.join.below else 0)
-    out.append(_path(f"M{join + item.join.width / 2:.1f} {last:.1f}V{bottom:.1f}"))
+    bottom = y + item.join.height / 2 + BELOW * len(item.join.below) + 3
+    out.append(_path(f"M{join + item.join.width / 2:.1f} {last:.1f}V{bottom:.1f}", tip=True))
     return _box(join, y, item.join, out, at)
+
+
+def _rows(items):
+    """Return the items in rows no wider than MOST, but for an item that is; the image never stands alone."""
+    rows, room = [[]], 0.0
+    for item in items:
+        width = _extent((item,))[0]
+        if rows[-1] and rows[-1] != [items[0]] and room + width > MOST:
+            rows.append([])
+            room = 2 * GAP
+        rows[-1].append(item)
+        room += width
+    return rows
 
 
 def drawn(network) -> Drawing:
     """Return the picture of a Network."""
-    program, values = network.program((513, 513)), {}
+    program, values = network.program((IMAGE, IMAGE)), {}
     for part, slot in program.results:
         values.setdefault(part, program.values[slot])
-    items = _items(network.body, values)
-    image = Box(("image",), "image", "1/1")
-    _, up, down = _extent((image, *items))
-    out, y = [], up + 8
-    at = {}
-    x = _draw(items, _box(6, y, image, out, at), y, out, at)
-    macs = network.summary(513).macs
+    items = (Box(("image",), "image", ("1/1", f"{IMAGE}²")), *_items(network.body, values))
+    if network.name.removeprefix("tiny_").startswith(("deeplabv1", "deeplabv2")):
+        # No part of the network: the papers refine its scores with one.
+        items = (*items, Box(("dense CRF,", "afterwards"), "after"))
+    out, at, wide, x, y, level = [], {}, 0.0, 0.0, 8.0, 0.0
+    for count, row in enumerate(_rows(items)):
+        _, up, down = _extent(row)
+        if count:
+            turn = y + 4
+            y += up + 18
+            out.append(_path(f"M{x:.1f} {level:.1f}h{GAP / 2}V{turn:.1f}H{GAP / 2}V{y:.1f}H{GAP}"))
+            x = _draw(row, GAP, y, out, at)
+        else:
+            y += up
+            x = _draw(row[1:], _box(6, y, row[0], out, at), y, out, at)
+        level, y = y, y + down
+        wide = max(wide, x + GAP)
+    macs = network.summary(IMAGE).macs
     caption = (
         f"{network.name}: {network.parameter_count / 1e6:,.1f} million parameters, "
-        f"{macs / 1e9:,.1f}·10⁹ multiply-adds at 513 × 513"
+        f"{macs / 1e9:,.1f}·10⁹ multiply-adds at {IMAGE} × {IMAGE}"
     )
-    height = y + down + 44
+    height = y + 44
     out.append(_text(8, height - 24, caption, anchor="start", more=' font-weight="bold"'))
-    key = "Strong orange: taps spread by a rate. Fractions: size of the result relative to the image."
+    key = "Strong orange: taps spread by a rate. Below each block: the size of its result, relative and in samples."
     out.append(_text(8, height - 8, key, color=GREY, anchor="start"))
-    width = int(max(x, 8 + 1.15 * LETTER * len(caption))) + 8
+    width = int(max(wide, 8 + 1.15 * LETTER * len(caption), 8 + LETTER * len(key))) + 2
     return Drawing(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" '
-        f'height="{height:.0f}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="11">\n'
-        '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(out) + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="100%" '
+        f'style="max-width: {1.36 * width:.0f}px; height: auto" role="img" '
+        f'aria-label="The blocks of {escape(caption)}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="11">\n'
+        f'<defs>{MARKER}</defs><rect width="100%" height="100%" fill="white"/>\n' + "\n".join(out) + "\n</svg>\n"
     )
