@@ -147,7 +147,10 @@ def test_every_notebook_is_in_the_reading_order(path):
 
 
 WITHOUT_NUMBA = """
-import json, os, sys
+import json, os, subprocess, sys, threading
+def refused(*args, **kwargs):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = subprocess.Popen = refused
 sys.modules["numba"] = sys.modules["llvmlite"] = None
 os.chdir(os.path.dirname(sys.argv[1]))
 names = {}
@@ -161,7 +164,7 @@ assert "numba" not in {name for name, module in sys.modules.items() if module}
 @pytest.mark.notebooks
 @pytest.mark.parametrize("number", ["02", "03", "04", "05", "06", "07", "10"])
 def test_it_runs_without_numba(number):
-    """As in a browser, where there is none."""
+    """As in a browser, where there is none, and neither threads nor processes."""
     (path,) = [p for p in PATHS if p.name.startswith(number)]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_NUMBA, str(path)],

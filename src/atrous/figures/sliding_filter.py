@@ -5,7 +5,7 @@ from html import escape
 
 from atrous.errors import ParameterError
 from atrous.examples.convolution import tap_offsets
-from atrous.figures.style import GREY, HOLE, INK, INPUT, OUTPUT, PAPER, SHOWN, TAPS, ink, tint
+from atrous.figures.style import GREY, HOLE, INK, INPUT, OUTPUT, PAPER, TAPS, ink, tint
 
 SIDE, MARGIN, HEAD = 22, 14, 34
 
@@ -92,8 +92,8 @@ def moving_taps(rates=(1, 2, 3, 4), size=5, *, rate=2, output=7):
         f"A 3 by 3 filter slides over a map of {size} by {size} samples at rate {rate}; each output reads nine samples."
     )
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {tall}" width="100%" '
-        f'style="max-width: {min(SHOWN, round(1.4 * wide))}px; height: auto" role="img" aria-label="{escape(what)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {tall}" width="{round(1.4 * wide)}" '
+        f'style="max-width: 100%; height: auto" role="img" aria-label="{escape(what)}" '
         f'font-family="DejaVu Sans, Verdana, sans-serif" font-size="15">'
         f'<rect width="100%" height="100%" fill="{PAPER}"/>{padding}{samples}{taps}{outputs}{words}</svg>'
     )

@@ -8,9 +8,11 @@ neither pyplot nor the user's backend is touched. The first sentence of a figure
 cannot see it.
 """
 
+import base64
 import io
 import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from html import escape
 from pathlib import Path
@@ -138,28 +140,57 @@ def save(fig, path, *, dpi=DPI):
     return path
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A figure for display in a notebook: PNG, SVG as well if it is a drawing, and what it shows in words."""
+
+    words: str
+    png: bytes
+    svg: str
+
+    def __repr__(self):
+        return self.words
+
+    def _repr_mimebundle_(self, **_):
+        found = {"text/plain": self.words, "image/png": base64.b64encode(self.png).decode()}
+        if self.svg:
+            found["image/svg+xml"] = self.svg
+        return found, {"image/png": {"width": SHOWN, "alt": self.words}}
+
+
 def show(fig):
     """Return the figure for display in a notebook, 1000 pixels wide where there is room.
 
-    It is SVG, or PNG if it holds photographs or more than 300 kB of strokes.
+    A drawing of at most 300 kB is shown as SVG; its PNG stands in where a page does not trust SVG.
     """
-    from IPython.display import SVG, Image
     from matplotlib.image import AxesImage
 
     svg = "" if fig.findobj(AxesImage) else image_bytes(fig, "svg").decode()
+    words = fig.get_label()
     if 0 < len(svg) <= MOST_SVG:
-        return SVG(wide(svg, fig.get_label()))
-    return Image(image_bytes(fig), format="png", width=SHOWN, alt=fig.get_label())
+        return Shown(words, _in_few_colours(image_bytes(fig, dpi=100)), wide(svg, words))
+    return Shown(words, image_bytes(fig), "")
 
 
-def wide(svg, words, most=SHOWN):
-    """Return SVG text that fills its page up to `most` pixels, with `words` for readers who cannot see it."""
+def _in_few_colours(png):
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def wide(svg, words):
+    """Return SVG text that is 1000 pixels wide or as wide as its page, with `words` for readers who cannot see it."""
     start = svg.index("<svg")
     head, rest = svg[start:].split(">", 1)
+    across, down = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', head).groups())
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    looks = f'width="100%" style="max-width: {most:.0f}px; height: auto" role="img" aria-label="{escape(words)}"'
+    size = f'width="{SHOWN}" height="{SHOWN * down / across:.0f}" style="max-width: 100%; height: auto"'
     # The roles that artists carry must not become ids of the page.
-    return f"{head} {looks}>" + re.sub(r'<g id="[^"]*"', "<g", rest)
+    rest = re.sub(r'<g id="[^"]*"', "<g", rest)
+    return f'{head} {size} role="img" aria-label="{escape(words)}">{rest}'
 
 
 def find(fig, role):

@@ -389,8 +389,8 @@ def drawn(network) -> Drawing:
     out.append(_text(8, height - 8, key, color=GREY, anchor="start"))
     width = int(max(wide, 8 + 1.15 * LETTER * len(caption), 8 + LETTER * len(key))) + 2
     return Drawing(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="100%" '
-        f'style="max-width: {1.36 * width:.0f}px; height: auto" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{1.36 * width:.0f}" '
+        f'height="{1.36 * height:.0f}" style="max-width: 100%; height: auto" role="img" '
         f'aria-label="The blocks of {escape(caption)}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="11">\n'
         f'<defs>{MARKER}</defs><rect width="100%" height="100%" fill="white"/>\n' + "\n".join(out) + "\n</svg>\n"
     )
