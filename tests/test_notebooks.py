@@ -148,6 +148,7 @@ def test_every_notebook_is_in_the_reading_order(path):
 
 WITHOUT_NUMBA = """
 import json, os, subprocess, sys, threading
+import matplotlib.font_manager  # looks for fonts in a thread, which Pyodide's does not
 def refused(*args, **kwargs):
     raise RuntimeError("can't start new thread")
 threading.Thread.start = subprocess.Popen = refused
