@@ -203,7 +203,7 @@ def test_there_are_examples_to_run():
 
 # A module imports from the lines above its own only. Those of the last line are programs, which import each other too.
 # The name of a folder stands for all its modules, which import each other; "conv" stands for its __init__ alone.
-FOLDERS = {"apps", "bench", "cli", "examples", "figures", "gradients"}
+FOLDERS = {"apps", "bench", "cli", "examples", "experiments", "figures", "gradients"}
 LEVELS = [
     {"_lazy"},
     {
@@ -323,7 +323,7 @@ LEVELS = [
     {"train.checkpoint", "train.setup"},
     {"train.trained"},
     {"jit.warmup", "pytest_plugin"},
-    {"examples", "figures", "bench", "apps", "cli", "__main__"},
+    {"examples", "experiments", "figures", "bench", "apps", "cli", "__main__"},
 ]
 PROGRAMS = LEVELS[-1]
 

@@ -69,6 +69,7 @@ _MODULES = {
     "crf.dense": "dense_crf",
     "crf.free_energy": "free_energy",
     "crf.mean_field": "mean_field",
+    "crf.gradient": "MeanFieldGrads mean_field_backward mean_field_forward",
     "crf.memory": "mean_field_bytes",
     "crf.grid_model": "grid_energy grid_weights",
     "crf.grid": "grid_crf",

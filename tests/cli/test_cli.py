@@ -268,3 +268,24 @@ def test_refine_says_what_it_is_told_wrong(tmp_path):
     assert "would overwrite" in atrous("refine", photo, labels, "-o", labels, expect=2)
     assert "deeplab-v2-resnet101" in atrous("refine", "--preset", "list")
     assert not out.exists()
+
+
+def test_an_experiment_is_listed_and_run(tmp_path, capsys, monkeypatch):
+    from atrous.cli import main
+    from atrous.experiments import run
+
+    assert main(["experiment", "list"]) == 0
+    assert "field_of_view" in capsys.readouterr().out
+    assert main(["experiment", "field_of_vew", "-o", str(tmp_path)]) == 1
+    assert "Did you mean 'field_of_view'" in capsys.readouterr().err
+    monkeypatch.setattr(run, "SCENES", 8)
+    monkeypatch.setattr(run, "TESTED", 2)
+    for key in ("without", "with"):
+        run.done_once("decoder", key, 0, tmp_path, 1)
+    assert main(["experiment", "decoder", "-o", str(tmp_path), "--steps", "1", "--seeds", "0", "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"][0]["label"] == "no decoder, output stride 16"
+    page = (tmp_path / "decoder.md").read_text(encoding="utf-8")
+    assert page.startswith("# A decoder for outlines")
+    assert "1 steps in place of its own" in page
+    assert "<svg" in (tmp_path / "decoder.svg").read_text(encoding="utf-8")

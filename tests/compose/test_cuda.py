@@ -11,6 +11,7 @@ from tolerances import assert_close, relative_error
 import atrous
 from atrous.compose.chain import Chain, chain
 from atrous.compose.cpu import CPU
+from atrous.compose.enlarge import Deconv, Enlarge
 from atrous.compose.image_pooling import ImagePooling
 from atrous.compose.leaves import Dropout, Endpoint, Pool, ReLU, Subsample
 from atrous.compose.multi_scale import MultiScale
@@ -81,6 +82,7 @@ PARTS = {
     "leaves": chain(TORCH.norm("n", 2), ReLU(), Pool("average", 3, 1), Dropout(), Subsample(2)),
     "norm with bias": chain(conv("a", 2, 3), TORCH.norm("n", 3)),
     "bare": Chain((TORCH.conv("a", 2, 2, groups=2),)),
+    "deconv": chain(Deconv("up.w", "up.b", 2, 3, 2), Enlarge(2)),
     "residual": Residual(chain(conv("a", 2, 2, stride=2), TORCH.norm("n", 2)), Subsample(2)),
     "residual with an endpoint": Residual(chain(conv("a", 2, 2), Endpoint("half"))),
     "residual after ReLU": Residual(chain(conv("a", 2, 2), ReLU()), relu=False),

@@ -10,6 +10,7 @@ from tolerances import assert_close
 from atrous import atrous_conv, average_pool_forward, max_pool_forward, resize_bilinear
 from atrous.compose.chain import Chain, chain
 from atrous.compose.cpu import CPU
+from atrous.compose.enlarge import Deconv, Enlarge
 from atrous.compose.image_pooling import ImagePooling
 from atrous.compose.input_size import ToInputSize
 from atrous.compose.leaves import Dropout, Endpoint, Pool, ReLU, Subsample
@@ -62,6 +63,12 @@ def _concatenated_side(p, x):
     return np.concatenate([side, resize_bilinear(y, side.shape[2:], align_corners=False)], axis=1)
 
 
+def _concatenated_sides(p, x):
+    half, y = _trunk(p, x)
+    sides = convolved(p, "d", half), convolved(p, "c", x, stride=3)
+    return np.concatenate([resize_bilinear(a, half.shape[2:]) for a in (y, *sides)], axis=1)
+
+
 def _at_scales(p, x):
     def body(image):
         return convolved(p, "a", image, stride=2)
@@ -76,7 +83,21 @@ def _pooled(p, x):
     return np.concatenate([convolved(p, "a", x), np.broadcast_to(y, (*y.shape[:2], *x.shape[2:]))], axis=1)
 
 
+def _stamped(p, x, factor=3):
+    """Every sample stamps its filter onto the larger map, around the place where it lands."""
+    w, reach = p["up.w"], factor - 1
+    n, _, high, wide = x.shape
+    y = np.zeros((n, w.shape[1], factor * (high - 1) + 1 + 2 * reach, factor * (wide - 1) + 1 + 2 * reach))
+    for i in range(high):
+        for j in range(wide):
+            part = np.s_[:, :, factor * i : factor * i + 2 * reach + 1, factor * j : factor * j + 2 * reach + 1]
+            y[part] += np.einsum("nc,cfkl->nfkl", x[:, :, i, j], w)
+    return y[:, :, reach:-reach, reach:-reach] + p["up.b"][:, None, None]
+
+
 CASES = {
+    "enlarge": (chain(conv("a", 2, 2), Enlarge(2)), lambda p, x: resize_bilinear(convolved(p, "a", x), (13, 17))),
+    "deconv": (Deconv("up.w", "up.b", 2, 3, 3), _stamped),
     "chain": (
         chain(conv("a", 2, 3), SHORT.norm("n", 3), ReLU(), Dropout(), Pool("average", 3, 1), Subsample(2)),
         lambda p, x: average_pool_forward(
@@ -125,6 +146,10 @@ CASES = {
     "skip connections, concat": (
         SkipConnections(TRUNK, (("half", conv("d", 3, 2, stride=2)),), trunk_first=False, align_corners=False),
         _concatenated_side,
+    ),
+    "skip connections of unlike sizes, concat": (
+        SkipConnections(TRUNK, (("half", conv("d", 3, 2)), ("image", conv("c", 2, 2, stride=3)))),
+        _concatenated_sides,
     ),
     "side head": (chain(conv("a", 2, 2), SideHead("aux", chain(conv("b", 2, 1)))), lambda p, x: convolved(p, "a", x)),
     "input size": (
@@ -300,3 +325,14 @@ def test_multi_scale_sizes_follow_the_corners():
     assert MultiScale(body).sizes((513, 321)) == [(513, 321), (385, 241), (257, 161)]
     assert MultiScale(body, align_corners=False).sizes((513, 321)) == [(513, 321), (384, 240), (256, 160)]
     assert MultiScale(body).names() == ["low_logits_100", "low_logits_075", "low_logits_050"]
+
+
+def test_a_deconvolution_may_begin_as_bilinear(rng):
+    part, x = Deconv("w", "b", 2, 2, 4, bilinear=True), rng.standard_normal(X)
+    params = {name: v.draw(rng, np.float64) for name, v in part.variables().items()}
+    assert params["w"].shape == part.shape
+    assert_close(part.forward(params, {}, x)[0], Enlarge(4).forward({}, {}, x)[0], "reordered")
+    random = Deconv("w", "b", 2, 2, 4)
+    drawn = [random.forward({"w": v["w"].draw(rng, np.float64), "b": np.zeros(2)}, {}, x)[0].var()
+             for v in [random.variables()] * 200]  # fmt: skip
+    assert 0.6 < np.mean(drawn) / x.var() < 1.6  # the variance of x is kept on the whole

@@ -128,7 +128,7 @@ def test_the_memory_of_the_summary_is_what_a_run_holds(name):
 def test_every_table_knows_every_operation(rng):
     used = {
         op for name in TINY for op in ops(lowered(atrous.build(name).body, (3, 259, 257)))
-    } | {"subsample"}  # fmt: skip
+    } | {"subsample", "deconv"}  # fmt: skip
     assert used == set(CPU)
     pytest.importorskip("torch")
     from atrous.bench import torch_steps
@@ -145,12 +145,14 @@ def test_cuda_knows_every_operation():
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [*TINY, "small strided"])
 def test_pytorch_runs_the_same_steps(name, rng):
     pytest.importorskip("torch")
     from atrous.bench import torch_steps
+    from atrous.experiments.networks import small
 
-    network = atrous.build(name)
+    deconvolved = {"stages": 5, "output_stride": 32, "start": "random"}
+    network = atrous.build(name) if name in TINY else small("strided", **deconvolved)
     params, state = network.init(rng)
     x = rng.standard_normal((1, 3, *((257, 225) if "dense_vgg16" in name else (49, 65))), np.float32)
     expected = network.infer(params, state, x)

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import platform
+import subprocess
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -98,6 +99,19 @@ def installed(name):
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def commit():
+    """Return the commit of the checkout that this package is run from, or None; a + says that files have changed."""
+    here = Path(__file__).parent
+    try:
+        told = [
+            subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True, timeout=10).stdout
+            for words in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", here.parent])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told[0].strip() + "+" * bool(told[1].strip())
 
 
 def environment(threads=None):

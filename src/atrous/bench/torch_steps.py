@@ -43,6 +43,10 @@ def table(*, train=False):
             found.append(functional.conv2d(padded, p[conv.w], bias, conv.stride, pad, conv.rate, conv.groups))
         return found
 
+    def deconv(part, p, x):
+        size = part.options(x.shape[2:])
+        return functional.conv_transpose2d(x, p[part.w], p[part.b], size["stride"], size["padding"])
+
     def norm(part, p, x):
         gamma, beta, mean, var = part.arrays(p, p)
         return functional.batch_norm(x, mean, var, gamma, beta, train and not part.frozen, part.momentum, part.eps)
@@ -66,6 +70,7 @@ def table(*, train=False):
 
     return {
         "conv": convs,
+        "deconv": deconv,
         "norm": norm,
         "relu": lambda in_place, p, x: torch.relu_(x) if in_place else torch.relu(x),
         "pool": pool,

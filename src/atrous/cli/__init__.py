@@ -1,5 +1,6 @@
 """The command line, one file for each command: `demo`, `segment`, `refine`, `train`, `evaluate`, `networks`,
-`summary`, `weights`, `figure`, `bench`, `gradcheck`, `grade`, `info`. This file has the parser and the exit codes.
+`summary`, `weights`, `experiment`, `figure`, `bench`, `gradcheck`, `grade`, `info`. This file has the parser and the
+exit codes.
 
 A command's file adds its arguments to the parser and defines the function that runs it, which parses and prints. The
 work is done elsewhere in the package, which is imported only when the command runs.
@@ -13,6 +14,7 @@ from atrous.cli import (
     bench,
     demo,
     evaluate,
+    experiment,
     figure,
     gradcheck,
     grade,
@@ -69,6 +71,6 @@ def make_parser():
     parser.add_argument("--version", action="version", version=f"atrous {atrous.__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     calculating = (demo, segment, refine, train, evaluate, networks, summary, weights)
-    for command in (*calculating, figure, bench, gradcheck, grade, info):
+    for command in (*calculating, experiment, figure, bench, gradcheck, grade, info):
         command.add(commands)
     return parser

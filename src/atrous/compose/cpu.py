@@ -11,6 +11,7 @@ import numpy as np
 
 from atrous.compose.parallel import JOINS
 from atrous.conv.operators import conv_in_inference
+from atrous.conv.transpose import conv_transpose_forward
 from atrous.layers.batch_norm import batch_norm_forward, fold_batch_norm
 from atrous.layers.inference import max_pool, resize
 from atrous.layers.pool import average_pool_forward, global_average_forward
@@ -38,8 +39,13 @@ def _pool(what, p, x):
     return average_pool_forward(x, what.kernel, **what.options)[0]
 
 
+def _deconv(deconv, p, x):
+    return conv_transpose_forward(x, p[deconv.w], **deconv.options(x.shape[2:]))[0] + p[deconv.b][:, None, None]
+
+
 CPU = {
     "conv": conv,
+    "deconv": _deconv,
     "norm": lambda norm, p, x: batch_norm_forward(x, *norm.arrays(p, p), mode="eval", eps=norm.eps)[0],
     "relu": lambda _, p, x: np.maximum(x, 0),
     "pool": _pool,

@@ -10,7 +10,7 @@ from functools import reduce
 import numpy as np
 from numba import cuda
 
-from atrous.conv.cuda import forward_on_device
+from atrous.conv.cuda import backward_input_on_device, forward_on_device
 from atrous.conv.geometry import conv_geometry, drop, lift
 from atrous.layers import cuda as layers
 
@@ -36,6 +36,12 @@ def _conv(what, p, *reads):
     return ys
 
 
+def _deconv(deconv, p, x):
+    options = deconv.options(x.shape[2:])
+    g = conv_geometry((x.shape[0], deconv.f, *options.pop("size")), deconv.shape, **options)
+    return layers.epilogue(drop(backward_input_on_device(lift(x), lift(p[deconv.w]), g), 2), None, p[deconv.b])
+
+
 def _norm(norm, p, x):
     return layers.epilogue(x, *layers.fold_batch_norm(*norm.arrays(p, p), norm.eps))
 
@@ -52,6 +58,7 @@ def _join(kind, p, *xs):
 
 CUDA = {
     "conv": _conv,
+    "deconv": _deconv,
     "norm": _norm,
     "relu": lambda _, p, x: layers.epilogue(x, relu=True),
     "pool": _pool,

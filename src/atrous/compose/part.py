@@ -30,9 +30,13 @@ class Variable(NamedTuple):
     mean: float = 0.0
     sigma: float = 0.0
     trained: bool = True
+    start: Callable[[], FloatArray] | None = None
+    """Returns the initial values, where they are neither random nor constant."""
 
     def draw(self, rng: np.random.Generator, dtype) -> FloatArray:
-        """Return initial values: normal numbers, or a constant if sigma is 0."""
+        """Return initial values: those of `start`, or normal numbers, or a constant if sigma is 0."""
+        if self.start is not None:
+            return self.start().astype(dtype)
         if self.sigma == 0:
             return np.full(self.shape, self.mean, dtype)
         return (self.mean + self.sigma * rng.standard_normal(self.shape)).astype(dtype)

@@ -25,8 +25,8 @@ from atrous.layers.training import bilinear_backward, bilinear_forward
 class SkipConnections(Part):
     """A trunk, and side branches (endpoint, branch), each of which reads an endpoint inside the trunk.
 
-    If `join` is "concat", the trunk's output is first resized to the size of the sides; if it is "sum", all are cropped
-    to the smallest.
+    If `join` is "concat", all are first resized to the size of the first side; if it is "sum", they are cropped to the
+    smallest.
     """
 
     trunk: Chain
@@ -52,23 +52,28 @@ class SkipConnections(Part):
             side, cache, state = branch.forward(params, state, seen[name], train=train, rng=rng)
             ys.append(side)
             caches.append(cache)
-        shapes, resized = [a.shape for a in ys], None
+        shapes, resized = [a.shape for a in ys], {}
         if self.join == "sum":
             h, w = _smallest(shapes)
             ys = [a[:, :, :h, :w] for a in ys]
         else:
-            ys[0], resized = bilinear_forward(y, ys[1].shape[2:], align_corners=self.align_corners)
+            for i in (0, *range(2, len(ys))):
+                ys[i], resized[i] = bilinear_forward(ys[i], ys[1].shape[2:], align_corners=self.align_corners)
         y, joined = JOINS[self.join][0](ys if self.trunk_first else ys[::-1])
         return y, (trunk, caches, shapes, resized, joined), state
 
     def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
         """Run every path back; the gradients of the sides enter the trunk at their endpoints."""
         trunk, caches, shapes, resized, joined = cache
-        d, *ds = JOINS[self.join][1](dy, joined)[:: 1 if self.trunk_first else -1]
-        d = _uncropped(d, shapes[0]) if resized is None else bilinear_backward(d, resized)
+        ds = list(JOINS[self.join][1](dy, joined)[:: 1 if self.trunk_first else -1])
+        if self.join == "sum":
+            ds = [_uncropped(d, shape) for d, shape in zip(ds, shapes, strict=True)]
+        else:
+            ds = [bilinear_backward(d, resized[i]) if i in resized else d for i, d in enumerate(ds)]
+        d, *ds = ds
         entering, grads = dict(endpoints or {}), {}
-        for (name, branch), d_side, held, shape in zip(self.sides, ds, caches, shapes[1:], strict=True):
-            back, own = branch.backward(_uncropped(d_side, shape), held)
+        for (name, branch), d_side, held in zip(self.sides, ds, caches, strict=True):
+            back, own = branch.backward(d_side, held)
             entering[name] = back if entering.get(name) is None else back + entering[name]
             grads.update(own)
         dx, own = self.trunk.backward(d, trunk, endpoints=entering, needs_dx=needs_dx)
@@ -83,7 +88,8 @@ class SkipConnections(Part):
             slots = [lowering.crop(slot, size) for slot in slots]
         else:
             (_, *size), field = lowering.values[slots[1]]
-            slots[0] = lowering.resize(slots[0], size, self.align_corners, field.stride)
+            slots = [slot if i == 1 else lowering.resize(slot, size, self.align_corners, field.stride)
+                     for i, slot in enumerate(slots)]  # fmt: skip
         return lowering.join(self.join, slots if self.trunk_first else slots[::-1])
 
 

@@ -101,6 +101,11 @@ def forward_on_device(x, w, g):
     return _launch(_forward, x, w, (g.n, g.f, *g.out), g)
 
 
+def backward_input_on_device(dy, w, g):
+    """Return `backward_input` for C-contiguous device arrays, as a device array."""
+    return _launch(_backward_input, dy, w, (g.n, g.c, *g.size), g)
+
+
 def forward(x, w, g):
     """Return y (N, F, OD, OH, OW) from x (N, C, D, H, W) and w (F, C/groups, KD, KH, KW)."""
     return _run(_forward, x, w, (g.n, g.f, *g.out), g)

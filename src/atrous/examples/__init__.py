@@ -6,7 +6,8 @@
 4. `lattice`       the stages of the permutohedral lattice, its errors
 5. `crf`           mean field step by step, thin structures, tiny grids
 6. `gradients`     difference quotients, a planted mistake
-7. `system`        a scene through the whole of DeepLab
+7. `fields`        what a score of a small network depends on
+8. `system`        a scene through the whole of DeepLab
 """
 
 from atrous._lazy import attach
@@ -23,6 +24,7 @@ _MODULES = {
         "tiny_marginals"
     ),
     "gradients": "conv_loss conv_loss_gradient step_errors planted_fault",
+    "fields": "seen_by",
     "lattice": (
         "place_points lattice_stages plane_vertices scattered_points impulse_points impulse_response "
         "impulse_response_2d dimension_errors photo_errors occupancy"

@@ -14,6 +14,7 @@ _MODULES = {
     "belief_maps": "figure_belief_maps figure_free_energy",
     "crf_parameters": "figure_parameters figure_refined",
     "exact_marginals": "figure_exact_against_mean_field",
+    "experiments": "figure_experiment figure_fields_of_ways",
     "fields": "figure_taps figure_stacked figure_gridding",
     "gradients": "figure_step_sizes figure_planted_fault",
     "images": "figure_sparse_dense_2d",

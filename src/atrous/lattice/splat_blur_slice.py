@@ -119,13 +119,17 @@ def slice_points(lattice, table):
     return out
 
 
-def _filter(lattice, values, reverse):
+def vertex_values(lattice, values, *, reverse=False):
+    """Return the blurred values of the vertices, (M + 1, width ≥ V), ready to be sliced, from those of the points."""
     wide = np.zeros((len(values), padded(values.shape[1])), values.dtype)
     wide[:, : values.shape[1]] = values
     table = splat(lattice, wide)
     factors = np.full(wide.shape[1], slice_scale(len(lattice.neighbours) - 1), values.dtype)
-    table, _ = blur(table, np.empty_like(table), lattice.neighbours, factors, reverse=reverse)
-    return slice_points(lattice, table)[:, : values.shape[1]]
+    return blur(table, np.empty_like(table), lattice.neighbours, factors, reverse=reverse)[0]
+
+
+def _filter(lattice, values, reverse):
+    return slice_points(lattice, vertex_values(lattice, values, reverse=reverse))[:, : values.shape[1]]
 
 
 def lattice_filter(lattice: Lattice, values: FloatArray, *, reverse: bool = False) -> FloatArray:

@@ -391,6 +391,7 @@ def drawn(network) -> Drawing:
     return Drawing(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{1.36 * width:.0f}" '
         f'height="{1.36 * height:.0f}" style="max-width: 100%; height: auto" role="img" '
-        f'aria-label="The blocks of {escape(caption)}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="11.5">\n'
+        f'aria-label="The blocks of {escape(caption)}" font-family="DejaVu Sans, Verdana, sans-serif" '
+        'font-size="11.5">\n'
         f'<defs>{MARKER}</defs><rect width="100%" height="100%" fill="white"/>\n' + "\n".join(out) + "\n</svg>\n"
     )

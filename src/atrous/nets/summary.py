@@ -81,7 +81,7 @@ def summarize(name: str, body: Part, program: Program) -> Summary:
 
 
 def layer_rows(program: Program) -> dict[Part, Row]:
-    """Return a row for each convolution and pool of a program, with the work of all its runs."""
+    """Return a row for each convolution, transposed or not, and pool of a program, with the work of all its runs."""
     rows = {}
     for step in program.steps:
         before = program.values[step.reads[0]]
@@ -94,6 +94,13 @@ def layer_rows(program: Program) -> dict[Part, Row]:
                         macs=first.macs + row.macs, interlaced_macs=first.interlaced_macs + row.interlaced_macs
                     )
                 rows[conv] = row
+        elif step.op == "deconv":
+            (c, *size), field = program.values[step.writes[0]]
+            deconv = step.what
+            macs = math.prod(deconv.shape) * math.prod(before.shape[1:])
+            count = math.prod(deconv.shape) + c
+            how = ("deconv", deconv.kernel, deconv.factor, 1, c, tuple(size), count, field.size, macs, macs)
+            rows.setdefault(deconv, Row(deconv.w.rpartition(".")[0], *how))
         elif step.op == "pool":
             (c, *size), field = program.values[step.writes[0]]
             pool = step.what

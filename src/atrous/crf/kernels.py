@@ -1,0 +1,80 @@
+"""One pairwise term as a linear map with its adjoint and the gradient to its features: exact, or on the lattice.
+
+    m = sₒ ⊙ K(sᵢ ⊙ q)
+
+K is the Gaussian of all pairs, or the lattice's filter in its place. The normalisations of `mean_field` are choices of
+the scales: with row sums n = K·1, "none" has none, "before" sᵢ = 1/n, "after" sₒ = 1/n, "symmetric" 1/√n twice.
+
+Role: definition, for gradients. For inference see `messages` and `fused`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from atrous.crf.messages import row_sums
+from atrous.lattice.build import build_lattice
+from atrous.lattice.exact import gaussian_matrix
+from atrous.lattice.gradient import exact_features_backward, lattice_features_backward
+from atrous.lattice.splat_blur_slice import lattice_filter
+
+# Powers of the row sums: (output, input).
+POWERS = {"none": (0, 0), "before": (0, -1), "after": (-1, 0), "symmetric": (-0.5, -0.5)}
+
+
+class Kernel:
+    """The map of one term for P points; values and messages are (L, P).
+
+    `gather` collects gradients to the features from any number of steps; `features_backward` ends with those that go
+    through the row sums.
+    """
+
+    def __init__(self, term, method, *, self_message=True):
+        features = self.features = term.features
+        if method == "exact":
+            matrix = gaussian_matrix(features)
+            itself = None if self_message else matrix.dtype.type(1)
+            if not self_message:
+                np.fill_diagonal(matrix, 0)
+            self.apply, self.apply_transposed = (lambda v: v @ matrix.T), (lambda v: v @ matrix)
+            self._backward = partial(exact_features_backward, features)
+        else:
+            lattice, itself = build_lattice(features), None
+            self.apply, self.apply_transposed = (
+                lambda v, r=r: np.ascontiguousarray(lattice_filter(lattice, np.ascontiguousarray(v.T), reverse=r).T)
+                for r in (False, True)
+            )
+            self._backward = partial(lattice_features_backward, lattice, features)
+        self.powers = POWERS[term.normalization]
+        self.ones = np.ones((1, len(features)), features.dtype)
+        self.sums = row_sums(self.apply(self.ones)[0], itself) if any(self.powers) else self.ones[0]
+        self.out, self.into = (self.sums ** features.dtype.type(power) for power in self.powers)
+        self.d_features, self.d_out, self.d_into = np.zeros_like(features), 0, 0
+
+    def forward(self, values):
+        """Return the messages."""
+        return self.out * self.apply(self.into * values)
+
+    def backward(self, d_messages, values):
+        """Return the gradient to the values, and gather those to the features."""
+        a, b = self.out * d_messages, self.into * values
+        back = self.apply_transposed(a)
+        self.d_features = self.d_features + self._backward(np.ascontiguousarray(a.T), np.ascontiguousarray(b.T))
+        if any(self.powers):
+            self.d_out = self.d_out + (d_messages * self.apply(b)).sum(0)
+            self.d_into = self.d_into + (values * back).sum(0)
+        return self.into * back
+
+    def features_backward(self):
+        """Return the gradient to the features, (P, D), that the steps and the row sums add up to."""
+        if not any(self.powers):
+            return self.d_features
+        d_sums = sum(
+            power * self.sums ** (self.sums.dtype.type(power) - 1) * d
+            for power, d in zip(self.powers, (self.d_out, self.d_into), strict=True)
+            if power
+        )
+        d_sums = np.where(np.isfinite(d_sums), d_sums, 0).astype(self.sums.dtype)
+        return self.d_features + self._backward(d_sums[:, None], np.ascontiguousarray(self.ones.T))
