@@ -37,7 +37,7 @@ def figure_experiment(results, measure="mean_iou", name="mean IoU, %"):
         ours.plot(values, np.full(len(values), place), ".", color=OUTPUT, ms=7, zorder=3)[0].set_gid("seeds")
         ours.plot([values.mean()], [place], "o", color=INK, mfc="none", ms=11, mew=1.3, zorder=4)[0].set_gid("mean")
     ours.set_yticks(places, [row["label"] for row in rows])
-    ours.set(ylim=(len(rows) - 0.35, -0.5), xlabel=name, title="here, three seeds" if len(values) == 3 else "here")
+    ours.set(ylim=(len(rows) - 0.1, -0.5), xlabel=name, title="here, three seeds" if len(values) == 3 else "here")
     if both:
         paper = axes[1]
         for place, row in zip(places, rows, strict=True):
