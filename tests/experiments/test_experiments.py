@@ -62,6 +62,8 @@ def test_options_of_the_recipe(option, few):
     mean = next(name for name in weights if name.endswith("running_mean"))
     assert np.any(weights[mean]) != ("frozen" in option)
     assert np.isfinite(measured(network, weights, scenes({}, 2, 2))["mean_iou"])
+    plain = trained(task._replace(recipe={k: v for k, v in option.items() if k == "rate"}), 0, 2)[1]
+    assert not np.array_equal(weights["classifier.weight"], plain["classifier.weight"])
 
 
 def test_what_is_done_stays_done(few, tmp_path):
