@@ -67,10 +67,17 @@ SHEET = [
     (f"Picture {i}", "A sentence of a few words about it. " * (i + 1), np.eye(4 + i)[..., None] * np.ones(3))
     for i in range(5)
 ]
+EXPERIMENT = {
+    "rows": [
+        {"label": "small field", "paper": "4 × 4", "printed": 59.8, "measures": {"mean_iou": [60.0, 61.0, 62.5]}},
+        {"label": "wide field", "paper": "", "printed": None, "measures": {"mean_iou": [64.0, 65.0, 66.0]}},
+    ]
+}
 RESULTS = {
     "figure_bench": [BENCH],
     "figure_bench_crf": [BENCH_CRF],
     "figure_contact_sheet": [SHEET],
+    "figure_experiment": [EXPERIMENT],
     "figure_predictions": [SAMPLES, [np.where(labels == 255, 0, labels) for _, labels in SAMPLES], SCENE_CLASSES],
     "figure_roofs": [ROOFS],
     "figure_training": [LOG],
