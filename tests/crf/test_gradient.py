@@ -17,7 +17,7 @@ from atrous.lattice.gradient import (
 )
 
 NORMALIZATIONS = ("none", "before", "after", "symmetric")
-POINTS, LABELS = 14, 3
+POINTS, LABELS = 11, 3
 
 
 def simplices(features):
