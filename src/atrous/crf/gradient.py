@@ -27,7 +27,7 @@ from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.crf.compatibility import agreement, reward
 from atrous.crf.kernels import Kernel
-from atrous.crf.mean_field import _check_energies, _constrain, _probabilities, few_enough
+from atrous.crf.mean_field import _check_energies, _constrain, _ignored, _probabilities, few_enough
 from atrous.crf.pairwise import Pairwise, check_pairwise
 from atrous.crf.reference import softmax
 from atrous.errors import ParameterError, ShapeError
@@ -143,10 +143,7 @@ def mean_field_forward(
     _check_energies(owner, energies)
     points = np.arange(energies.shape[1])
     if ignore is not None:
-        ignore = np.asarray(ignore)
-        if ignore.shape != grid or ignore.dtype != bool:
-            raise ShapeError(f"{owner}: ignore must be bool of shape {grid}, got {ignore.dtype} of {ignore.shape}.")
-        points = np.flatnonzero(~ignore.reshape(-1))
+        points = np.flatnonzero(~_ignored(owner, ignore, grid))
     if method == "exact":
         few_enough(owner, len(points))
     out = softmax(-energies)
@@ -221,7 +218,7 @@ def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache) -> MeanF
                 both = (inner * messages[k]).sum(1)
                 d_rewards[k] += both if r.ndim else both.sum()
                 d_message = r.reshape(-1, 1) * inner
-            d = d + kernel.backward(d_message, marginals)
+            d = d + kernel.backward(d_message, marginals, messages[k])
     d_start = None
     if cache.started:
         d_start = np.zeros_like(unary)

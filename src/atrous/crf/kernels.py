@@ -51,30 +51,28 @@ class Kernel:
         self.ones = np.ones((1, len(features)), features.dtype)
         self.sums = row_sums(self.apply(self.ones)[0], itself) if any(self.powers) else self.ones[0]
         self.out, self.into = (self.sums ** features.dtype.type(power) for power in self.powers)
-        self.d_features, self.d_out, self.d_into = np.zeros_like(features), 0, 0
+        self.d_features, self.d_logs = np.zeros_like(features), 0
 
     def forward(self, values):
         """Return the messages."""
         return self.out * self.apply(self.into * values)
 
-    def backward(self, d_messages, values):
-        """Return the gradient to the values, and gather those to the features."""
+    def backward(self, d_messages, values, messages):
+        """Return the gradient to the values, and gather those to the features; `messages` are those of the values.
+
+        A scale nᵖ changes by p·nᵖ/n with n, so the row sums get p/n times what the scaled numbers get.
+        """
         a, b = self.out * d_messages, self.into * values
-        back = self.apply_transposed(a)
+        d_values = self.into * self.apply_transposed(a)
         self.d_features = self.d_features + self._backward(np.ascontiguousarray(a.T), np.ascontiguousarray(b.T))
         if any(self.powers):
-            self.d_out = self.d_out + (d_messages * self.apply(b)).sum(0)
-            self.d_into = self.d_into + (values * back).sum(0)
-        return self.into * back
+            out, into = self.powers
+            self.d_logs = self.d_logs + (out * d_messages * messages + into * values * d_values).sum(0)
+        return d_values
 
     def features_backward(self):
         """Return the gradient to the features, (P, D), that the steps and the row sums add up to."""
-        if not any(self.powers):
+        if not any(self.powers) or np.ndim(self.d_logs) == 0:
             return self.d_features
-        d_sums = sum(
-            power * self.sums ** (self.sums.dtype.type(power) - 1) * d
-            for power, d in zip(self.powers, (self.d_out, self.d_into), strict=True)
-            if power
-        )
-        d_sums = np.where(np.isfinite(d_sums), d_sums, 0).astype(self.sums.dtype)
+        d_sums = np.asarray(self.d_logs / self.sums, self.sums.dtype)
         return self.d_features + self._backward(d_sums[:, None], np.ascontiguousarray(self.ones.T))

@@ -134,6 +134,14 @@ def _constrain(owner, unary, fixed, shape):
     return unary
 
 
+def _ignored(owner, ignore, grid):
+    """Return which points are ignored, (P,)."""
+    ignore = np.asarray(ignore)
+    if ignore.shape != grid or ignore.dtype != bool:
+        raise ShapeError(f"{owner}: ignore must be bool of shape {grid}, got {ignore.dtype} of {ignore.shape}.")
+    return ignore.reshape(-1)
+
+
 def few_enough(owner, points):
     """Refuse more points than a matrix of all pairs can handle."""
     if points > POINTS:
@@ -271,10 +279,7 @@ def mean_field(
     order = layout.strip_order(grid)
     out = np.empty_like(energies)
     if ignore is not None:
-        ignore = np.asarray(ignore)
-        if ignore.shape != grid or ignore.dtype != bool:
-            raise ShapeError(f"{owner}: ignore must be bool of shape {grid}, got {ignore.dtype} of {ignore.shape}.")
-        order = order[~ignore.reshape(-1)[order]]
+        order = order[~_ignored(owner, ignore, grid)[order]]
         out = softmax(-energies)
     if len(order) == 0 or not pairwise or (iterations == 0 and start is None):
         return softmax(-energies).reshape(shape)
