@@ -286,7 +286,7 @@ LEVELS = [
     {"crf.grid_inference", "crf.grid_cut", "crf.cuda", "crf.free_energy"},
     {"crf.grid", "crf.mean_field", "crf.kernels"},
     {"crf.dense", "crf.gradient"},
-    {"crf.fit"},
+    {"crf.fit", "crf.search", "crf.params_file"},
     {"crf.tiles"},
     {"pydensecrf.eigen", "pydensecrf.utils"},
     {"pydensecrf.densecrf"},

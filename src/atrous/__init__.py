@@ -73,6 +73,7 @@ _MODULES = {
     "crf.pairwise_gradient": "BilateralGrads bilateral_backward spatial_backward",
     "crf.marginal_loss": "iou_loss_backward iou_loss_forward likelihood_loss_backward likelihood_loss_forward",
     "crf.fit": "FittedCRF fit_crf",
+    "crf.search": "PAPER_RANGES SearchedCRF search_crf",
     "crf.memory": "mean_field_bytes",
     "crf.grid_model": "grid_energy grid_weights",
     "crf.grid": "grid_crf",

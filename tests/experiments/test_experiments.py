@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from atrous.experiments.verdict import AGREES, DISAGREES, NOT_SHOWN, Verdict, re
 
 STORED = Path(__file__).parents[2] / "benchmarks" / "results" / "experiments"
 MEASURES = {
-    "mean_iou", "pixel_accuracy", *SCENE_CLASSES, *(f"within_{w}" for w in (1, 2, 4, 8)), "macs", "parameters", "w1",
-    "sigma_alpha", "sigma_beta",
+    "mean_iou", "pixel_accuracy", *SCENE_CLASSES, *(f"within_{w}" for w in (1, 2, 4, 8)), "macs", "parameters",
+    "bilateral_weight", "sigma_alpha", "sigma_beta",
 }  # fmt: skip
 
 
@@ -143,21 +144,25 @@ def test_a_vote_and_its_bound(rng):
 
 
 @pytest.mark.parametrize("way", ["grid", "grid, contrast", "dense"])
-def test_a_search_never_ends_below_its_start(way, rng):
+def test_a_search_finds_the_best_of_its_grid(way, rng, monkeypatch):
+    few = {name: values[::2] for name, values in refinement.RANGES[way].items()}
+    monkeypatch.setitem(refinement.RANGES, way, few)
     seen = []
     for image, labels in scenes({"size": 33}, 3, 1):
         truth = np.stack([labels == label for label in range(6)]).astype(np.float32)
         p = truth + 0.8 * rng.random(truth.shape).astype(np.float32)
         seen.append((p / p.sum(0), image, labels))
-    found = refinement.search(seen, way, rounds=1)
-    assert set(found) == set(refinement.STARTS[way])
+    first, second = refinement.search(seen, way, rounds=2)
+    assert first.values == few
 
     def goodness(chosen):
         return atrous.mean_iou(refinement.confusions(seen, way, chosen)[0])
 
-    assert goodness(found) >= goodness(refinement.STARTS[way])
-    for name, value in found.items():  # the last round left nothing to gain along an axis
-        assert goodness({**found, name: value * 2}) <= goodness(found)
+    assert goodness(first.best) == pytest.approx(first.scores.max())
+    assert goodness(second.best) == pytest.approx(second.scores.max())
+    for point in product(*few.values()):
+        assert goodness(dict(zip(few, point, strict=True))) <= goodness(first.best) + 1e-9
+    assert goodness(second.best) >= goodness(first.best)
 
 
 def stored():

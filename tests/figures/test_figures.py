@@ -14,6 +14,7 @@ from PIL import Image
 
 import atrous
 from atrous import Scenes, Spatial, atrous_conv, examples, figures
+from atrous.crf.search import Round
 from atrous.data.classes import SCENE_CLASSES
 from atrous.data.palettes import colourize
 from atrous.errors import ParameterError
@@ -73,6 +74,13 @@ EXPERIMENT = {
         {"label": "wide field", "paper": "", "printed": None, "measures": {"mean_iou": [64.0, 65.0, 66.0]}},
     ]
 }
+ROUNDS = [
+    Round({"bilateral_weight": (1, 2, 4), "sigma_alpha": (10, 20), "sigma_beta": (3, 6, 9)},
+          np.arange(18.0).reshape(3, 2, 3) / 18, {"bilateral_weight": 4, "sigma_alpha": 20, "sigma_beta": 9}),
+    {"values": {"bilateral_weight": (3, 4, 5), "sigma_alpha": (15, 20, 25), "sigma_beta": (7.5, 9, 10.5)},
+     "scores": np.linspace(0.9, 1.0, 27).reshape(3, 3, 3).tolist(),
+     "best": {"bilateral_weight": 5, "sigma_alpha": 25, "sigma_beta": 10.5}},
+]  # fmt: skip
 RESULTS = {
     "figure_bench": [BENCH],
     "figure_bench_crf": [BENCH_CRF],
@@ -80,6 +88,7 @@ RESULTS = {
     "figure_experiment": [EXPERIMENT],
     "figure_predictions": [SAMPLES, [np.where(labels == 255, 0, labels) for _, labels in SAMPLES], SCENE_CLASSES],
     "figure_roofs": [ROOFS],
+    "figure_search": [ROUNDS],
     "figure_training": [LOG],
 }
 

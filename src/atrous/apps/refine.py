@@ -15,6 +15,7 @@ import numpy as np
 from atrous.apps.jobs import Job, identity, refuse_overwriting, report, stopwatch, write_results
 from atrous.apps.rough_labels import ARRAYS, COLOURS, OWNER, read_rough
 from atrous.crf.dense import dense_crf
+from atrous.crf.params import CRFParams
 from atrous.crf.tiles import dense_crf_tiled
 from atrous.data.palettes import encode_palette_png, overlay
 from atrous.data.photos import read_photo, save_png
@@ -24,7 +25,7 @@ from atrous.errors import ParameterError
 class Settings(NamedTuple):
     """Options that apply to all files."""
 
-    preset: str = "densecrf"
+    preset: str | CRFParams = "densecrf"
     iterations: int | None = None
     normalization: str | None = None
     unknown: int | str | tuple[int, int, int] | None = "auto"

@@ -1,4 +1,4 @@
-"""The command line, one file for each command: `demo`, `segment`, `refine`, `train`, `evaluate`, `networks`,
+"""The command line, one file for each command: `demo`, `segment`, `refine`, `tune`, `train`, `evaluate`, `networks`,
 `summary`, `weights`, `experiment`, `figure`, `bench`, `gradcheck`, `grade`, `info`. This file has the parser and the
 exit codes.
 
@@ -24,6 +24,7 @@ from atrous.cli import (
     segment,
     summary,
     train,
+    tune,
     weights,
 )
 from atrous.cli.common import UsageError, check_outputs
@@ -70,7 +71,7 @@ def make_parser():
     )
     parser.add_argument("--version", action="version", version=f"atrous {atrous.__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    calculating = (demo, segment, refine, train, evaluate, networks, summary, weights)
+    calculating = (demo, segment, refine, tune, train, evaluate, networks, summary, weights)
     for command in (*calculating, experiment, figure, bench, gradcheck, grade, info):
         command.add(commands)
     return parser

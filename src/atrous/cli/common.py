@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from atrous._atomic import replacing
-from atrous.errors import AtrousError
+from atrous.errors import AtrousError, ParameterError
 
 
 class UsageError(AtrousError):
@@ -41,17 +41,24 @@ def check_outputs(arguments):
 
 
 class Preset(argparse.Action):
-    """Take the name of a CRF preset; `list` prints them all."""
+    """Take the name of a CRF preset, or a TOML file of `atrous tune`; `list` prints the presets."""
 
     def __call__(self, parser, namespace, value, option_string=None):
-        """Store the name, or print and exit."""
+        """Store the name or the CRFParams of the file, or print and exit."""
         from atrous.crf.params import CRF_PRESETS
 
         if value == "list":
             print("\n".join(preset_lines()))
             parser.exit()
-        if value not in CRF_PRESETS:
-            parser.error(f"{option_string} must be one of {', '.join(CRF_PRESETS)}, got {value!r}.")
+        if value.endswith(".toml"):
+            from atrous.crf.params_file import read_params
+
+            try:
+                value = read_params(value)
+            except ParameterError as error:
+                parser.error(f"{option_string}: {error}")
+        elif value not in CRF_PRESETS:
+            parser.error(f"{option_string} must be a .toml file or one of {', '.join(CRF_PRESETS)}, got {value!r}.")
         setattr(namespace, self.dest, value)
 
 

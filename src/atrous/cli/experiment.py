@@ -22,7 +22,7 @@ def run(arguments):
     from atrous.experiments.catalogue import EXPERIMENTS, experiment_named
     from atrous.experiments.run import run_experiment
     from atrous.experiments.verdict import report
-    from atrous.figures import figure_experiment, image_bytes
+    from atrous.figures import figure_experiment, figure_search, image_bytes
 
     say = printer(arguments)
     if arguments.name == "list":
@@ -45,12 +45,19 @@ def run(arguments):
         results = run_experiment(
             name, folder, seeds=arguments.seeds, steps=arguments.steps, processes=arguments.processes, tell=tell
         )
-        text, picture = report(results), image_bytes(figure_experiment(results), "svg")
-        paths = [folder / f"{name}{ending}" for ending in (".json", ".md", ".svg")]
-        with replacing(*paths) as (values, page, drawing):
-            values.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            page.write_text(text, encoding="utf-8")
-            drawing.write_bytes(picture)
+        text = report(results)
+        files = {
+            ".json": (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode(),
+            ".md": text.encode(),
+            ".svg": image_bytes(figure_experiment(results), "svg"),
+        }
+        if "sigma_alpha" in experiment_named(name).columns:
+            walk = results["rows"][-1]["measures"]["search"][0]
+            files["_search.svg"] = image_bytes(figure_search(walk), "svg")
+        paths = [folder / f"{name}{ending}" for ending in files]
+        with replacing(*paths) as partials:
+            for partial, content in zip(partials, files.values(), strict=True):
+                partial.write_bytes(content)
         say("")
         say(text)
         say("Written: " + ", ".join(map(str, paths)))

@@ -24,7 +24,8 @@ def add(commands):
     )  # fmt: skip
     refine.add_argument(
         "--preset", action=Preset, default="densecrf", metavar="NAME",
-        help="weights and standard deviations (default: densecrf); --preset list shows the presets",
+        help="weights and standard deviations: a name (default: densecrf; --preset list shows all) or a file of "
+        "`atrous tune`",
     )  # fmt: skip
     refine.add_argument("--iterations", type=int, metavar="N", help="iterations, instead of the preset's")
     refine.add_argument(
@@ -69,7 +70,8 @@ def run(arguments):
         "refine", jobs, lambda job, progress: refine.refine_file(job, settings, progress=progress),
         result_line, printer(arguments), failures,
     )  # fmt: skip
-    write_json(arguments, {**settings._asdict(), "files": found, "failed": failures})
+    preset = settings.preset if isinstance(settings.preset, str) else settings.preset._asdict()
+    write_json(arguments, {**settings._asdict(), "preset": preset, "files": found, "failed": failures})
     return 1 if failures else 0
 
 

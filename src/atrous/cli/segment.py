@@ -25,7 +25,7 @@ def add(commands):
     segment.add_argument("--output-stride", type=int, metavar="N", help="output stride, instead of the network's own")
     segment.add_argument(
         "--crf", action=Preset, metavar="PRESET",
-        help="refine with the fully connected CRF and this preset; --crf list shows the presets",
+        help="refine with the fully connected CRF: a preset (--crf list shows all) or a file of `atrous tune`",
     )  # fmt: skip
     segment.add_argument(
         "--scales", default="1", metavar="S,S,...", help="scales at which to use each photograph, such as 0.5,1,1.5"

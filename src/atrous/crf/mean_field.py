@@ -73,19 +73,28 @@ def _sequential(unary, pairwise, iterations, start, self_message, watch):
     return marginals
 
 
-def _fused(owner, unary, pairwise, order, out, iterations, start, tick, watch):
-    """Run the compiled pass on the points `order` of `unary` (L, P); write their marginals to `out` (L, P)."""
+def joined_lattices(owner, pairwise, order, *, starts=False):
+    """Return the lattices of the terms on the points `order`: all of a model that its compatibilities do not change."""
     normalizes = any(term.normalization != "none" for term in pairwise)
-    optional = (COMPILED_TO_NORMALIZE if normalizes else ()) + (COMPILED_TO_START if start is not None else ())
-    expect((*COMPILED, *optional), unary.dtype)
+    optional = (COMPILED_TO_NORMALIZE if normalizes else ()) + (COMPILED_TO_START if starts else ())
+    expect((*COMPILED, *optional), pairwise[0].features.dtype)
     features = [np.take(term.features, order, axis=0) for term in pairwise]
-    joined, lattices = join(owner, features, [term.normalization for term in pairwise])
-    del features
+    return join(owner, features, [term.normalization for term in pairwise])
+
+
+def marginal_rows(built, pairwise, unary, order, iterations, *, start=None, tick=None, watch=None):
+    """Run the compiled pass on the points `order` of `unary` (L, P); return their marginals (points, width ≥ L)."""
     logits = layout.to_rows(unary, order, sign=-1, padding=-np.inf)
     rewards = padded_rewards(pairwise, len(unary), unary.dtype)
     begin = None if start is None else layout.to_rows(start, order)
+    return fused.iterate(*built, rewards, logits, iterations, start=begin, tick=tick, watch=watch)
+
+
+def _fused(owner, unary, pairwise, order, out, iterations, start, tick, watch):
+    """Run the compiled pass on the points `order` of `unary` (L, P); write their marginals to `out` (L, P)."""
+    built = joined_lattices(owner, pairwise, order, starts=start is not None)
     seen = watch and (lambda step, rows: watch(step, layout.to_planes(rows, order, out)))
-    rows = fused.iterate(joined, lattices, rewards, logits, iterations, start=begin, tick=tick, watch=seen)
+    rows = marginal_rows(built, pairwise, unary, order, iterations, start=start, tick=tick, watch=seen)
     return layout.to_planes(rows, order, out)
 
 

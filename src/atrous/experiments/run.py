@@ -191,6 +191,6 @@ def run_experiment(
     }
 
 
-def _stacked(found: list[dict[str, float]]) -> dict[str, list[float]]:
-    """Return each measure as a list over the seeds."""
-    return {name: [round(measures[name], 3) for measures in found] for name in found[0]}
+def _stacked(found: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return each measure as a list over the seeds; the rounds of a search stay as they are."""
+    return {name: [m[name] if name == "search" else round(m[name], 3) for m in found] for name in found[0]}

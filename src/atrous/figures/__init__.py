@@ -13,6 +13,7 @@ _MODULES = {
     "aspp": "figure_aspp_taps figure_aspp_responses figure_valid_taps",
     "belief_maps": "figure_belief_maps figure_free_energy",
     "crf_parameters": "figure_parameters figure_refined",
+    "crf_search": "figure_search",
     "exact_marginals": "figure_exact_against_mean_field",
     "experiments": "figure_experiment figure_fields_of_ways",
     "fields": "figure_taps figure_stacked figure_gridding",
