@@ -33,7 +33,7 @@ SEARCHED = 20
 RANGES: dict[str, dict[str, Sequence[float]]] = {
     "grid": {"weight": (0.25, 0.5, 1, 2, 4)},
     "grid, contrast": {"weight": (0.5, 1, 2, 4, 8), "sigma": (5, 10, 20, 40)},
-    "dense": {"bilateral_weight": (2, 4, 8, 16), "sigma_alpha": (5, 10, 20, 40), "sigma_beta": (3, 6, 12, 24)},
+    "dense": {"bilateral_weight": (2, 8, 32, 128), "sigma_alpha": (5, 10, 20, 40), "sigma_beta": (3, 6, 12, 24)},
 }
 """The first round; for images a fifth of the papers' size, σα is a fifth too."""
 DENSE = CRFParams(4.0, 20.0, 12.0, 3.0, 3.0, 10, "after")

@@ -176,7 +176,7 @@ def run_experiment(
             "label": row.label,
             "paper": row.paper,
             "printed": row.printed,
-            "measures": _stacked([parts[row.training, seed]["rows"][row.label] for seed in seeds]),
+            "measures": _stacked([parts[row.training, seed]["rows"][row.label] for seed in seeds], experiment.columns),
         }
         for row in experiment.rows
     ]
@@ -191,6 +191,9 @@ def run_experiment(
     }
 
 
-def _stacked(found: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return each measure as a list over the seeds; the rounds of a search stay as they are."""
-    return {name: [m[name] if name == "search" else round(m[name], 3) for m in found] for name in found[0]}
+def _stacked(found: list[dict[str, Any]], columns: Mapping[str, str]) -> dict[str, list[Any]]:
+    """Return each measure as a list over the seeds, and the rounds of a search where its parameters have a column."""
+    stacked = {name: [round(m[name], 3) for m in found] for name in found[0] if name != "search"}
+    if "search" in found[0] and "sigma_alpha" in columns:
+        stacked["search"] = [m["search"] for m in found]
+    return stacked
