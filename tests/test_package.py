@@ -303,6 +303,7 @@ LEVELS = [
         "nets.summary",
     },
     {
+        "compose.crf_layer",
         "compose.enlarge",
         "compose.skip_connections",
         "compose.cpu",

@@ -106,5 +106,8 @@ def test_cuda_is_a_device_of_network_infer(rng):
     params, state = network.init(rng, np.float64)
     x = rng.normal(size=(1, 3, 9, 11))
     assert_close(network.infer(params, state, x, device="cuda"), network.infer(params, state, x), "reordered")
+    refined = network.with_crf(atrous.CRFParams(4, 5, 12, 2, 1.5, 2))
+    arrays = refined.load(params | state, np.float64, fresh="crf", rng=rng)
+    assert_close(refined.infer(*arrays, x, device="cuda"), refined.infer(*arrays, x), "reordered")
     with pytest.raises(atrous.ParameterError, match="device must be one of 'cuda'; got 'tpu'"):
         network.infer(params, state, x, device="tpu")

@@ -128,12 +128,12 @@ def test_the_memory_of_the_summary_is_what_a_run_holds(name):
 def test_every_table_knows_every_operation(rng):
     used = {
         op for name in TINY for op in ops(lowered(atrous.build(name).body, (3, 259, 257)))
-    } | {"subsample", "deconv"}  # fmt: skip
+    } | {"subsample", "deconv", "crf"}  # fmt: skip
     assert used == set(CPU)
     pytest.importorskip("torch")
     from atrous.bench import torch_steps
 
-    assert set(torch_steps.table()) == set(CPU)
+    assert set(torch_steps.table()) == set(CPU) - {"crf"}, "PyTorch has no dense CRF to compare with"
 
 
 def test_cuda_knows_every_operation():

@@ -26,6 +26,7 @@ import numpy as np
 from atrous._atomic import replacing
 from atrous.apps.evaluate import evaluate, evenly, measure_lines
 from atrous.errors import ParameterError
+from atrous.nets.fresh import TOGETHER
 from atrous.nets.from_classifier import from_classifier
 from atrous.nets.network import Network
 from atrous.nets.segmentation import segment
@@ -59,10 +60,10 @@ def begin(network: Network, init: str | None, rng: np.random.Generator):
     try:
         return *network.load(weights), ""
     except WeightsError as error:
-        for part in ("classifier", "head"):
+        for part in TOGETHER:
             try:
                 return *network.load(weights, fresh=part, rng=rng), part
-            except WeightsError:
+            except (WeightsError, ParameterError):  # the latter if there is no such part
                 continue
         raise error from None
 

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 
-from atrous.cli.common import UsageError, add_command, printer, progress_line, write_json
+from atrous.cli.common import Preset, UsageError, add_command, printer, progress_line, write_json
 from atrous.cli.labelled import add_data_options, data_table, held_out
 from atrous.errors import ParameterError
 
@@ -18,6 +18,10 @@ def add(commands):
     train.add_argument("-o", "--output", metavar="DIR", help="folder for checkpoints, weights, log and loss curve")
     train.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
     train.add_argument("--init", metavar="FILE", help="begin with these weights; a head that does not fit is fresh")
+    train.add_argument(
+        "--crf", action=Preset, metavar="PRESET",
+        help="end with a CRF layer that is trained with the network and begins as this preset or file of `atrous tune`",
+    )  # fmt: skip
     train.add_argument("--classes", type=int, metavar="N", help="number of classes, instead of the setup's")
     train.add_argument("--steps", type=int, metavar="N", help="steps, instead of the setup's")
     train.add_argument("--batch", type=int, metavar="N", help="images in a batch, instead of the setup's")
@@ -45,6 +49,13 @@ def until_interrupted():
         signal.signal(signal.SIGINT, before)
 
 
+def _layer(crf):
+    """Return the name of a preset, or CRFParams as the table of a setup."""
+    if crf is None or isinstance(crf, str):
+        return crf
+    return {name: value for name, value in crf._asdict().items() if name != "normalization"}
+
+
 def run(arguments):
     """Run the command."""
     from atrous.apps.train import train_files
@@ -57,7 +68,7 @@ def run(arguments):
     if not arguments.output:
         raise UsageError("train needs a folder for its results: -o DIR.")
     replace = {
-        "network": {"classes": arguments.classes, "init": arguments.init},
+        "network": {"classes": arguments.classes, "init": arguments.init, "crf": _layer(arguments.crf)},
         "recipe": {"steps": arguments.steps, "batch": arguments.batch, "seed": arguments.seed},
     }
     replace = {table: {k: v for k, v in fields.items() if v is not None} for table, fields in replace.items()}

@@ -33,6 +33,8 @@ def run_show(arguments):
         f"{found['file']}: {found['format']}, {found['file_bytes'] / 1e6:,.2f} MB; read: {len(tensors)} arrays, "
         f"{found['numbers']:,} numbers, {dtypes}, {found['bytes'] / 1e6:,.2f} MB"
     )
+    if found["crf"]:
+        say("it has a CRF layer: load it with build(…).with_crf()")
     for network in found["networks"]:
         _say_fit(say, network, found)
     if near := found["nearest"]:

@@ -55,4 +55,5 @@ CPU = {
     "crop": lambda size, p, x: x[:, :, : size[0], : size[1]],
     "resize": lambda what, p, x: resize(x, *what),
     "join": lambda kind, p, *xs: JOINS[kind][0](xs)[0],
+    "crf": lambda layer, p, scores, x: layer.refine(p, scores, x),
 }

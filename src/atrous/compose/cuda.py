@@ -56,6 +56,12 @@ def _join(kind, p, *xs):
     return reduce(layers.add if kind == "sum" else layers.maximum, xs)
 
 
+def _crf(layer, p, scores, x):
+    """Refine on the GPU; images and scores pass through the host, one after the other."""
+    arrays = {name: p[name].copy_to_host() for name in layer.names}
+    return cuda.to_device(layer.refine(arrays, scores.copy_to_host(), x.copy_to_host(), method="cuda"))
+
+
 CUDA = {
     "conv": _conv,
     "deconv": _deconv,
@@ -68,4 +74,5 @@ CUDA = {
     "crop": lambda size, p, x: layers.take(x, size),
     "resize": lambda what, p, x: layers.resize_bilinear(x, what[0], align_corners=what[1]),
     "join": _join,
+    "crf": _crf,
 }

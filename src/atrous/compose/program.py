@@ -20,6 +20,7 @@ The operations, and what the step of each carries:
     crop        size: the first rows and columns
     resize      (size, align_corners)
     join        "sum", "max" or "concat"
+    crf         CRFLayer: scores refined with the image
 """
 
 from __future__ import annotations

@@ -68,18 +68,19 @@ def _terms(image, params, compatibility, dtype):
     ]
 
 
-def _one(image, unary, labels, params, compatibility, method, ignore, dtype):
+def _one(image, unary, labels, params, compatibility, method, ignore, dtype, sigmas=True):
     """Return the loss of one image and its gradient by name of parameter; "compatibility" for the costs (L, L)."""
     terms = _terms(image, params, compatibility, dtype)
     q, cache = mean_field_forward(unary, terms, iterations=params.iterations, method=method)
     loss, held = likelihood_loss_forward(q, labels, ignore=ignore)
-    grads = mean_field_backward(likelihood_loss_backward(held), cache)
-    bilateral = bilateral_backward(grads.features[0], terms[0], image.shape, params.sigma_alpha, params.sigma_beta)
-    found = {
-        "sigma_alpha": bilateral.sigma_space,
-        "sigma_beta": bilateral.sigma_color,
-        "sigma_gamma": spatial_backward(grads.features[1], terms[1], params.sigma_gamma),
-    }
+    grads, found = mean_field_backward(likelihood_loss_backward(held), cache, features=sigmas), {}
+    if sigmas:
+        bilateral = bilateral_backward(grads.features[0], terms[0], image.shape, params.sigma_alpha, params.sigma_beta)
+        found = {
+            "sigma_alpha": bilateral.sigma_space,
+            "sigma_beta": bilateral.sigma_color,
+            "sigma_gamma": spatial_backward(grads.features[1], terms[1], params.sigma_gamma),
+        }
     weights = params.bilateral_weight, params.spatial_weight
     costs = np.ones(()) if compatibility is None else compatibility
     found |= {name: float((d * costs).sum()) for name, d in zip(WHAT["weights"], grads.compatibility, strict=True)}
@@ -200,7 +201,7 @@ def fit_crf(
         at, matrix = unpacked(point)
         total, sums = 0.0, {}
         for image, unary, truth in data:
-            loss, found = _one(image, unary, truth, at, matrix, method, ignore, dtype)
+            loss, found = _one(image, unary, truth, at, matrix, method, ignore, dtype, "sigmas" in what)
             total += loss / len(data)
             sums = {name: sums.get(name, 0) + value / len(data) for name, value in found.items()}
         gradient = [sums[name] * getattr(at, name) for name in names]

@@ -60,7 +60,8 @@ class MeanFieldGrads(NamedTuple):
     compatibility: tuple[FloatArray, ...]
     """For each term, in the shape of its compatibility: a number, a vector or a matrix."""
     features: tuple[FloatArray, ...]
-    """For each term, (P, D); `bilateral_backward` and `spatial_backward` turn them into those of sigmas and image."""
+    """For each term, (P, D); `bilateral_backward` and `spatial_backward` turn them into those of sigmas and image. ()
+    if they were not asked for."""
     start: FloatArray | None
     """Shape of the unary, or None if there was no start."""
 
@@ -165,7 +166,7 @@ def mean_field_forward(
     return out.reshape(shape), cache
 
 
-def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache) -> MeanFieldGrads:
+def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache, *, features: bool = True) -> MeanFieldGrads:
     """Return the gradients of a loss from its gradient with respect to the marginals.
 
     Parameters
@@ -174,6 +175,8 @@ def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache) -> MeanF
         Shape and dtype of the marginals.
     cache : MeanFieldCache
         From `mean_field_forward`; the inputs that it refers to must not have changed.
+    features : bool
+        Whether to compute the gradients to the features, most of the work.
 
     Returns
     -------
@@ -202,7 +205,7 @@ def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache) -> MeanF
     d_unary[:, points] = 0
     chosen = unary[:, points]
     terms = [Pairwise(np.ascontiguousarray(t.features[points]), *t[1:]) for t in cache.pairwise] if len(points) else []
-    kernels = [Kernel(t, cache.method, self_message=cache.self_message) for t in terms]
+    kernels = [Kernel(t, cache.method, self_message=cache.self_message, gathers=features) for t in terms]
     rewards = [reward(t.compatibility) for t in cache.pairwise]
     d_rewards = [np.zeros_like(r) for r in rewards]
     d, back = np.ascontiguousarray(d[:, points]), np.zeros_like(chosen)
@@ -228,14 +231,11 @@ def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache) -> MeanF
         first = alone[:, points]
         back -= first * (d - (first * d).sum(0))
     d_unary[:, points] = back
-    features = []
-    for term, kernel in zip(cache.pairwise, kernels, strict=False):
-        whole = np.zeros_like(term.features)
+    to_features = [np.zeros_like(t.features) for t in cache.pairwise if features]
+    for whole, kernel in zip(to_features, kernels, strict=False):
         whole[points] = kernel.features_backward()
-        features.append(whole)
-    features = features or [np.zeros_like(t.features) for t in cache.pairwise]
     compatibility = tuple(-(g + g.T) / 2 if g.ndim == 2 else g for g in d_rewards)
-    return MeanFieldGrads(d_unary.reshape(cache.shape), compatibility, tuple(features), d_start)
+    return MeanFieldGrads(d_unary.reshape(cache.shape), compatibility, tuple(to_features), d_start)
 
 
 def _backwards(cache, unary, terms, kernels, damping):

@@ -27,11 +27,11 @@ POWERS = {"none": (0, 0), "before": (0, -1), "after": (-1, 0), "symmetric": (-0.
 class Kernel:
     """The map of one term for P points; values and messages are (L, P).
 
-    `gather` collects gradients to the features from any number of steps; `features_backward` ends with those that go
-    through the row sums.
+    Unless `gathers` is false, `backward` collects the gradients to the features from any number of steps;
+    `features_backward` ends with those that go through the row sums.
     """
 
-    def __init__(self, term, method, *, self_message=True):
+    def __init__(self, term, method, *, self_message=True, gathers=True):
         features = self.features = term.features
         if method == "exact":
             matrix = gaussian_matrix(features)
@@ -51,7 +51,7 @@ class Kernel:
         self.ones = np.ones((1, len(features)), features.dtype)
         self.sums = row_sums(self.apply(self.ones)[0], itself) if any(self.powers) else self.ones[0]
         self.out, self.into = (self.sums ** features.dtype.type(power) for power in self.powers)
-        self.d_features, self.d_logs = np.zeros_like(features), 0
+        self.gathers, self.d_features, self.d_logs = gathers, np.zeros_like(features), 0
 
     def forward(self, values):
         """Return the messages."""
@@ -64,6 +64,8 @@ class Kernel:
         """
         a, b = self.out * d_messages, self.into * values
         d_values = self.into * self.apply_transposed(a)
+        if not self.gathers:
+            return d_values
         self.d_features = self.d_features + self._backward(np.ascontiguousarray(a.T), np.ascontiguousarray(b.T))
         if any(self.powers):
             out, into = self.powers

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atrous.compose.chain import Chain
+from atrous.compose.crf_layer import CRFLayer
 from atrous.compose.image_pooling import ImagePooling
 from atrous.compose.input_size import ToInputSize
 from atrous.compose.leaves import Conv, Endpoint, Pool
@@ -229,6 +230,9 @@ def _items(part: Part, values):
     if isinstance(part, MultiScale):
         sizes = Box(("image at", ", ".join(map(str, part.scales))), "image", ("each",))
         return (sizes, *_items(part.body, values), Box(("max",), "plain", _scale(values[part])))
+    if isinstance(part, CRFLayer):
+        steps = f"{part.start.iterations} steps"
+        return (*_items(part.body, values), Box(("dense CRF", steps), "scores", ("with the", "image")))
     if isinstance(part, ToInputSize):
         after = values[part]
         return (*_items(part.body, values), Box(("bilinear", f"{after.shape[0]} scores"), "scores", _scale(after)))
@@ -362,7 +366,8 @@ def drawn(network) -> Drawing:
     for part, slot in program.results:
         values.setdefault(part, program.values[slot])
     items = (Box(("image",), "image", ("1/1", f"{IMAGE}²")), *_items(network.body, values))
-    if network.name.removeprefix("tiny_").startswith(("deeplabv1", "deeplabv2")):
+    early = network.name.removeprefix("tiny_").startswith(("deeplabv1", "deeplabv2"))
+    if early and not isinstance(network.body, CRFLayer):
         # No part of the network: the papers refine its scores with one.
         items = (*items, Box(("dense CRF,", "afterwards"), "after"))
     out, at, wide, x, y, level = [], {}, 0.0, 0.0, 8.0, 0.0

@@ -3,6 +3,7 @@
     backbone     up to the features: what an ImageNet classifier has too
     head         everything after them (ASPP, decoder, fc6 and fc7, side heads), classifier included
     classifier   the layers that give one score per class, so that another number of classes changes their shape
+    crf          the CRF layer, if the network has one
 
 Role: check.
 """
@@ -12,21 +13,26 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from atrous.compose.crf_layer import CRFLayer
 from atrous.compose.leaves import Conv, Endpoint
 from atrous.compose.part import Part
 from atrous.compose.side_head import SideHead
 from atrous.errors import ParameterError
 
 CLASSIFIER_SIGMA = 0.01
+# What a word for `fresh` stands for: each takes in what is useless without it.
+TOGETHER = {"crf": ("crf",), "classifier": ("classifier", "crf"), "head": ("head", "classifier", "crf")}
 
 
 def groups(body):
-    """Return the names of the arrays of "backbone", "head" (without the classifier) and "classifier", in order."""
-    found, after = {"backbone": [], "head": [], "classifier": []}, False
+    """Return the names of the arrays of "backbone", "head" (without the classifier), "classifier", "crf", in order."""
+    found, after = {"backbone": [], "head": [], "classifier": [], "crf": []}, False
 
     def visit(part, side):
         nonlocal after
         after |= isinstance(part, Endpoint) and part.name == "features"
+        if isinstance(part, CRFLayer):
+            found["crf"].extend(part.names)
         if part.parts:
             for inner in part.parts:
                 visit(inner, side or isinstance(part, SideHead))
@@ -40,19 +46,19 @@ def groups(body):
 
 
 def fresh_names(body: Part, fresh: str | Sequence[str], given: Sequence[str]) -> list[str]:
-    """Return the network's arrays that `fresh` names: "classifier", "head", or patterns such as "decoder.*".
+    """Return the network's arrays that `fresh` names: "crf", "classifier", "head", or patterns such as "decoder.*".
 
     A pattern must match an array of the network, or one of the `given` file's that the network does not have.
     """
     parts = groups(body)
     names = [name for some in parts.values() for name in some]
-    if isinstance(fresh, str) and fresh in ("classifier", "head"):
-        return [*(parts["head"] if fresh == "head" else ()), *parts["classifier"]]
+    if isinstance(fresh, str) and fresh in TOGETHER and any(parts[part] for part in TOGETHER[fresh]):
+        return [name for part in TOGETHER[fresh] for name in parts[part]]
     patterns = [fresh] if isinstance(fresh, str) else fresh
     for pattern in patterns:
         if not isinstance(pattern, str) or not any(fnmatchcase(name, pattern) for name in (*names, *given)):
             raise ParameterError(
-                'load: fresh must be "classifier", "head" or a list of patterns of names. '
+                'load: fresh must be "crf", "classifier", "head" or a list of patterns of names. '
                 f"{pattern!r} matches none of the network's arrays, which start with {', '.join(_beginnings(names))}; "
                 "end a pattern with *."
             )
@@ -65,7 +71,7 @@ def _beginnings(names):
 
 
 def fitting_parts(body, given):
-    """Return {"backbone" | "head" | "classifier": (arrays that fit, arrays)} for weights in the network's names."""
+    """Return {"backbone" | "head" | "classifier" | "crf": (arrays that fit, arrays)} for weights in our names."""
     variables = body.variables()
     return {
         part: (sum(name in given and np.shape(given[name]) == variables[name].shape for name in names), len(names))
@@ -75,8 +81,7 @@ def fitting_parts(body, given):
 
 
 def remedy(body, given):
-    """Return the value of `fresh` that lets a network load these weights: "classifier", "head" or None."""
+    """Return the value of `fresh` that lets a network load these weights: "crf", "classifier", "head" or None."""
     missing = [part for part, (fitting, all_of_it) in fitting_parts(body, given).items() if fitting < all_of_it]
-    if "backbone" in missing:
-        return None
-    return ("head" if "head" in missing else "classifier") if missing else None
+    # The part that takes in all others comes first.
+    return missing[0] if missing and "backbone" not in missing else None

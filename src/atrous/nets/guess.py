@@ -48,8 +48,13 @@ def _trial(name, options, found):
     return Trial(network, options, given, len(wanted.keys() ^ given.keys()) + shapes)
 
 
+def _of_crf(name):
+    return name.startswith("crf.")
+
+
 def _tried(names, weights):
-    """Yield the Trial of each network that comes closest to the weights."""
+    """Yield the Trial of each network that comes closest to the weights, those of a CRF layer left out."""
+    weights = {name: array for name, array in weights.items() if not _of_crf(name)}
     found, known = versions(weights), known_options(weights)
     for name in names:
         network, variables = _built(name, ())
@@ -149,7 +154,8 @@ def choose(
         known = dict(next(_tried([name], weights)).options)
     if classes is not None:
         known["classes"] = classes
-    return build(name, **{**known, **options})
+    network = build(name, **{**known, **options})
+    return network.with_crf() if any(map(_of_crf, weights)) else network
 
 
 def describe(file: str | Path) -> dict[str, Any]:
@@ -175,6 +181,7 @@ def describe(file: str | Path) -> dict[str, Any]:
         "numbers": sum(array.size for array in weights.values()),
         "tensors": [{"name": n, "shape": list(a.shape), "dtype": str(a.dtype)} for n, a in weights.items()],
         "networks": [{"name": name, "options": options} for name, options in found],
+        "crf": any(map(_of_crf, weights)),
         "nearest": near,
         "backbones": backbones(weights),
     }

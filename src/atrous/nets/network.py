@@ -16,6 +16,7 @@ import numpy as np
 from atrous import _check
 from atrous._types import FloatArray
 from atrous.compose.cpu import CPU, conv, convolve
+from atrous.compose.crf_layer import CRFLayer
 from atrous.compose.leaves import BatchNorm, Conv, Endpoint
 from atrous.compose.match import mismatch
 from atrous.compose.memory import Memory
@@ -24,9 +25,12 @@ from atrous.compose.part import Part, mapped, parameter_count, walk
 from atrous.compose.program import Program, for_inference, run
 from atrous.compose.side_head import SideHead
 from atrous.conv.filters import Filter, prepare_filter
+from atrous.crf.dense import resolved_params
+from atrous.crf.params import CRFParams
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.jit import gpu
 from atrous.nets.fresh import fresh_names, remedy
+from atrous.nets.preparation import PREPARATIONS, affine
 from atrous.nets.summary import Summary, summarize
 from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights
@@ -113,7 +117,9 @@ class Network(NamedTuple):
         """
         if not (self.remainder and self.body.align_corners):
             return tuple(size)
-        step = self.output_stride * (4 if any(isinstance(part, MultiScale) for part in self.body.body.parts) else 1)
+        scales = []
+        walk(self.body, lambda part: scales.append(part) if isinstance(part, MultiScale) else None)
+        step = self.output_stride * (4 if scales else 1)
         return tuple(-(-max(n - self.remainder, 0) // step) * step + self.remainder for n in size)
 
     def variables(self):
@@ -185,9 +191,10 @@ class Network(NamedTuple):
             kazuto1011, isht7, VainF, jfzhang95, segmentation_models.pytorch, mmsegmentation) are understood.
         dtype : float32 or float64
             Arrays are converted to it.
-        fresh : {"classifier", "head"} or patterns of names, default none
-            What is initialised as by `init` instead of loaded, for example to train on other classes: "classifier" is
-            the layers with one score per class, "head" everything after the backbone, and patterns name arrays, as in
+        fresh : {"crf", "classifier", "head"} or patterns of names, default none
+            What is initialised as by `init` instead of loaded, for example to train on other classes: "crf" is the CRF
+            layer, "classifier" also the layers with one score per class, "head" everything after the backbone, and
+            patterns name arrays, as in
             ``["decoder.*"]``. `fresh_names` lists them. Arrays of the file that the network does not have are then
             left out.
         rng : Generator
@@ -436,6 +443,55 @@ class Network(NamedTuple):
         options = {key: v for key, v in (("frozen", frozen), ("momentum", momentum)) if v is not None}
         change = lambda part: replace(part, **options) if isinstance(part, BatchNorm) else part  # noqa: E731
         return self._replace(body=mapped(self.body, change))
+
+    def with_crf(
+        self, start: CRFParams | str = "crf-rnn", *, training_steps: int = 5, learn_sigmas: bool = False
+    ) -> Network:
+        """Return the network with a dense CRF as its last layer, to be trained with it (CRF-as-RNN).
+
+        Parameters
+        ----------
+        start : CRFParams or name of a preset
+            Initial weights and sigmas; `iterations` are the steps of mean field in use. Messages are weighted means,
+            normalisation "after", whatever it says.
+        training_steps : int
+            Steps of mean field in training.
+        learn_sigmas : bool
+            Train the sigmas too, which takes three times as long.
+
+        Returns
+        -------
+        Network
+            Its scores are the logarithms of the marginals. Its new arrays are ``crf.log_weights``, ``crf.log_sigmas``
+            and ``crf.compatibility``; ``load(weights, fresh="crf", rng=rng)`` takes all others from a file of the
+            network without the layer.
+
+        Raises
+        ------
+        ParameterError
+            A preset that does not exist, a weight that is not positive, one class, or a network that has a CRF.
+
+        Examples
+        --------
+        >>> network = build("tiny_deeplabv1_largefov", classes=3).with_crf("deeplab-v1")
+        >>> params, state = network.init(np.random.default_rng(0))
+        >>> np.exp(params["crf.log_weights"]).round(3).tolist()
+        [5.0, 3.0]
+        """
+        start = resolved_params("with_crf", start, None, None)
+        for name in ("bilateral_weight", "spatial_weight"):
+            _check.number("with_crf", name, getattr(start, name), above=0)
+        if isinstance(self.body, CRFLayer):
+            raise ParameterError(f"with_crf: {self.name} has a CRF layer already.")
+        if self.classes < 2:
+            raise ParameterError(f"with_crf: a CRF refines two classes or more, {self.name} has {self.classes}.")
+        levels = tuple((float(gain), float(offset)) for gain, offset in zip(*affine(self.preprocessing), strict=True))
+        blue_first = PREPARATIONS[self.preprocessing].channels == "BGR"
+        levels = levels[::-1] if blue_first else levels
+        steps = _check.integer("with_crf", "training_steps", training_steps, least=1)
+        start = start._replace(normalization="after")
+        layer = CRFLayer(self.body, self.classes, start, levels, blue_first, steps, bool(learn_sigmas))
+        return self._replace(body=layer)
 
     def drawing(self):
         """Return a picture of the network's blocks as SVG, which notebooks display."""

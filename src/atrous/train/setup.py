@@ -1,6 +1,7 @@
 """A training described in a TOML file: the network, the data, the augmentation and the recipe.
 
-    [network]        name, classes, init, and options of the builder; batch_norm_momentum, freeze_batch_norms
+    [network]        name, classes, init, and options of the builder; batch_norm_momentum, freeze_batch_norms; crf, a
+                     preset or a table, for a CRF layer that is trained with the network
     [data]           kind = "scenes", "voc", "cityscapes" or "folders", and where it is
     [held_out]       like [data]: images to measure the trained network on
     [augment]        crop, scales, mirror
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous._types import PathLike
+from atrous.crf.params import CRF_PRESETS, CRFParams
 from atrous.data.classes import CLASS_NAMES, Classes, classes_of
 from atrous.data.pairs import CITYSCAPES_TRAIN_IDS, ImagePairs, cityscapes_pairs, folder_pairs, voc_pairs
 from atrous.data.palettes import voc_palette
@@ -37,7 +39,8 @@ from atrous.train.loop import Recipe
 from atrous.train.objective import LossTerm
 
 PRESETS = Path(__file__).parent / "presets"
-NETWORK = ("name", "classes", "init", "batch_norm_momentum", "freeze_batch_norms", "options")
+NETWORK = ("name", "classes", "init", "batch_norm_momentum", "freeze_batch_norms", "crf", "options")
+CRF = (*(field for field in CRFParams._fields if field != "normalization"), "training_steps", "learn_sigmas")
 DATA = {
     "scenes": ("count", "seed", "options"),
     "voc": ("root", "split"),
@@ -188,6 +191,8 @@ def read_setup(
     network = network.with_batch_norms(
         frozen=network_table.get("freeze_batch_norms"), momentum=network_table.get("batch_norm_momentum")
     )
+    if "crf" in network_table:
+        network = network.with_crf(**_crf(f"{where}: [network] crf", network_table["crf"]))
     samples = samples_of(f"{where}: [data]", _table(where, described, "data"), network.classes)
     held_out = _table(where, described, "held_out")
     measured = samples_of(f"{where}: [held_out]", held_out, network.classes) if held_out else None
@@ -209,6 +214,20 @@ def read_setup(
             mirror=changes.get("mirror", True), mean=mean_colour(network), ignore=fields.get("ignore", 255),
         )  # fmt: skip
     return Setup(network, samples, Recipe(**fields), network_table.get("init"), measured, described)
+
+
+def _crf(where, described):
+    """Return the arguments of `Network.with_crf` from the name of a preset or a table; `preset` is what it changes."""
+    table = {"preset": described} if isinstance(described, str) else described
+    if not isinstance(table, Mapping):
+        raise ParameterError(f"{where} must be the name of a preset or a table, got {described!r}.")
+    _known(where, table, ("preset", *CRF))
+    preset = table.get("preset", "crf-rnn")
+    if preset not in CRF_PRESETS:
+        raise ParameterError(f"{where}: preset must be one of {', '.join(CRF_PRESETS)}, got {preset!r}.")
+    changed = {name: value for name, value in table.items() if name in CRFParams._fields}
+    options = {name: value for name, value in table.items() if name in ("training_steps", "learn_sigmas")}
+    return {"start": CRF_PRESETS[preset]._replace(**changed), **options}
 
 
 def _terms(where, tables):
