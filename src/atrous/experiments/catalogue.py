@@ -21,6 +21,7 @@ EXPERIMENTS = (
     "test_time",
     "decoder",
     "crf",
+    "crf_layer",
     "multi_scale_features",
     "superpixels",
     "rivals",

@@ -27,6 +27,8 @@ class Training(NamedTuple):
     labels to the scores as v1 and v2 do, and "frozen" leaves batch norms as they begin."""
     world: Mapping[str, Any] = NOTHING
     """Options of the scenes that differ from WORLD."""
+    further: Mapping[str, Any] = NOTHING
+    """A second stage: "steps" and "rate", and the "network", which takes over what the first has learned."""
 
 
 class Row(NamedTuple):

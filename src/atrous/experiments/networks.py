@@ -84,7 +84,7 @@ HEADS = {"fc6": fc6, "summed": summed, "pyramid": pyramid, "direct": direct}
 
 def small(
     head="fc6", *, stages=3, output_stride=8, multi_grid=(1, 1), second=3, decoder=False, also_from=(),
-    multi_scale=False, **options,
+    multi_scale=False, crf=None, **options,
 ):  # fmt: skip
     """Return the network.
 
@@ -100,6 +100,8 @@ def small(
         v1's multi-scale features: scores of the image (0) and of stages, added to those of the head.
     multi_scale : bool
         v2: the maximum of the scores of the image at 1, 3/4 and 1/2.
+    crf : dict, optional
+        Arguments of `Network.with_crf`: the network ends with a CRF layer.
     """
     if head not in {**HEADS, **RIVALS}:
         raise ParameterError(f"small: head must be one of {', '.join([*HEADS, *RIVALS])}, got {head!r}.")
@@ -120,7 +122,8 @@ def small(
         body = SkipConnections(body, sides, "sum", name="multi-scale features")
     if multi_scale:
         body = MultiScale(body, SCALES)
-    return Network(name, CLASSES, ToInputSize(chain(body, Endpoint("low_logits"))), "slim", "mean", 1, {})
+    network = Network(name, CLASSES, ToInputSize(chain(body, Endpoint("low_logits"))), "slim", "mean", 1, {})
+    return network if crf is None else network.with_crf(**crf)
 
 
 def _side(i, output_stride):

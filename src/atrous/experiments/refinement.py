@@ -3,7 +3,8 @@
     none            the most probable label
     grid            four neighbours, Potts
     grid, contrast  the same, weaker across edges of the image
-    dense           fully connected
+    given, dense, fitted
+                    fully connected, with parameters as they are, searched, or fitted to the likelihood by gradients
     segments        one label for each of the image's watershed segments, by vote
     best segments   the same, by vote of the truth: what no labelling of these segments can beat
 
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from atrous.crf.dense import dense_crf
+from atrous.crf.fit import fit_crf
 from atrous.crf.grid import grid_crf
 from atrous.crf.params import CRFParams
 from atrous.crf.search import Round, coarse_to_fine, search_crf
@@ -64,7 +66,7 @@ def refined(way: str, probabilities, image, labels, chosen: Mapping[str, Any]):
     """Return the labels of one scene."""
     if way == "none":
         return probabilities.argmax(0)
-    if way == "dense":
+    if way in {"given", "dense", "fitted"}:
         return dense_crf(probabilities, image, DENSE._replace(**chosen), intensity_scale=1).argmax(0)
     if "segments" in way:
         votes = probabilities
@@ -109,13 +111,16 @@ def measured(network, weights, samples, *, way="none", **fixed) -> dict[str, Any
     seen = [(predict(image, network, weights), image, labels) for image, labels in samples]
     rounds = search(seen[:SEARCHED], way) if way in RANGES else []
     chosen = {**(rounds[-1].best if rounds else {}), **fixed}
+    if way == "fitted":
+        probabilities, images, truths = zip(*seen[:SEARCHED], strict=True)
+        chosen = fit_crf(images, probabilities, truths, DENSE, intensity_scale=1).params._asdict()
     matrix, near = confusions(seen[SEARCHED:], way, chosen, BANDS)
     found = {"mean_iou": mean_iou(matrix)}
     found |= dict(zip(SCENE_CLASSES, class_iou(matrix).tolist(), strict=True))
     found |= {f"within_{width}": mean_iou(m) for width, m in zip(BANDS, near, strict=True)}
     found = {name: 100 * float(value) for name, value in found.items()}
-    if way == "dense":
-        found |= rounds[-1].best
-        if not fixed:
+    if way in {"given", "dense", "fitted"}:
+        found |= {name: getattr(DENSE._replace(**chosen), name) for name in RANGES["dense"]}
+        if rounds and not fixed:
             found["search"] = [{**r._asdict(), "scores": r.scores.round(5).tolist()} for r in rounds]
     return found

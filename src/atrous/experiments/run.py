@@ -49,7 +49,8 @@ def trained(task: Training, seed: int, steps: int | None = None) -> tuple[Networ
     """Return a network and its weights after a training; it depends on the task and the seed alone."""
     options = {**RECIPE, **task.recipe}
     crop, sub_sampled, frozen = (options.pop(name, None) for name in ("crop", "sub_sampled", "frozen"))
-    network = small(**task.network)
+    network = small(**{name: value for name, value in task.network.items() if name != "crf"})
+    samples = scenes(task.world, SCENES, TRAINING_WORLDS + seed)
     if frozen:
         network = network.with_batch_norms(frozen=True)
     params, state = network.init(np.random.default_rng(seed))
@@ -59,9 +60,23 @@ def trained(task: Training, seed: int, steps: int | None = None) -> tuple[Networ
         terms=(LossTerm("low_logits" if sub_sampled else "logits"),),
         change=partial(augment, crop=crop, scales=()) if crop else None,
     )
-    for step in training(network, params, state, scenes(task.world, SCENES, TRAINING_WORLDS + seed), recipe):
-        params, state = step.params, step.state
+    params, state = _after(network, params, state, samples, recipe)
+    if task.further:
+        further = dict(task.further)
+        taken, network = network, small(**further.pop("network"))
+        rng, fresh = np.random.default_rng(seed), "crf" if network.body != taken.body else ()
+        params, state = network.load({**params, **state}, fresh=fresh, rng=rng)
+        further["steps"] = min(steps or further["steps"], further["steps"])
+        recipe = Recipe(**{**RECIPE, "warm_up": 0, **further}, seed=seed + 1)
+        params, state = _after(network, params, state, samples, recipe)
     return network, {**params, **state}
+
+
+def _after(network, params, state, samples, recipe):
+    """Return the weights after a training."""
+    for step in training(network, params, state, samples, recipe):
+        params, state = step.params, step.state
+    return params, state
 
 
 def measured(network: Network, weights, samples, *, bands=BANDS, fusion=None, **options) -> dict[str, float]:
@@ -105,7 +120,8 @@ def done_once(name: str, key: str, seed: int, folder: Path, steps: int | None = 
 def digest(experiment: Experiment, key: str, steps: int | None = None) -> str:
     """Return a name for all that the rows of a training depend on, but for the code."""
     rows = [(row.label, dict(row.test)) for row in experiment.rows if row.training == key]
-    task = [dict(part) for part in experiment.trainings[key]]
+    *first, further = experiment.trainings[key]
+    task = [dict(part) for part in (*first, *([further] if further else []))]
     text = json.dumps([task, rows, WORLD, RECIPE, SCENES, TESTED, steps], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
