@@ -63,10 +63,17 @@ _MODULES = {
     "lattice.error": "LatticeError lattice_error",
     "crf.tiles": "dense_crf_tiled",
     "crf.pairwise": "Pairwise bilateral_pairwise spatial_pairwise",
+    "crf.filtered": "FilteredPairwise domain_transform_pairwise separable_pairwise",
+    "crf.upsample": "joint_upsample",
+    "filters.gaussian": "gaussian_on_grid",
+    "filters.domain_transform": (
+        "DomainTransformGrads domain_transform domain_transform_backward domain_transform_forward"
+    ),
     "crf.unary": "unary_from_labels unary_from_probabilities",
     "crf.params": "CRFParams CRF_PRESETS",
     "crf.reference": "exact_marginals labelling_energy",
     "crf.dense": "dense_crf",
+    "crf.frames": "dense_crf_frames",
     "crf.free_energy": "free_energy",
     "crf.mean_field": "mean_field",
     "crf.gradient": "MeanFieldGrads mean_field_backward mean_field_forward",

@@ -52,8 +52,8 @@ def run(arguments):
             ".svg": image_bytes(figure_experiment(results), "svg"),
         }
         if "sigma_alpha" in experiment_named(name).columns:
-            walk = results["rows"][-1]["measures"]["search"][0]
-            files["_search.svg"] = image_bytes(figure_search(walk), "svg")
+            walks = [row["measures"]["search"] for row in results["rows"] if "search" in row["measures"]]
+            files["_search.svg"] = image_bytes(figure_search(walks[-1][0]), "svg")
         paths = [folder / f"{name}{ending}" for ending in files]
         with replacing(*paths) as partials:
             for partial, content in zip(partials, files.values(), strict=True):

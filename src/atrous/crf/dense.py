@@ -12,15 +12,19 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.mean_field import METHODS, few_enough, mean_field
+from atrous.crf.filtered import separable_pairwise
+from atrous.crf.mean_field import ACCURACIES, METHODS, few_enough, mean_field
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
 from atrous.crf.pairwise import NORMALIZATIONS, bilateral_pairwise, positive_sigmas, spatial_pairwise
 from atrous.crf.params import CRF_PRESETS, CRFParams
 from atrous.crf.unary import unary_from_probabilities
+from atrous.crf.upsample import joint_upsample
 from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.layers.resize import resize_bilinear
 from atrous.progress import ProgressLine
 
 DEFAULT = CRFParams()
+UPSAMPLING = ("bilinear", "lattice")
 
 
 def resolved_params(owner, params, iterations, normalization):
@@ -92,14 +96,18 @@ def checked_image(owner, image, wanted, intensity_scale):
     return image
 
 
-def pairwise_terms(image, params, dtype, corner=(0, 0)):
+def pairwise_terms(image, params, dtype, corner=(0, 0), accuracy="lattice"):
     """Return the terms of `params` for an image (H, W, C) whose first pixel is pixel `corner` of the whole image.
 
-    Positions are those in the whole image, so that all tiles use the same lattice.
+    Positions are those in the whole image, so that all tiles use the same lattice. With accuracy="fine", the spatial
+    term has none.
     """
     shape, options = image.shape[:2], {"normalization": params.normalization, "dtype": dtype}
-    found = []
-    if params.spatial_weight:
+    found, exact = [], []
+    if params.spatial_weight and accuracy == "fine":
+        mode = params.normalization
+        exact = [separable_pairwise(shape, params.sigma_gamma, params.spatial_weight, normalization=mode)]
+    elif params.spatial_weight:
         term = spatial_pairwise(shape, params.sigma_gamma, params.spatial_weight, **options)
         found.append((term, params.sigma_gamma))
     if params.bilateral_weight:
@@ -110,7 +118,33 @@ def pairwise_terms(image, params, dtype, corner=(0, 0)):
         for term, sigma in found:
             grid = term.features.reshape(*shape, -1)
             grid[..., 0], grid[..., 1] = x / dtype.type(sigma), (y / dtype.type(sigma))[:, None]
-    return [term for term, _ in found]
+    return [*exact, *(term for term, _ in found)]
+
+
+def enlarged(owner, probabilities, size, image, upsample):
+    """Return probabilities at the size of the image, from those of a coarse grid with the same corners."""
+    _check.one_of(owner, "upsample", upsample, UPSAMPLING)
+    if probabilities.dtype not in _check.FLOATS:
+        probabilities = probabilities.astype(np.float32)
+    if probabilities.shape[1:] == size:
+        return probabilities
+    if upsample == "bilinear":
+        return resize_bilinear(probabilities, size, align_corners=True)
+    return joint_upsample(probabilities, image)
+
+
+def _batch(owner, probabilities, images, params, shared, batches):
+    """Return the marginals of each image of a batch; `batches` has the arguments that are batches too, or None."""
+    count, given = len(probabilities), {name: batch for name, batch in batches.items() if batch is not None}
+    for name, batch in {"image": images, **given}.items():
+        if len(batch) != count:
+            raise ShapeError(
+                f"{owner}: a batch of {count} probabilities needs as many of {name}, got shape {np.shape(batch)}. For one "
+                "image pass probabilities[0]; for images of different sizes call dense_crf for each."
+            )
+    rest = [{name: batch[i] for name, batch in given.items()} for i in range(count)]
+    found = [dense_crf(probabilities[i], images[i], params, **shared, **rest[i]) for i in range(count)]
+    return np.stack(found)
 
 
 def dense_crf(
@@ -121,7 +155,10 @@ def dense_crf(
     iterations: int | None = None,
     normalization: str | None = None,
     method: str = "auto",
+    accuracy: str = "lattice",
+    upsample: str | None = None,
     intensity_scale: float | None = None,
+    start: FloatArray | None = None,
     ignore: Array | None = None,
     fixed: Array | None = None,
     callback: Callable[[int, FloatArray], object] | None = None,
@@ -131,8 +168,9 @@ def dense_crf(
 
     Parameters
     ----------
-    probabilities : ndarray of shape (L, H, W), any real dtype
-        Probability of each label at each pixel, summing to 1; values below 1e-5 are raised to 1e-5.
+    probabilities : ndarray of shape (L, H, W) or (N, L, H, W), any real dtype
+        Probability of each label at each pixel, summing to 1; values below 1e-5 are raised to 1e-5. A batch is refined
+        image by image, and all other arguments that have the size of the image are batches too.
     image : ndarray of shape (H, W, 3), any real dtype
         In levels 0–255; grey (H, W) and any number of channels are accepted too.
     params : CRFParams or str
@@ -141,16 +179,22 @@ def dense_crf(
         Replace those in `params`.
     method : {"auto", "lattice", "exact", "cuda"}
         As in `mean_field`.
+    accuracy : {"lattice", "fine"}
+        "fine" adds a ring of vertices to the bilateral lattice and sums the spatial term exactly, in about twice the
+        time: a third to a half of the error.
+    upsample : {"bilinear", "lattice"}, optional
+        Enlarge probabilities of a coarse grid, such as a network's at an eighth of the image, with corners aligned:
+        bilinearly, or along the image's edges (`joint_upsample`), which often is as good as the CRF by itself.
     intensity_scale : float, optional
         Factor that converts the image to levels: 255 for an image in [0, 1].
-    ignore, fixed, callback
+    start, ignore, fixed, callback
         As in `mean_field`.
     progress : bool
         Show a line on standard error.
 
     Returns
     -------
-    ndarray of shape (L, H, W)
+    ndarray of shape (L, H, W) or (N, L, H, W)
         Marginals; float64 if `probabilities` are, otherwise float32. `argmax(0)` is the segmentation.
 
     Raises
@@ -180,16 +224,28 @@ def dense_crf(
     owner = "dense_crf"
     probabilities = _check.real_array(owner, "probabilities", probabilities)
     shape = probabilities.shape
+    if len(shape) == 4:
+        shared = {
+            "iterations": iterations, "normalization": normalization, "method": method, "accuracy": accuracy,
+            "upsample": upsample, "intensity_scale": intensity_scale, "callback": callback, "progress": progress,
+        }  # fmt: skip
+        return _batch(owner, probabilities, image, params, shared, {"start": start, "ignore": ignore, "fixed": fixed})
     if len(shape) != 3:
         raise ShapeError(
             f"{owner}: probabilities must be (labels, height, width), got shape {shape}. "
-            + (label_axis_hint(probabilities.dtype) if len(shape) < 3 else "Pass one image at a time.")
+            + (label_axis_hint(probabilities.dtype) if len(shape) < 3 else "A batch is (N, labels, height, width).")
         )
     image = _check.real_array(owner, "image", image)
-    check_image_shape(owner, image.shape, shape)
+    if upsample is None:
+        check_image_shape(owner, image.shape, shape)
+    else:
+        levels = checked_image(owner, image, (shape[0], *image.shape[:2]), intensity_scale)
+        probabilities = enlarged(owner, probabilities, image.shape[:2], levels, upsample)
+        shape = probabilities.shape
     params = resolved_params(owner, params, iterations, normalization)
     itemsize = 8 if probabilities.dtype.kind == "f" and probabilities.dtype.itemsize >= 8 else 4
     _check.one_of(owner, "method", method, METHODS)
+    _check.one_of(owner, "accuracy", accuracy, ACCURACIES)
     if method == "exact":
         few_enough(owner, shape[1] * shape[2])
     else:
@@ -198,9 +254,7 @@ def dense_crf(
         refuse_too_large(owner, needed, "Use dense_crf_tiled, fewer labels or a smaller image.")
     image = checked_image(owner, image, shape, intensity_scale)
     unary = unary_from_probabilities(probabilities, owner=owner)
-    pairwise = pairwise_terms(image, params, unary.dtype)
+    pairwise = pairwise_terms(image, params, unary.dtype, accuracy=accuracy)
+    options = {"accuracy": accuracy, "start": start, "ignore": ignore, "fixed": fixed, "callback": callback}
     with contextlib.closing(ProgressLine("dense_crf")) if progress else contextlib.nullcontext() as line:
-        return mean_field(
-            unary, pairwise, iterations=params.iterations, method=method, ignore=ignore, fixed=fixed, callback=callback,
-            progress=line,
-        )  # fmt: skip
+        return mean_field(unary, pairwise, iterations=params.iterations, method=method, progress=line, **options)

@@ -116,11 +116,12 @@ def _steps(
         wait(barrier, size)
 
 
-def iterate(joined, lattices, rewards, logits, iterations, *, start=None, tick=None, watch=None):
+def iterate(joined, lattices, rewards, logits, iterations, *, start=None, also=None, tick=None, watch=None):
     """Run mean field; `logits` (P, width) receives the marginals.
 
-    It starts from the marginals `start` (P, width), by default softmax(logits). After every step it calls `tick(step)`
-    and `watch(step, marginals)` with a copy; if `watch` returns True, the run ends.
+    It starts from the marginals `start` (P, width), by default softmax(logits). `also(marginals)` returns what further
+    terms add to the logits. After every step it calls `tick(step)` and `watch(step, marginals)` with a copy; if `watch`
+    returns True, the run ends.
     """
     if iterations == 0:
         if start is not None:
@@ -133,7 +134,7 @@ def iterate(joined, lattices, rewards, logits, iterations, *, start=None, tick=N
     factors, matrices = factors_and_matrices(lattices, rewards)
     nothing = logits[:0]
 
-    def steps(count, out, *, slices_first, ends):
+    def steps(count, out, *, slices_first, ends, logits=logits):
         launch_team(
             _steps,
             count,
@@ -151,18 +152,22 @@ def iterate(joined, lattices, rewards, logits, iterations, *, start=None, tick=N
 
     if start is not None:
         launch(_splat, len(joined.starts) - 1, start, joined, slot_values)
-    if not tick and not watch:
+    if not tick and not watch and not also:
         steps(iterations + (start is None), logits, slices_first=start is not None, ends=True)
         return logits
-    seen = np.empty_like(logits) if watch else nothing
+    keeps = watch or also
+    seen = np.empty_like(logits) if keeps else nothing
     if start is None:
-        steps(1, nothing, slices_first=False, ends=False)
+        steps(1, seen if also else nothing, slices_first=False, ends=False)
+    elif also:
+        seen[...] = start
     for step in range(1, iterations + 1):
         last = step == iterations
-        steps(1, logits if last and not watch else seen, slices_first=True, ends=last)
+        base = logits + also(seen) if also else logits
+        steps(1, logits if last and not keeps else seen, slices_first=True, ends=last, logits=base)
         if tick:
             tick(step)
-        if watch and (watch(step, seen) or last):
+        if (watch and watch(step, seen)) or (keeps and last):
             logits[...] = seen
             break
     return logits

@@ -72,11 +72,12 @@ def _normalize(head, tail, table, joined, columns, modes, separate):
                         slicing[p, c] *= back
 
 
-def join(owner, features, normalizations, *, mute=0):
+def join(owner, features, normalizations, *, mute=0, ring=False):
     """Build the lattices of several sets of features of the same points; return (Joined, list of Vertices).
 
     `features` are arrays (P, D) with neighbouring points close together; `normalizations` has one of "none", "before",
-    "after", "symmetric" for each. The last `mute` points create vertices but splat no values.
+    "after", "symmetric" for each. The last `mute` points create vertices but splat no values; with `ring`, the
+    lattices have one as in `build_lattice`.
     """
     dtype, count = features[0].dtype, len(features[0])
     columns = np.cumsum([0, *(f.shape[1] + 1 for f in features)])
@@ -97,6 +98,8 @@ def join(owner, features, normalizations, *, mute=0):
     lattices, row = [], 0
     for keys, packed, before, new in found:
         vertex, distinct = build.number_vertices(keys, packed)
+        if ring:
+            vertex, distinct = build.add_ring(vertex, distinct, packed)
         # The places of this lattice's slots among the slots of all lattices, block by block.
         place = np.arange(len(vertex)) + np.repeat(starts[:-1] + before - (np.cumsum(new) - new), new)
         slots[place] = vertex + row

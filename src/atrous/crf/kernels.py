@@ -15,13 +15,11 @@ from functools import partial
 import numpy as np
 
 from atrous.crf.messages import row_sums
+from atrous.crf.pairwise import POWERS
 from atrous.lattice.build import build_lattice
 from atrous.lattice.exact import gaussian_matrix
 from atrous.lattice.gradient import exact_features_backward, lattice_features_backward
 from atrous.lattice.splat_blur_slice import lattice_filter
-
-# Powers of the row sums: (output, input).
-POWERS = {"none": (0, 0), "before": (0, -1), "after": (-1, 0), "symmetric": (-0.5, -0.5)}
 
 
 class Kernel:

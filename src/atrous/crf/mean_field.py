@@ -6,7 +6,8 @@ any filter and handles the options that the fused form does not have.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.crf import fused, layout
 from atrous.crf.compatibility import agreement
+from atrous.crf.filtered import FilteredPairwise, check_filtered, filtered_operator, message_rows
 from atrous.crf.joined import join
 from atrous.crf.messages import exact_operator, lattice_operator
-from atrous.crf.pairwise import Pairwise, check_pairwise
+from atrous.crf.pairwise import Pairwise, check_pairwise, listed
 from atrous.crf.reference import POINTS, pairwise_matrix, softmax
 from atrous.crf.vertices import padded_rewards
 from atrous.errors import DTypeError, ParameterError, ShapeError
@@ -24,6 +26,7 @@ from atrous.jit import gpu
 from atrous.jit.compiler import expect
 
 METHODS = ("auto", "lattice", "exact", "cuda")
+ACCURACIES = ("lattice", "fine")
 UPDATES = ("parallel", "sequential")
 # What the fused form compiles, for the lines that count; the last two only if a term is normalised, or with a start.
 COMPILED = (
@@ -73,28 +76,32 @@ def _sequential(unary, pairwise, iterations, start, self_message, watch):
     return marginals
 
 
-def joined_lattices(owner, pairwise, order, *, starts=False):
+def joined_lattices(owner, pairwise, order, *, starts=False, ring=False):
     """Return the lattices of the terms on the points `order`: all of a model that its compatibilities do not change."""
     normalizes = any(term.normalization != "none" for term in pairwise)
     optional = (COMPILED_TO_NORMALIZE if normalizes else ()) + (COMPILED_TO_START if starts else ())
     expect((*COMPILED, *optional), pairwise[0].features.dtype)
     features = [np.take(term.features, order, axis=0) for term in pairwise]
-    return join(owner, features, [term.normalization for term in pairwise])
+    return join(owner, features, [term.normalization for term in pairwise], ring=ring)
 
 
-def marginal_rows(built, pairwise, unary, order, iterations, *, start=None, tick=None, watch=None):
+def marginal_rows(built, pairwise, unary, order, iterations, *, start=None, also=None, tick=None, watch=None):
     """Run the compiled pass on the points `order` of `unary` (L, P); return their marginals (points, width ≥ L)."""
     logits = layout.to_rows(unary, order, sign=-1, padding=-np.inf)
     rewards = padded_rewards(pairwise, len(unary), unary.dtype)
     begin = None if start is None else layout.to_rows(start, order)
-    return fused.iterate(*built, rewards, logits, iterations, start=begin, tick=tick, watch=watch)
+    return fused.iterate(*built, rewards, logits, iterations, start=begin, also=also, tick=tick, watch=watch)
 
 
-def _fused(owner, unary, pairwise, order, out, iterations, start, tick, watch):
+def _fused(owner, unary, pairwise, filtered, order, out, iterations, start, tick, watch, ring):
     """Run the compiled pass on the points `order` of `unary` (L, P); write their marginals to `out` (L, P)."""
-    built = joined_lattices(owner, pairwise, order, starts=start is not None)
+    built = joined_lattices(owner, pairwise, order, starts=start is not None, ring=ring)
     seen = watch and (lambda step, rows: watch(step, layout.to_planes(rows, order, out)))
-    rows = marginal_rows(built, pairwise, unary, order, iterations, start=start, tick=tick, watch=seen)
+    also = None
+    if filtered:
+        also = message_rows(filtered, padded_rewards(filtered, len(unary), unary.dtype), order, unary.dtype)
+    options = {"start": start, "also": also, "tick": tick, "watch": seen}
+    rows = marginal_rows(built, pairwise, unary, order, iterations, **options)
     return layout.to_planes(rows, order, out)
 
 
@@ -173,10 +180,11 @@ def _check_energies(owner, energies):
 
 def mean_field(
     unary: FloatArray,
-    pairwise: Pairwise | list[Pairwise],
+    pairwise: Pairwise | FilteredPairwise | Sequence[Pairwise | FilteredPairwise],
     *,
     iterations: int = 10,
     method: str = "auto",
+    accuracy: str = "lattice",
     self_message: bool = True,
     damping: float = 0.0,
     update: str = "parallel",
@@ -194,8 +202,9 @@ def mean_field(
     unary : ndarray of shape (L, H, W), (L, D, H, W) or (L, P), float32 or float64
         Energy of each label at each point, as −log P; +inf excludes a label. It is converted to the dtype of the
         pairwise terms, which is float32 unless they are made with dtype=np.float64.
-    pairwise : Pairwise or list of Pairwise
-        From `spatial_pairwise`, `bilateral_pairwise` or any features. Let K be the matrix of the Gaussian for all pairs
+    pairwise : Pairwise, FilteredPairwise or list of them
+        From `spatial_pairwise`, `bilateral_pairwise` or any features; `separable_pairwise` and
+        `domain_transform_pairwise` need no lattice. Let K be the matrix of the Gaussian for all pairs
         of points, and n its row sums. A number w or a vector v as compatibility adds w·KQ or v⊙KQ to the logits, so
         positive numbers reward equal labels; a matrix M holds costs and adds −½(M + Mᵀ)·KQ. So w, w·(1, …, 1) and −w·I
         mean the same. (In pydensecrf a vector has the opposite sign.) Normalisation replaces K by K ("none"),
@@ -206,6 +215,9 @@ def mean_field(
     method : {"auto", "lattice", "exact", "cuda"}
         "lattice" filters in linear time with a few per cent of error, "exact" sums over all pairs, "cuda" runs the
         lattice on a GPU; "auto" is "lattice".
+    accuracy : {"lattice", "fine"}
+        Of the lattice: "fine" adds a ring of vertices, which halves the error where they are sparse; see
+        `build_lattice`.
     self_message : bool
         Whether a point receives its own message. The model excludes it, but the usual implementations and the default
         keep it. If it is removed, it does not count in the normalisation either.
@@ -263,7 +275,14 @@ def mean_field(
     if unary.ndim < 2:
         raise ShapeError(f"{owner}: unary must be (labels, points) or (labels, H, W), got shape {unary.shape}.")
     shape, grid = unary.shape, unary.shape[1:]
-    energies, pairwise = check_pairwise(owner, unary.reshape(shape[0], -1), pairwise)
+    given = list(enumerate(listed(owner, pairwise)))
+    others = [term for _, term in given if not isinstance(term, FilteredPairwise)]
+    energies, pairwise = check_pairwise(owner, unary.reshape(shape[0], -1), others)
+    filtered = [
+        check_filtered(owner, i, term, shape[0], grid, energies.dtype)
+        for i, term in given
+        if isinstance(term, FilteredPairwise)
+    ]
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     _check.one_of(owner, "method", method, METHODS)
     _check.one_of(owner, "update", update, UPDATES)
@@ -277,6 +296,16 @@ def mean_field(
         )
     if callback is not None and not callable(callback):
         raise DTypeError(f"{owner}: callback must be a function of (step, marginals), got {type(callback).__name__}.")
+    _check.one_of(owner, "accuracy", accuracy, ACCURACIES)
+    if accuracy == "fine" and method in ("exact", "cuda"):
+        raise ParameterError(f'{owner}: accuracy="fine" is of method="lattice", got method={method!r}.')
+    if filtered and (method == "cuda" or update == "sequential"):
+        raise ParameterError(
+            f'{owner}: terms that a filter computes run with neither method="cuda" nor update="sequential". Use '
+            "spatial_pairwise or bilateral_pairwise."
+        )
+    if not self_message and any(term.itself is None for term in filtered):
+        raise ParameterError(f"{owner}: self_message=False needs terms other than the domain transform.")
     if update == "sequential" and (method != "exact" or damping):
         raise ParameterError(f'{owner}: update="sequential" needs method="exact" and damping=0.')
     if fixed is not None:
@@ -290,14 +319,15 @@ def mean_field(
     if ignore is not None:
         order = order[~_ignored(owner, ignore, grid)[order]]
         out = softmax(-energies)
-    if len(order) == 0 or not pairwise or (iterations == 0 and start is None):
+    if len(order) == 0 or not (pairwise or filtered) or (iterations == 0 and start is None):
         return softmax(-energies).reshape(shape)
     if method == "exact":
         few_enough(owner, len(order))
     tick = (lambda step: progress(step, iterations, "")) if progress else None
     watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance)
-    if method in ("auto", "lattice") and self_message and not damping:
-        return _fused(owner, energies, pairwise, order, out, iterations, start, tick, watch).reshape(shape)
+    if method in ("auto", "lattice") and self_message and not damping and pairwise:
+        options = iterations, start, tick, watch, accuracy == "fine"
+        return _fused(owner, energies, pairwise, filtered, order, out, *options).reshape(shape)
 
     def restored(part):
         """Return all marginals, with `part` at the points `order` that are not ignored."""
@@ -321,7 +351,8 @@ def mean_field(
     elif update == "sequential":
         found = _sequential(picked, chosen, iterations, begin, self_message, seen)
     else:
-        operator = exact_operator if method == "exact" else lattice_operator
+        operator = exact_operator if method == "exact" else partial(lattice_operator, ring=accuracy == "fine")
         operators = [operator(term, self_message=self_message) for term in chosen]
-        found = _steps(picked, chosen, operators, iterations, begin, damping, seen)
+        operators += [filtered_operator(t, order, energies.dtype, self_message=self_message) for t in filtered]
+        found = _steps(picked, [*chosen, *filtered], operators, iterations, begin, damping, seen)
     return restored(found).reshape(shape)

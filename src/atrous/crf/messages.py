@@ -24,9 +24,9 @@ def row_sums(sums, itself):
     return np.where(sums > 64 * np.finfo(sums.dtype).eps * itself, sums, np.inf).astype(sums.dtype)
 
 
-def lattice_operator(term, *, self_message=True):
+def lattice_operator(term, *, self_message=True, ring=False):
     """Return the function from values (L, P) to normalised messages (L, P) that filters on the lattice."""
-    lattice = build_lattice(term.features)
+    lattice = build_lattice(term.features, ring=ring)
     itself = None if self_message else lattice_diagonal(lattice)
 
     def raw(values):

@@ -15,6 +15,8 @@ from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
 NORMALIZATIONS = ("none", "before", "after", "symmetric")
+# Each divides by powers of the row sums: (of the output, of the input).
+POWERS = {"none": (0, 0), "before": (0, -1), "after": (-1, 0), "symmetric": (-0.5, -0.5)}
 TINY = 1e-20  # added to row sums before division, as in Krähenbühl's and Koltun's code
 
 
@@ -193,16 +195,38 @@ def bilateral_pairwise(
     return Pairwise(features, compatibility, normalization)
 
 
+def checked_compatibility(where, compatibility, labels, dtype):
+    """Return a compatibility as an array of `dtype` that fits the number of labels; `where` begins the errors."""
+    try:
+        found = np.asarray(compatibility)
+    except ValueError:
+        raise ShapeError(f"{where}.compatibility must be an array, got a ragged sequence.") from None
+    if found.dtype.kind not in "buif" or found.shape not in ((), (labels,), (labels, labels)):
+        raise ShapeError(
+            f"{where}.compatibility must be a number, a vector ({labels},) or a matrix ({labels}, {labels}), got "
+            f"{found.dtype} of shape {found.shape}."
+        )
+    with np.errstate(over="ignore"):
+        found = found.astype(dtype)
+    if not np.isfinite(found).all():
+        raise ParameterError(f"{where}.compatibility holds NaN or inf, or numbers beyond {dtype}.")
+    return found
+
+
+def listed(owner, pairwise):
+    """Return the terms as a list, of one or of several."""
+    try:
+        # A term is a tuple itself, and knows its compatibility.
+        return [pairwise] if hasattr(pairwise, "compatibility") else list(pairwise)
+    except TypeError:
+        raise DTypeError(f"{owner}: pairwise must be a Pairwise or a list of them, got {pairwise!r}.") from None
+
+
 def check_pairwise(owner, unary, pairwise):
     """Return the unary (L, P) in the dtype of the terms, and the terms as a list with shapes and dtypes that fit."""
     labels, points = unary.shape
-    dtype = None
-    try:
-        pairwise = [pairwise] if isinstance(pairwise, Pairwise) else list(pairwise)
-    except TypeError:
-        raise DTypeError(f"{owner}: pairwise must be a Pairwise or a list of them, got {pairwise!r}.") from None
-    checked = []
-    for i, term in enumerate(pairwise):
+    dtype, checked = None, []
+    for i, term in enumerate(listed(owner, pairwise)):
         if not isinstance(term, Pairwise):
             raise DTypeError(f"{owner}: pairwise[{i}] must be a Pairwise, got {type(term).__name__}.")
         features = _check.float_array(owner, f"pairwise[{i}].features", term.features)
@@ -219,19 +243,7 @@ def check_pairwise(owner, unary, pairwise):
         if not np.isfinite(features).all():
             raise ParameterError(f"{owner}: pairwise[{i}].features holds NaN or inf.")
         _check.one_of(owner, f"pairwise[{i}].normalization", term.normalization, NORMALIZATIONS)
-        try:
-            compatibility = np.asarray(term.compatibility)
-        except ValueError:
-            raise ShapeError(f"{owner}: pairwise[{i}].compatibility must be an array, got a ragged sequence.") from None
-        if compatibility.dtype.kind not in "buif" or compatibility.shape not in ((), (labels,), (labels, labels)):
-            raise ShapeError(
-                f"{owner}: pairwise[{i}].compatibility must be a number, a vector ({labels},) or a matrix "
-                f"({labels}, {labels}), got {compatibility.dtype} of shape {compatibility.shape}."
-            )
-        with np.errstate(over="ignore"):
-            compatibility = compatibility.astype(dtype)
-        if not np.isfinite(compatibility).all():
-            raise ParameterError(f"{owner}: pairwise[{i}].compatibility holds NaN or inf, or numbers beyond {dtype}.")
+        compatibility = checked_compatibility(f"{owner}: pairwise[{i}]", term.compatibility, labels, dtype)
         checked.append(Pairwise(np.ascontiguousarray(features), compatibility, term.normalization))
     with np.errstate(over="ignore"):  # an energy beyond float32 excludes its label in float64 too
         return unary.astype(dtype or unary.dtype, copy=False), checked

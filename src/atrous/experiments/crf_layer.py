@@ -27,7 +27,6 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim("A searched CRF", "CRF, searched", "no CRF"),
-        Claim("A search against the gradients of the likelihood", "CRF, searched", "CRF, fitted by gradients"),
         Claim("Joint training against a searched CRF", "trained jointly", "CRF, searched"),
         Claim("And at equal steps", "trained jointly", "trained further, CRF searched"),
         Claim("Within a pixel of a boundary", "trained jointly", "trained further, CRF searched", "within_1"),

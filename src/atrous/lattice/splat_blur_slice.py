@@ -43,6 +43,9 @@ def gather_rows(head, tail, slot_values, first, members, table):
         if v == first.size - 1:
             clear(table[v:])
             continue
+        if first[v] == first[v + 1]:  # of the ring, which no point touches
+            clear(table[v : v + 1])
+            continue
         for m in range(first[v] + AHEAD, min(first[v + 1] + AHEAD, members.size)):
             expect_row(slot_values, members[m], width)
         sum_rows(slot_values, members, first[v], first[v + 1], table, o, width)

@@ -1,0 +1,163 @@
+"""Pairwise terms whose messages a filter on the grid computes, with no lattice: Gaussian and domain transform.
+
+    spatial     exp(−|pᵢ − pⱼ|²/2σ²) exactly, one axis after the other (`filters.gaussian`)
+    bilateral   the domain transform of the image in place of the Gaussian over position and colour
+
+Role: definition of the terms, and their messages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from atrous import _check
+from atrous._types import Array, FloatArray
+from atrous.crf.pairwise import NORMALIZATIONS, POWERS, TINY, checked_compatibility, positive_sigmas
+from atrous.errors import ShapeError
+from atrous.filters import domain_transform as transform
+from atrous.filters.gaussian import gaussian_rows
+from atrous.lattice.rows import padded
+
+
+class FilteredPairwise(NamedTuple):
+    """One pairwise term over all points of a grid, whose Gaussian is a linear filter. Goes where a `Pairwise` goes."""
+
+    shape: tuple[int, ...]
+    """Of the grid."""
+    apply: Callable[[FloatArray], FloatArray]
+    """Filters rows (points in C order, width); the width is a multiple of eight."""
+    adjoint: Callable[[FloatArray], FloatArray]
+    compatibility: float | Array
+    normalization: str = "symmetric"
+    itself: float | None = None
+    """The weight of a point's own value, if it is the same everywhere."""
+
+
+def separable_pairwise(
+    shape: Sequence[int],
+    sigma: float | Sequence[float],
+    compatibility: float | Array,
+    *,
+    spacing: float | Sequence[float] = 1.0,
+    normalization: str = "symmetric",
+) -> FilteredPairwise:
+    """Return the smoothness term of a grid like `spatial_pairwise`, with the exact sum instead of a lattice.
+
+    Parameters
+    ----------
+    shape, sigma, compatibility, spacing, normalization
+        As for `spatial_pairwise`.
+
+    Returns
+    -------
+    FilteredPairwise
+
+    Raises
+    ------
+    ParameterError
+        A sigma or a spacing is not positive.
+
+    Notes
+    -----
+    Cost of a message: O(P·L·σ) for each axis. For 500 × 375 pixels, 21 labels and σ = 3 it takes about as long as the
+    lattice, which has an error of some tenths of a per cent.
+
+    Examples
+    --------
+    >>> term = separable_pairwise((1, 3), 1.0, 2.0, normalization="none")
+    >>> term.apply(np.repeat([[0.0], [1.0], [0.0]], 8, axis=1))[:, 0].round(4).tolist()
+    [0.6065, 1.0, 0.6065]
+    """
+    owner = "separable_pairwise"
+    shape = tuple(_check.integer(owner, f"shape[{i}]", n, least=1) for i, n in enumerate(shape))
+    _check.one_of(owner, "normalization", normalization, NORMALIZATIONS)
+    sigmas, steps = (positive_sigmas(owner, n, v, len(shape)) for n, v in (("sigma", sigma), ("spacing", spacing)))
+    apply = partial(gaussian_rows, shape=shape, sigmas=tuple((sigmas / steps).tolist()))
+    return FilteredPairwise(shape, apply, apply, compatibility, normalization, 1.0)
+
+
+def domain_transform_pairwise(
+    image: Array, sigma_space: float, sigma_color: float, compatibility: float | Array, *, iterations: int = 3
+) -> FilteredPairwise:
+    """Return an appearance term whose messages are the domain transform of the marginals.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, C) or (H, W)
+        Whose edges stop messages.
+    sigma_space, sigma_color : float
+        As `sigma_s` and `sigma_r` of `domain_transform`. Messages go around edges less easily than with a Gaussian, so
+        other values are best than for `bilateral_pairwise`.
+    compatibility : float, (L,) or (L, L) array
+        See `mean_field`. Messages are weighted means, as with normalization="after".
+    iterations : int
+        Of the domain transform.
+
+    Returns
+    -------
+    FilteredPairwise
+
+    Examples
+    --------
+    >>> term = domain_transform_pairwise(np.zeros((2, 3)), 10.0, 20.0, 4.0)
+    >>> bool(np.allclose(term.apply(np.ones((6, 8))), 1))
+    True
+    """
+    owner = "domain_transform_pairwise"
+    shape = np.shape(image)[:2]
+    image, _, *options = transform.checked(owner, image, np.zeros((*shape, 1)), sigma_space, sigma_color, iterations)
+    options = dict(zip(("sigma_s", "sigma_r", "iterations"), options, strict=True))
+    both = transform.domain_transform_rows, transform.adjoint_rows
+    apply, adjoint = (partial(function, image=image, **options) for function in both)
+    return FilteredPairwise(shape, apply, adjoint, compatibility, "none")
+
+
+def check_filtered(owner, i, term, labels, grid, dtype):
+    """Return the term with a compatibility that fits."""
+    if term.shape != tuple(grid):
+        raise ShapeError(f"{owner}: pairwise[{i}] is for a grid of {term.shape}, unary has {tuple(grid)}.")
+    compatibility = checked_compatibility(f"{owner}: pairwise[{i}]", term.compatibility, labels, dtype)
+    return term._replace(compatibility=compatibility)
+
+
+def normalised(term, points, dtype, *, self_message=True):
+    """Return the function from rows (points, width) to normalised sums (points, width), for some points of the grid."""
+    count = math.prod(term.shape)
+
+    def raw(rows):
+        grid = np.zeros((count, rows.shape[1]), dtype)
+        grid[points] = rows
+        found = term.apply(grid)[points]
+        return found if self_message else found - dtype.type(term.itself) * rows
+
+    norm = raw(np.ones((len(points), padded(1)), dtype))[:, :1] + dtype.type(TINY)
+    out, into = (norm ** dtype.type(power) for power in POWERS[term.normalization])
+    return lambda rows: out * raw(into * rows)
+
+
+def filtered_operator(term, points, dtype, *, self_message=True):
+    """Return the function from values (L, points) to normalised messages (L, points)."""
+    apply = normalised(term, points, dtype, self_message=self_message)
+
+    def messages(values):
+        rows = np.zeros((values.shape[1], padded(len(values))), dtype)
+        rows[:, : len(values)] = values.T
+        return np.ascontiguousarray(apply(rows)[:, : len(values)].T)
+
+    return messages
+
+
+def message_rows(terms, rewards, points, dtype):
+    """Return the function from marginals (points, width) to the sum of what the terms add to the logits."""
+    applied = [normalised(term, points, dtype) for term in terms]
+
+    def messages(rows):
+        parts = (apply(rows) for apply in applied)
+        return sum(part @ r.T if r.ndim == 2 else r * part for r, part in zip(rewards, parts, strict=True))
+
+    return messages
