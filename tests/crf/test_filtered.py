@@ -204,7 +204,7 @@ def test_joint_upsampling(rng):
     truth = np.where(labels == 255, 0, labels)
     coarse = truth[::8, ::8]
     p = 0.1 + 0.4 * (coarse == np.arange(6)[:, None, None])
-    found, bilinear = joint_upsample(p, image), resize_bilinear(p, image.shape[:2], align_corners=True)
+    found = joint_upsample(p, image)
     assert np.allclose(found.sum(0), 6 * 0.1 + 0.4)
     assert found.min() >= 0.1 - 1e-9
     right = []
@@ -264,6 +264,6 @@ def test_batches(rng):
     found = dense_crf(p, images, params, ignore=ignore, start=p)
     for i in range(2):
         assert np.array_equal(found[i], dense_crf(p[i], images[i], params, ignore=ignore[i], start=p[i]))
-    with pytest.raises(atrous.ShapeError, match="as many of image, got shape .1, 9, 11, 3."):
+    with pytest.raises(atrous.ShapeError, match=r"as many of image, got shape \(1, 9, 11, 3\)"):
         dense_crf(p, images[:1], params)
     assert mean_iou(confusion_matrix(found.argmax(1), p.argmax(1), 3)) > 0

@@ -139,8 +139,8 @@ def _batch(owner, probabilities, images, params, shared, batches):
     for name, batch in {"image": images, **given}.items():
         if len(batch) != count:
             raise ShapeError(
-                f"{owner}: a batch of {count} probabilities needs as many of {name}, got shape {np.shape(batch)}. For one "
-                "image pass probabilities[0]; for images of different sizes call dense_crf for each."
+                f"{owner}: a batch of {count} probabilities needs as many of {name}, got shape {np.shape(batch)}. For "
+                "one image pass probabilities[0]; for images of different sizes call dense_crf for each."
             )
     rest = [{name: batch[i] for name, batch in given.items()} for i in range(count)]
     found = [dense_crf(probabilities[i], images[i], params, **shared, **rest[i]) for i in range(count)]
