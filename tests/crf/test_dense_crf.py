@@ -11,6 +11,7 @@ import atrous
 import atrous.pydensecrf.densecrf as dcrf
 from atrous import CRF_PRESETS, CRFParams, bilateral_pairwise, dense_crf, mean_field, mean_field_bytes, spatial_pairwise
 from atrous.crf import dense, memory
+from atrous.crf.dense import pairwise_terms
 from atrous.crf.unary import unary_from_probabilities
 from atrous.errors import AtrousError, BackendUnavailable, DTypeError, ParameterError, ShapeError
 from atrous.pydensecrf.utils import unary_from_softmax
@@ -550,3 +551,23 @@ def test_the_hints_lead_to_probabilities():
 def test_255_in_labels_points_to_unknown():
     with pytest.raises(ParameterError, match=r"got 255\. Pass unknown=255"):
         atrous.unary_from_labels(np.array([0, 255, 1]), 2)
+
+
+@pytest.mark.parametrize("labels", [1, 2, 5, 21])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("accuracy", ["lattice", "fine"])
+def test_the_short_way_has_the_bits_of_the_long_one(labels, accuracy, dtype, rng):
+    """Without options, probabilities become rows of logits at once; the general function goes over energies."""
+    p = rng.dirichlet(np.ones(labels), (23, 31)).transpose(2, 0, 1).astype(dtype)
+    p[:, :2] = np.eye(labels, dtype=dtype)[:, :1, None]  # zeros are raised, in both ways
+    image = rng.integers(0, 255, (23, 31, 3), dtype=np.uint8)
+    params = CRFParams(4, 9, 20, 2, 1.5, 4)
+    found = dense_crf(p, image, params, accuracy=accuracy)
+    terms = pairwise_terms(image, params, np.dtype(dtype), accuracy=accuracy)
+    expected = mean_field(unary_from_probabilities(p), terms, iterations=4, accuracy=accuracy)
+    assert np.array_equal(found, expected)
+    seen = []
+    assert np.array_equal(
+        dense_crf(p, image, params, accuracy=accuracy, callback=lambda i, q: seen.append(i)), expected
+    )
+    assert seen == [1, 2, 3, 4]

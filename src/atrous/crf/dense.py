@@ -6,18 +6,27 @@ Role: public function.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf.filtered import separable_pairwise
-from atrous.crf.mean_field import ACCURACIES, METHODS, few_enough, mean_field
+from atrous.crf import layout
+from atrous.crf.filtered import check_filtered, separable_pairwise
+from atrous.crf.mean_field import ACCURACIES, METHODS, few_enough, mean_field, run_fused
 from atrous.crf.memory import mean_field_bytes, refuse_too_large
-from atrous.crf.pairwise import NORMALIZATIONS, bilateral_pairwise, positive_sigmas, spatial_pairwise
+from atrous.crf.pairwise import (
+    NORMALIZATIONS,
+    Pairwise,
+    bilateral_pairwise,
+    check_pairwise,
+    positive_sigmas,
+    spatial_pairwise,
+)
 from atrous.crf.params import CRF_PRESETS, CRFParams
-from atrous.crf.unary import unary_from_probabilities
+from atrous.crf.unary import CLIP, as_float, unary_from_probabilities
 from atrous.crf.upsample import joint_upsample
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.layers.resize import resize_bilinear
@@ -147,6 +156,26 @@ def _batch(owner, probabilities, images, params, shared, batches):
     return np.stack(found)
 
 
+def _direct(owner, probabilities, terms, iterations, line, ring):
+    """Return what `mean_field` does, bit for bit, without planes of energies; None if these are no probabilities."""
+    (labels, *grid), dtype = probabilities.shape, probabilities.dtype
+    lattices = [term for term in terms if isinstance(term, Pairwise)]
+    if not lattices:
+        return None
+    # Shape and dtype are all that is read of the energies.
+    _, lattices = check_pairwise(owner, np.broadcast_to(dtype.type(0), (labels, math.prod(grid))), lattices)
+    others = [check_filtered(owner, 0, t, labels, grid, dtype) for t in terms if not isinstance(t, Pairwise)]
+    order = layout.strip_order(tuple(grid))
+    planes = np.ascontiguousarray(probabilities).reshape(labels, -1)
+    logits = layout.log_rows(planes, order, CLIP)
+    if logits is None:
+        return None
+    tick = line and (lambda step: line(step, iterations, ""))
+    out = np.empty(planes.shape, dtype)
+    found = run_fused(owner, logits, lattices, others, order, out, iterations, None, tick, None, ring)
+    return found.reshape(probabilities.shape)
+
+
 def dense_crf(
     probabilities: Array,
     image: Array,
@@ -253,8 +282,14 @@ def dense_crf(
         needed = mean_field_bytes(shape[1] * shape[2], shape[0], (2, 2 + channels[0]), itemsize)
         refuse_too_large(owner, needed, "Use dense_crf_tiled, fewer labels or a smaller image.")
     image = checked_image(owner, image, shape, intensity_scale)
-    unary = unary_from_probabilities(probabilities, owner=owner)
-    pairwise = pairwise_terms(image, params, unary.dtype, accuracy=accuracy)
+    probabilities = as_float(owner, "probabilities", probabilities)
+    pairwise = pairwise_terms(image, params, probabilities.dtype, accuracy=accuracy)
     options = {"accuracy": accuracy, "start": start, "ignore": ignore, "fixed": fixed, "callback": callback}
+    plain = method in ("auto", "lattice") and not any(value is not None for value in (start, ignore, fixed, callback))
     with contextlib.closing(ProgressLine("dense_crf")) if progress else contextlib.nullcontext() as line:
+        if plain and pairwise and params.iterations:
+            found = _direct(owner, probabilities, pairwise, params.iterations, line, accuracy == "fine")
+            if found is not None:
+                return found
+        unary = unary_from_probabilities(probabilities, owner=owner)
         return mean_field(unary, pairwise, iterations=params.iterations, method=method, progress=line, **options)

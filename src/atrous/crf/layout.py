@@ -36,6 +36,46 @@ def _to_planes(head, tail, rows, order, planes):
                 planes[j, order[p]] = rows[p, j]
 
 
+@compiled()
+def _to_clipped_rows(head, tail, planes, order, clip, rows, wrong):
+    """Set row p to planes[:, order[p]], raised to `clip`, then zeros; note whether a patch holds no probabilities."""
+    labels, width = planes.shape[0], rows.shape[1]
+    zero, one = rows.dtype.type(0), rows.dtype.type(1)
+    for b in range(head, tail):
+        begin, end = b * PATCH, min(rows.shape[0], (b + 1) * PATCH)
+        totals, odd = np.zeros(PATCH, rows.dtype), False
+        for j in range(width):
+            for p in range(begin, end):
+                value = planes[j, order[p]] if j < labels else zero
+                odd |= not value >= zero
+                totals[p - begin] += value
+                rows[p, j] = max(value, clip) if j < labels else zero
+        for p in range(begin, end):
+            odd |= not abs(totals[p - begin] - one) <= rows.dtype.type(0.01)
+        wrong[b] = odd
+
+
+def _logarithms(head, tail, rows):
+    part = rows[head * PATCH : tail * PATCH]
+    with np.errstate(divide="ignore"):  # of padded labels
+        np.log(part, out=part)
+
+
+def log_rows(probabilities, order, clip):
+    """Return the logarithms of probabilities (L, P) as rows (P, width), padded with −inf, in another order of points.
+
+    None if some are negative or NaN, or do not sum to 1.
+    """
+    rows = np.empty((len(order), padded(len(probabilities))), probabilities.dtype)
+    patches = -(-len(order) // PATCH)
+    wrong = np.zeros(patches, bool)
+    launch(_to_clipped_rows, patches, probabilities, order, probabilities.dtype.type(clip), rows, wrong)
+    if wrong.any():
+        return None
+    launch(_logarithms, patches, rows)
+    return rows
+
+
 def to_rows(planes, order, *, sign=1, padding=0):
     """Return planes (L, P) as rows (P, width) in another order of points, times `sign`, with padded labels."""
     rows = np.empty((len(order), padded(len(planes))), planes.dtype)

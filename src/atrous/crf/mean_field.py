@@ -85,23 +85,16 @@ def joined_lattices(owner, pairwise, order, *, starts=False, ring=False):
     return join(owner, features, [term.normalization for term in pairwise], ring=ring)
 
 
-def marginal_rows(built, pairwise, unary, order, iterations, *, start=None, also=None, tick=None, watch=None):
-    """Run the compiled pass on the points `order` of `unary` (L, P); return their marginals (points, width ≥ L)."""
-    logits = layout.to_rows(unary, order, sign=-1, padding=-np.inf)
-    rewards = padded_rewards(pairwise, len(unary), unary.dtype)
-    begin = None if start is None else layout.to_rows(start, order)
-    return fused.iterate(*built, rewards, logits, iterations, start=begin, also=also, tick=tick, watch=watch)
-
-
-def _fused(owner, unary, pairwise, filtered, order, out, iterations, start, tick, watch, ring):
-    """Run the compiled pass on the points `order` of `unary` (L, P); write their marginals to `out` (L, P)."""
+def run_fused(owner, logits, pairwise, filtered, order, out, iterations, start, tick, watch, ring):
+    """Run the compiled pass on `logits` (points, width) of the points `order`; write marginals to `out` (L, P)."""
     built = joined_lattices(owner, pairwise, order, starts=start is not None, ring=ring)
+    rewards = padded_rewards(pairwise, len(out), logits.dtype)
+    begin = None if start is None else layout.to_rows(start, order)
     seen = watch and (lambda step, rows: watch(step, layout.to_planes(rows, order, out)))
     also = None
     if filtered:
-        also = message_rows(filtered, padded_rewards(filtered, len(unary), unary.dtype), order, unary.dtype)
-    options = {"start": start, "also": also, "tick": tick, "watch": seen}
-    rows = marginal_rows(built, pairwise, unary, order, iterations, **options)
+        also = message_rows(filtered, padded_rewards(filtered, len(out), logits.dtype), order, logits.dtype)
+    rows = fused.iterate(*built, rewards, logits, iterations, start=begin, also=also, tick=tick, watch=seen)
     return layout.to_planes(rows, order, out)
 
 
@@ -326,8 +319,9 @@ def mean_field(
     tick = (lambda step: progress(step, iterations, "")) if progress else None
     watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance)
     if method in ("auto", "lattice") and self_message and not damping and pairwise:
+        logits = layout.to_rows(energies, order, sign=-1, padding=-np.inf)
         options = iterations, start, tick, watch, accuracy == "fine"
-        return _fused(owner, energies, pairwise, filtered, order, out, *options).reshape(shape)
+        return run_fused(owner, logits, pairwise, filtered, order, out, *options).reshape(shape)
 
     def restored(part):
         """Return all marginals, with `part` at the points `order` that are not ignored."""

@@ -22,11 +22,12 @@ import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
-from atrous.crf import layout
+from atrous.crf import fused, layout
 from atrous.crf.dense import DEFAULT, checked_image, pairwise_terms, resolved_params
-from atrous.crf.mean_field import joined_lattices, marginal_rows
+from atrous.crf.mean_field import joined_lattices
 from atrous.crf.params import CRFParams
 from atrous.crf.unary import unary_from_probabilities
+from atrous.crf.vertices import padded_rewards
 from atrous.errors import ParameterError, ShapeError
 from atrous.metrics import confusion_matrix, mean_iou
 
@@ -111,7 +112,7 @@ def coarse_to_fine(
 def _labellings(unary, image, params: list[CRFParams]):
     """Yield the most probable labels (H, W) for each of `params`; those that share their sigmas share a lattice."""
     order = layout.strip_order(image.shape[:2])
-    energies = unary.reshape(len(unary), -1)
+    logits = layout.to_rows(unary.reshape(len(unary), -1), order, sign=-1, padding=-np.inf)
     labels = np.empty(len(order), np.int64)
     for _, same in groupby(params, key=lambda p: (p.sigma_alpha, p.sigma_beta, p.sigma_gamma)):
         built: dict[Any, Any] = {}
@@ -123,7 +124,8 @@ def _labellings(unary, image, params: list[CRFParams]):
             which = p.spatial_weight != 0, p.bilateral_weight != 0
             if which not in built:
                 built[which] = joined_lattices("search_crf", terms, order)
-            rows = marginal_rows(built[which], terms, energies, order, p.iterations)
+            rewards = padded_rewards(terms, len(unary), unary.dtype)
+            rows = fused.iterate(*built[which], rewards, logits.copy(), p.iterations)
             labels[order] = rows[:, : len(unary)].argmax(1)
             yield labels.reshape(image.shape[:2])
 

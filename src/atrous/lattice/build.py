@@ -33,7 +33,7 @@ from atrous.lattice.simplex import (
     ranks_after,
 )
 
-BLOCK = 2048  # points whose vertices share one small table
+BLOCK = 4096  # points whose vertices share one small table
 LANE = 64  # points embedded at once
 WORD_BITS = 62
 PIECE = 16384  # vertices whose neighbours one thread finds at a time
