@@ -55,27 +55,33 @@ def _mix(head, tail, source, matrix, target):
 def blur_vertices(me, size, barrier, lattices, factors, matrices, slot_values, space):
     """Gather, blur, scale and mix the vertices of all lattices; each thread does its share of each stage.
 
-    `factors` (lattices + 1, width), whose last row is ones, scale the blur along the last axis. `matrices` (lattices,
-    width, width) then multiply the rows, or are (lattices, 0, 0). `space` is (2, rows, width), and space[0] the result.
+    A stage is one step of every lattice, so that threads wait for each other as seldom as possible. `factors` (lattices
+    + 1, width), whose last row is ones, scale the blur along the last axis. `matrices` (lattices, width, width) then
+    multiply the rows, or are (lattices, 0, 0). `space` is (2, rows, width), and space[0] the result.
     """
     mixes = matrices.shape[1] > 0
-    for k in range(len(lattices)):
-        vertices = lattices[k]
-        rows, axes = vertices.first.size, vertices.neighbours.shape[0]
-        head, tail = rows * me // size, rows * (me + 1) // size
-        here, there = space[0][vertices.begin : vertices.end], space[1][vertices.begin : vertices.end]
-        if (axes + mixes) % 2 == 1:
-            here, there = there, here
-        splat_blur_slice.gather_rows(head, tail, slot_values, vertices.first, vertices.members, here)
+    most = 0
+    for vertices in lattices:
+        most = max(most, vertices.neighbours.shape[0])
+    for stage in range(1 + most + mixes):
+        for k in range(len(lattices)):
+            vertices = lattices[k]
+            rows, axes = vertices.first.size, vertices.neighbours.shape[0]
+            last = axes + mixes
+            if stage > last:
+                continue
+            head, tail = rows * me // size, rows * (me + 1) // size
+            # The last stage writes space[0], the one before it space[1], and so on.
+            target = space[(last - stage) % 2][vertices.begin : vertices.end]
+            source = space[(last - stage + 1) % 2][vertices.begin : vertices.end]
+            if stage == 0:
+                splat_blur_slice.gather_rows(head, tail, slot_values, vertices.first, vertices.members, target)
+            elif stage <= axes:
+                scale = factors[k if stage == axes else -1]
+                splat_blur_slice.blur_rows(head, tail, source, vertices.neighbours[stage - 1], scale, target)
+            else:
+                _mix(head, tail, source, matrices[k], target)
         wait(barrier, size)
-        for axis in range(axes):
-            scale = factors[k if axis == axes - 1 else -1]
-            splat_blur_slice.blur_rows(head, tail, here, vertices.neighbours[axis], scale, there)
-            here, there = there, here
-            wait(barrier, size)
-        if mixes:
-            _mix(head, tail, here, matrices[k], there)
-            wait(barrier, size)
 
 
 def factors_and_matrices(lattices, rewards):
