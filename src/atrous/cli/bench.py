@@ -41,6 +41,10 @@ def add(commands):
         help="also measure pydensecrf; install pydensecrf2 first (it needs a compiler)",
     )
     crf.add_argument("--plot", metavar="FILE", help="draw the times (PNG or SVG)")
+    messages = add_command(
+        subjects, "messages", run_messages, "ways to compute the CRF's messages: time, memory, error, mean IoU"
+    )
+    messages.add_argument("photographs", nargs="*", metavar="IMAGE", help="(default: one that Matplotlib ships)")
     aspp = add_command(subjects, "aspp", run_aspp, "ASPP: branches in one pass or one by one, and whole blocks")
     aspp.add_argument("--threads", type=int, metavar="T", help="threads of every pool (default: all cores)")
     aspp.add_argument("--peers", action="store_true", help="also measure PyTorch; install its CPU build first")
@@ -123,6 +127,22 @@ def run_crf(arguments):
         )  # fmt: skip
     lines = (*table.environment_lines(found), "", *crf.table(found))
     return _report(arguments, found, lines, "figure_bench_crf")
+
+
+def run_messages(arguments):
+    """Run `atrous bench messages`."""
+    from pathlib import Path
+
+    from atrous.bench import messages, table
+    from atrous.data.photos import read_photo
+    from atrous.examples.photographs import colour_photograph
+
+    photographs = {Path(name).stem: read_photo("bench messages", Path(name)) for name in arguments.photographs}
+    if not photographs:
+        photographs = {"grace_hopper": colour_photograph(width=600)}
+    with progress_line("bench messages") as progress:
+        found = messages.run(photographs, progress=progress)
+    return _report(arguments, found, (*table.environment_lines(found), "", *messages.table(found)))
 
 
 def _report(arguments, found, lines, figure=None):

@@ -160,12 +160,10 @@ def _direct(owner, probabilities, terms, iterations, line, ring):
     """Return what `mean_field` does, bit for bit, without planes of energies; None if these are no probabilities."""
     (labels, *grid), dtype = probabilities.shape, probabilities.dtype
     lattices = [term for term in terms if isinstance(term, Pairwise)]
-    if not lattices:
-        return None
     # Shape and dtype are all that is read of the energies.
     _, lattices = check_pairwise(owner, np.broadcast_to(dtype.type(0), (labels, math.prod(grid))), lattices)
     others = [check_filtered(owner, 0, t, labels, grid, dtype) for t in terms if not isinstance(t, Pairwise)]
-    order = layout.strip_order(tuple(grid))
+    order = np.arange(math.prod(grid)) if others else layout.strip_order(tuple(grid))
     planes = np.ascontiguousarray(probabilities).reshape(labels, -1)
     logits = layout.log_rows(planes, order, CLIP)
     if logits is None:

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from atrous import _check
 from atrous._types import Array, FloatArray
+from atrous.crf.layout import PATCH
 from atrous.crf.pairwise import NORMALIZATIONS, POWERS, TINY, checked_compatibility, positive_sigmas
 from atrous.errors import ShapeError
 from atrous.filters import domain_transform as transform
 from atrous.filters.gaussian import gaussian_rows
-from atrous.lattice.rows import padded
+from atrous.jit import lanes
+from atrous.jit.compiler import compiled
+from atrous.jit.threads import launch
+from atrous.lattice.rows import NONE, ONE, padded
 
 
 class FilteredPairwise(NamedTuple):
@@ -111,10 +115,14 @@ def domain_transform_pairwise(
     owner = "domain_transform_pairwise"
     shape = np.shape(image)[:2]
     image, _, *options = transform.checked(owner, image, np.zeros((*shape, 1)), sigma_space, sigma_color, iterations)
-    options = dict(zip(("sigma_s", "sigma_r", "iterations"), options, strict=True))
-    both = transform.domain_transform_rows, transform.adjoint_rows
-    apply, adjoint = (partial(function, image=image, **options) for function in both)
-    return FilteredPairwise(shape, apply, adjoint, compatibility, "none")
+    made = cache(lambda dtype: transform.passes(image, *options, dtype))
+    return FilteredPairwise(
+        shape,
+        lambda rows: transform.domain_transform_rows(rows, made(rows.dtype)),
+        lambda rows: transform.adjoint_rows(rows, made(rows.dtype)),
+        compatibility,
+        "none",
+    )
 
 
 def check_filtered(owner, i, term, labels, grid, dtype):
@@ -125,39 +133,84 @@ def check_filtered(owner, i, term, labels, grid, dtype):
     return term._replace(compatibility=compatibility)
 
 
-def normalised(term, points, dtype, *, self_message=True):
-    """Return the function from rows (points, width) to normalised sums (points, width), for some points of the grid."""
-    count = math.prod(term.shape)
+@compiled()
+def _scale(head, tail, rows, factors, target):
+    """Write factors[p] times row p."""
+    width = np.uintp(rows.shape[1])
+    for b in range(head, tail):
+        for p in range(b * PATCH, min(rows.shape[0], (b + 1) * PATCH)):
+            factor, o = lanes.repeat(factors[p]), np.uintp(p) * width
+            for j in range(o, o + width, ONE):
+                lanes.store(target, j, lanes.multiply(lanes.load(rows, j), factor))
 
-    def raw(rows):
-        grid = np.zeros((count, rows.shape[1]), dtype)
-        grid[points] = rows
-        found = term.apply(grid)[points]
-        return found if self_message else found - dtype.type(term.itself) * rows
 
-    norm = raw(np.ones((len(points), padded(1)), dtype))[:, :1] + dtype.type(TINY)
-    out, into = (norm ** dtype.type(power) for power in POWERS[term.normalization])
-    return lambda rows: out * raw(into * rows)
+@compiled()
+def _add(head, tail, rows, factors, rewards, total):
+    """Add factors[p] times row p times the rewards of the labels (width,)."""
+    width = np.uintp(rows.shape[1])
+    for b in range(head, tail):
+        for p in range(b * PATCH, min(rows.shape[0], (b + 1) * PATCH)):
+            o = np.uintp(p) * width
+            for j in range(NONE, width, ONE):
+                weighted = lanes.multiply(lanes.load(rows, o + j), lanes.load(rewards, j))
+                lanes.store(total, o + j, lanes.add_scaled(lanes.load(total, o + j), factors[p], weighted))
+
+
+class _Filter:
+    """A term on some points of its grid: the factors of its normalisation, and the sums between them."""
+
+    def __init__(self, term, points, dtype, self_message=True):
+        self.term, self.points, self.self_message = term, points, self_message
+        self.count = math.prod(term.shape)
+        # The rows are those of the whole grid, in its order.
+        self.whole = len(points) == self.count and (points[:-1] < points[1:]).all()
+        ones = np.ones((len(points), padded(1)), dtype)
+        self.out = self.into = ones[:, 0].copy()
+        if term.normalization != "none":
+            norm = self.raw(ones)[:, 0] + dtype.type(TINY)
+            self.out, self.into = (norm ** dtype.type(power) for power in POWERS[term.normalization])
+
+    def raw(self, rows):
+        """Return the sums of the term's filter at the points, not normalised."""
+        if self.whole:
+            found = self.term.apply(rows)
+        else:
+            grid = np.zeros((self.count, rows.shape[1]), rows.dtype)
+            grid[self.points] = rows
+            found = self.term.apply(grid)[self.points]
+        return found if self.self_message else found - rows.dtype.type(self.term.itself) * rows
+
+    def sums(self, rows):
+        """Return the sums of normalised input, which `out` still divides."""
+        if POWERS[self.term.normalization][1]:
+            scaled = np.empty_like(rows)
+            launch(_scale, -(-len(rows) // PATCH), rows, self.into, scaled)
+            rows = scaled
+        return np.ascontiguousarray(self.raw(rows))
 
 
 def filtered_operator(term, points, dtype, *, self_message=True):
     """Return the function from values (L, points) to normalised messages (L, points)."""
-    apply = normalised(term, points, dtype, self_message=self_message)
+    made = _Filter(term, points, dtype, self_message)
 
     def messages(values):
         rows = np.zeros((values.shape[1], padded(len(values))), dtype)
         rows[:, : len(values)] = values.T
-        return np.ascontiguousarray(apply(rows)[:, : len(values)].T)
+        return np.ascontiguousarray(made.sums(rows)[:, : len(values)].T) * made.out
 
     return messages
 
 
 def message_rows(terms, rewards, points, dtype):
-    """Return the function from marginals (points, width) to the sum of what the terms add to the logits."""
-    applied = [normalised(term, points, dtype) for term in terms]
+    """Return the function that adds what the terms send, given marginals (points, width), to logits (points, width)."""
+    made = [_Filter(term, points, dtype) for term in terms]
+    one = np.ones(len(rewards[0]), dtype)
 
-    def messages(rows):
-        parts = (apply(rows) for apply in applied)
-        return sum(part @ r.T if r.ndim == 2 else r * part for r, part in zip(rewards, parts, strict=True))
+    def add(marginals, logits):
+        for each, reward in zip(made, rewards, strict=True):
+            rows, factors = each.sums(marginals), reward
+            if reward.ndim == 2:
+                rows, factors = np.ascontiguousarray(rows @ reward.T), one
+            launch(_add, -(-len(rows) // PATCH), rows, each.out, factors, logits)
 
-    return messages
+    return add

@@ -116,11 +116,25 @@ def _steps(
         wait(barrier, size)
 
 
+def iterate_filters(logits, iterations, also, *, start=None, tick=None, watch=None):
+    """Run mean field without a lattice, all terms in `also`; arguments and result are those of `iterate`."""
+    marginals = softmax(logits.copy()) if start is None else start
+    for step in range(1, iterations + 1):
+        base = logits.copy()
+        also(marginals, base)
+        marginals = softmax(base)
+        if tick:
+            tick(step)
+        if watch and watch(step, marginals):
+            break
+    return marginals
+
+
 def iterate(joined, lattices, rewards, logits, iterations, *, start=None, also=None, tick=None, watch=None):
     """Run mean field; `logits` (P, width) receives the marginals.
 
-    It starts from the marginals `start` (P, width), by default softmax(logits). `also(marginals)` returns what further
-    terms add to the logits. After every step it calls `tick(step)` and `watch(step, marginals)` with a copy; if `watch`
+    It starts from the marginals `start` (P, width), by default softmax(logits). `also(marginals, logits)` adds
+    what further terms send. After every step it calls `tick(step)` and `watch(step, marginals)` with a copy; if `watch`
     returns True, the run ends.
     """
     if iterations == 0:
@@ -163,7 +177,10 @@ def iterate(joined, lattices, rewards, logits, iterations, *, start=None, also=N
         seen[...] = start
     for step in range(1, iterations + 1):
         last = step == iterations
-        base = logits + also(seen) if also else logits
+        base = logits
+        if also:
+            base = logits.copy()
+            also(seen, base)
         steps(1, logits if last and not keeps else seen, slices_first=True, ends=last, logits=base)
         if tick:
             tick(step)

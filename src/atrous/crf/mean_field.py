@@ -87,14 +87,18 @@ def joined_lattices(owner, pairwise, order, *, starts=False, ring=False):
 
 def run_fused(owner, logits, pairwise, filtered, order, out, iterations, start, tick, watch, ring):
     """Run the compiled pass on `logits` (points, width) of the points `order`; write marginals to `out` (L, P)."""
-    built = joined_lattices(owner, pairwise, order, starts=start is not None, ring=ring)
-    rewards = padded_rewards(pairwise, len(out), logits.dtype)
     begin = None if start is None else layout.to_rows(start, order)
     seen = watch and (lambda step, rows: watch(step, layout.to_planes(rows, order, out)))
     also = None
     if filtered:
         also = message_rows(filtered, padded_rewards(filtered, len(out), logits.dtype), order, logits.dtype)
-    rows = fused.iterate(*built, rewards, logits, iterations, start=begin, also=also, tick=tick, watch=seen)
+    options = {"start": begin, "tick": tick, "watch": seen}
+    if pairwise:
+        built = joined_lattices(owner, pairwise, order, starts=start is not None, ring=ring)
+        rewards = padded_rewards(pairwise, len(out), logits.dtype)
+        rows = fused.iterate(*built, rewards, logits, iterations, also=also, **options)
+    else:
+        rows = fused.iterate_filters(logits, iterations, also, **options)
     return layout.to_planes(rows, order, out)
 
 
@@ -307,7 +311,8 @@ def mean_field(
     if start is not None:
         start = _probabilities(owner, "start", start, shape, energies.dtype)
 
-    order = layout.strip_order(grid)
+    # A filter takes the grid row by row, which costs the lattice little.
+    order = np.arange(energies.shape[1]) if filtered else layout.strip_order(grid)
     out = np.empty_like(energies)
     if ignore is not None:
         order = order[~_ignored(owner, ignore, grid)[order]]
@@ -318,7 +323,7 @@ def mean_field(
         few_enough(owner, len(order))
     tick = (lambda step: progress(step, iterations, "")) if progress else None
     watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance)
-    if method in ("auto", "lattice") and self_message and not damping and pairwise:
+    if method in ("auto", "lattice") and self_message and not damping:
         logits = layout.to_rows(energies, order, sign=-1, padding=-np.inf)
         options = iterations, start, tick, watch, accuracy == "fine"
         return run_fused(owner, logits, pairwise, filtered, order, out, *options).reshape(shape)

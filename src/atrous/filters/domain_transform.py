@@ -132,10 +132,15 @@ def _along_columns(head, tail, y, shares):
             _mix(y, here, here + step, shares[row + 1, x], width)
 
 
-def domain_transform_rows(rows, image, sigma_s, sigma_r, iterations):
-    """Filter `rows` (points, width), width a multiple of eight, of the pixels in C order; return new rows."""
-    y = rows.reshape(*image.shape[:2], rows.shape[1]).copy()
-    for axis, shares, _ in _shares(image, sigma_s, sigma_r, iterations, rows.dtype):
+def passes(image, sigma_s, sigma_r, iterations, dtype):
+    """Return (axis, k of each pixel) for each pass: all that the filter depends on but its values."""
+    return [(axis, shares) for axis, shares, _ in _shares(image, sigma_s, sigma_r, iterations, dtype)]
+
+
+def domain_transform_rows(rows, made):
+    """Filter `rows` (points, width), width a multiple of eight, of the pixels in C order, with `passes`."""
+    y = rows.reshape(*made[0][1].shape, rows.shape[1]).copy()
+    for axis, shares in made:
         if axis == 1:
             launch(_along_rows, y.shape[0], y, shares)
         else:
@@ -143,10 +148,10 @@ def domain_transform_rows(rows, image, sigma_s, sigma_r, iterations):
     return y.reshape(rows.shape)
 
 
-def adjoint_rows(rows, image, sigma_s, sigma_r, iterations):
+def adjoint_rows(rows, made):
     """Return the adjoint of `domain_transform_rows` applied to rows (points, V): each step transposed, in reverse."""
-    g = rows.reshape(*image.shape[:2], rows.shape[1]).copy()
-    for axis, shares, _ in reversed(list(_shares(image, sigma_s, sigma_r, iterations, rows.dtype))):
+    g = rows.reshape(*made[0][1].shape, rows.shape[1]).copy()
+    for axis, shares in reversed(made):
         lines, k = _lines(g, axis), _lines(shares, axis)[..., None]
         for n in range(len(lines) - 1):
             lines[n + 1] += k[n + 1] * lines[n]
@@ -236,7 +241,7 @@ def domain_transform_forward(
     h, w, channels = values.shape
     rows = np.zeros((h * w, padded(channels)), values.dtype)
     rows[:, :channels] = values.reshape(-1, channels)
-    found = domain_transform_rows(rows, image, sigma_s, sigma_r, iterations)
+    found = domain_transform_rows(rows, passes(image, sigma_s, sigma_r, iterations, values.dtype))
     y = np.ascontiguousarray(found[:, :channels]).reshape(values.shape)
     return y, DomainTransformCache(image, values, sigma_s, sigma_r, iterations)
 
