@@ -139,6 +139,9 @@ def test_weights_of_the_network_without_it(tmp_path, rng):
     assert set(params) - set(before) == {"crf.log_weights", "crf.compatibility"}
     assert list(state) == ["crf.log_sigmas"]
     assert np.exp(state["crf.log_sigmas"]).tolist() == pytest.approx([50, 10, 3], rel=1e-6)
+    learned, costs = network.body.learned(params | state)
+    assert learned[:5] == pytest.approx(atrous.CRF_PRESETS["deeplab-v1"][:5], rel=1e-6)
+    assert np.array_equal(costs, 1 - np.eye(3))
     assert network.fresh_names("classifier") == (
         "fc8_voc12.weight", "fc8_voc12.bias", "crf.log_weights", "crf.log_sigmas", "crf.compatibility",
     )  # fmt: skip

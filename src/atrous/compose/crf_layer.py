@@ -94,6 +94,13 @@ class CRFLayer(Part):
         """Gain and offset as columns (C, 1, 1)."""
         return np.array(self.levels).T[:, :, None, None]
 
+    def learned(self, arrays):
+        """Return (CRFParams, compatibility) that all arrays of the network hold."""
+        logs, sigmas, costs = (np.asarray(arrays[name], np.float64) for name in self.names)
+        names = "bilateral_weight", "spatial_weight", "sigma_alpha", "sigma_beta", "sigma_gamma"
+        values = np.exp(np.concatenate([logs, sigmas])).tolist()
+        return self.start._replace(**dict(zip(names, values, strict=True))), costs
+
     def _terms(self, image, weights, sigmas, costs):
         """Return the terms for one sample (C, H, W) of the input: those of `dense_crf` for its photograph."""
         gain, offset = self._affine

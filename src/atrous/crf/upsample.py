@@ -25,7 +25,7 @@ from atrous.lattice.splat_blur_slice import lattice_filter
 from atrous.layers.resize import resize_bilinear
 
 SPACINGS = 1.5
-SIGMA_COLOR = 12.0
+SIGMA_COLOR = 18.0
 # What the bilinear value counts beside the samples' weights, which are about one where a sample looks like the pixel.
 BILINEAR = 0.01
 

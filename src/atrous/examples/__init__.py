@@ -21,7 +21,7 @@ _MODULES = {
     "crf": (
         "Refinement film_of refine_rough scores rising_problem energy_by_step rising_energies "
         "short_range_labels ThinScene thin_scene thin_results iou_of refined_labels labels_by_width tiny_problem "
-        "tiny_marginals"
+        "tiny_marginals EnlargedLabels enlarged_labels kept_of_wire window_over_scene flicker"
     ),
     "gradients": "conv_loss conv_loss_gradient step_errors planted_fault",
     "fields": "seen_by",

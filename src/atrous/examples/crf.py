@@ -1,5 +1,6 @@
 """Example problems for the fully connected CRF, and mean field on them step by step."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +11,12 @@ from atrous import (
     bilateral_pairwise,
     class_iou,
     confusion_matrix,
+    dense_crf,
     exact_marginals,
     free_energy,
     grid_crf,
+    joint_upsample,
+    make_scene,
     mean_field,
     resize_bilinear,
     spatial_pairwise,
@@ -182,3 +186,66 @@ def tiny_marginals(weight, seed=0, **options):
     unary, term = tiny_problem(weight, seed=seed, **options)
     found = mean_field(unary, term, iterations=100, method="exact", self_message=False, update="sequential")
     return exact_marginals(unary, term)[0], found
+
+
+class EnlargedLabels(NamedTuple):
+    """Labels of a coarse grid, enlarged in two ways."""
+
+    image: Array
+    """(H, W, 3) uint8."""
+    coarse: Array
+    """(H, W): the labels of the coarse grid, each repeated over its pixels."""
+    bilinear: Array
+    joint: Array
+    truth: Array
+
+
+def enlarged_labels(seed=3, size=97, stride=8):
+    """Return the EnlargedLabels of a drawn scene: true labels at every eighth pixel, void taken as background."""
+    image, labels = make_scene(np.random.default_rng([21, seed]), size=size)
+    truth = np.where(labels == 255, 0, labels)
+    coarse = truth[::stride, ::stride]
+    shares = 1.0 * (coarse == np.arange(6)[:, None, None])
+    bilinear = resize_bilinear(shares, truth.shape, align_corners=True)
+    rows, columns = (np.minimum((np.arange(n) + stride // 2) // stride, len(coarse) - 1) for n in truth.shape)
+    return EnlargedLabels(
+        image, coarse[rows][:, columns], bilinear.argmax(0), joint_upsample(shares, image).argmax(0), truth
+    )
+
+
+def kept_of_wire(contrast, params, *, size=64, width=2, noise=8.0, seed=0):
+    """Return the share of a thin wire's pixels that the CRF leaves in place, from labels that are right but unsure.
+
+    The wire crosses a flat background `contrast` levels darker; both have noise of `noise` levels.
+    """
+    rng = np.random.default_rng(seed)
+    wire = np.zeros((size, size), bool)
+    wire[size // 2 : size // 2 + width] = True
+    image = 100 + contrast * wire[..., None] + noise * rng.standard_normal((size, size, 3))
+    sure = np.clip(0.65 + 0.1 * rng.standard_normal((size, size)), 0.51, 0.95)
+    p = np.where(wire, sure, 1 - sure)
+    found = dense_crf(np.stack([1 - p, p]), image, params, intensity_scale=1).argmax(0)
+    return float(found[wire].mean())
+
+
+def window_over_scene(frames=12, size=64, seed=9, noise=1.0):
+    """Return (probabilities, image, labels) of each frame: a window moves a pixel a frame over a drawn scene.
+
+    Scores and colours have new noise in every frame, as a network and a camera have.
+    """
+    rng = np.random.default_rng(seed)
+    image, labels = make_scene(np.random.default_rng([22, seed]), size=size + frames)
+    labels = np.where(labels == 255, 0, labels)
+    found = []
+    for i in range(frames):
+        seen = np.s_[:size, i : i + size]
+        scores_ = 1.5 * (labels[seen] == np.arange(6)[:, None, None]) + noise * rng.standard_normal((6, size, size))
+        q = np.exp(scores_ - scores_.max(0))
+        picture = np.clip(image[seen] + 4 * rng.standard_normal((size, size, 3)), 0, 255)
+        found.append(((q / q.sum(0)).astype(np.float32), picture, labels[seen]))
+    return found
+
+
+def flicker(labelled):
+    """Return the share of pixels whose label changes from a frame to the next, at the same place of the scene."""
+    return float(np.mean([(a[:, 1:] != b[:, :-1]).mean() for a, b in itertools.pairwise(labelled)]))

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from atrous.compose.crf_layer import CRFLayer
 from atrous.crf.dense import dense_crf
 from atrous.crf.fit import fit_crf
 from atrous.crf.grid import grid_crf
@@ -119,6 +120,9 @@ def measured(network, weights, samples, *, way="none", **fixed) -> dict[str, Any
     found |= dict(zip(SCENE_CLASSES, class_iou(matrix).tolist(), strict=True))
     found |= {f"within_{width}": mean_iou(m) for width, m in zip(BANDS, near, strict=True)}
     found = {name: 100 * float(value) for name, value in found.items()}
+    if isinstance(network.body, CRFLayer):
+        params, matrix = network.body.learned(weights)
+        found |= {name: getattr(params, name) for name in RANGES["dense"]} | {"compatibility": matrix.round(3).tolist()}
     if way in {"given", "dense", "fitted"}:
         found |= {name: getattr(DENSE._replace(**chosen), name) for name in RANGES["dense"]}
         if rounds and not fixed:

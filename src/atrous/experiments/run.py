@@ -209,7 +209,5 @@ def run_experiment(
 
 def _stacked(found: list[dict[str, Any]], columns: Mapping[str, str]) -> dict[str, list[Any]]:
     """Return each measure as a list over the seeds, and the rounds of a search where its parameters have a column."""
-    stacked = {name: [round(m[name], 3) for m in found] for name in found[0] if name != "search"}
-    if "search" in found[0] and "sigma_alpha" in columns:
-        stacked["search"] = [m["search"] for m in found]
-    return stacked
+    names = [name for name in found[0] if name != "search" or "sigma_alpha" in columns]
+    return {name: [m[name] if isinstance(m[name], list) else round(m[name], 3) for m in found] for name in names}

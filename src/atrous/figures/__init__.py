@@ -12,6 +12,7 @@ from atrous._lazy import attach
 _MODULES = {
     "aspp": "figure_aspp_taps figure_aspp_responses figure_valid_taps",
     "belief_maps": "figure_belief_maps figure_free_energy",
+    "crf_layer": "figure_compatibility figure_joint_upsampling figure_messages",
     "crf_parameters": "figure_parameters figure_refined",
     "crf_search": "figure_search",
     "exact_marginals": "figure_exact_against_mean_field",
