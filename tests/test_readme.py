@@ -36,6 +36,21 @@ def test_links_lead_to_files():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+HOW_TO = (ROOT / "notebooks" / "CRF_HOW_TO.md").read_text(encoding="utf-8")
+
+
+def test_how_tos_run_and_their_links_lead_to_files():
+    names = {"__name__": "how to"}
+    blocks = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
+    assert len(blocks) == 3
+    for code in blocks:
+        exec(compile(code, "CRF_HOW_TO.md", "exec"), names)
+    assert names["segmented"].shape == names["volume"].shape
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", HOW_TO) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / "notebooks" / link).exists()] == []
+
+
 def test_ci_runs_the_test_command_of_the_readme():
     command = 'pip install -e ".[test]" && pytest'
     assert command in TEXT

@@ -7,6 +7,7 @@ Where things are
 `compose`, `nets`          networks as descriptions; the networks of DeepLab v1, v2, v3 and v3+
 `weights`, `data`          files of weights; label images, palettes, photographs
 `lattice`, `crf`           the permutohedral lattice; the fully connected CRF (`pydensecrf`: that project's API)
+`filters`                  filters that need no lattice: the separable Gaussian, the domain transform
 `train`                    schedules, gradient descent, batches, losses, the loop, checkpoints
 `gradients`, `metrics`     gradient checks; mean IoU; `trimap`: the same near boundaries
 `examples`, `figures`      what the notebooks show, computed and drawn

@@ -81,11 +81,22 @@ ROUNDS = [
      "scores": np.linspace(0.9, 1.0, 27).reshape(3, 3, 3).tolist(),
      "best": {"bilateral_weight": 5, "sigma_alpha": 25, "sigma_beta": 10.5}},
 ]  # fmt: skip
+COSTS = np.array([[0.1, 1.0, 0.9], [1.0, 0.2, 0.4], [0.9, 0.4, -0.05]])
+MESSAGES = {
+    "rows": [
+        {"photograph": name, "preset": preset, "way": way, "seconds": t * (1 + i), "extra_bytes": 10**7,
+         "mean_error": 0.01 / (1 + i), "labels_differ": 0.01}
+        for name, t in (("a", 0.06), ("b", 0.08)) for preset in ("densecrf", "deeplab-v2-resnet101")
+        for i, way in enumerate(("lattice", "separable", "fine"))
+    ] + [{"photograph": "a", "preset": "densecrf", "way": "exact"}]
+}  # fmt: skip
 RESULTS = {
     "figure_bench": [BENCH],
     "figure_bench_crf": [BENCH_CRF],
     "figure_contact_sheet": [SHEET],
+    "figure_compatibility": [COSTS, ("background", "disc", "wire")],
     "figure_experiment": [EXPERIMENT],
+    "figure_messages": [MESSAGES],
     "figure_predictions": [SAMPLES, [np.where(labels == 255, 0, labels) for _, labels in SAMPLES], SCENE_CLASSES],
     "figure_roofs": [ROOFS],
     "figure_search": [ROUNDS],
@@ -540,3 +551,30 @@ def test_links_have_ends():
     assert isinstance(lines, LineCollection)
     np.testing.assert_array_equal(lines.get_segments()[1], [(1, 0), (0.5, 1)])
     assert fig.axes == [ax]
+
+
+def test_the_map_of_a_search_has_every_point_that_was_tried(drawn):
+    fig = drawn["figure_search"]
+    assert len(style.find(fig, "tile")) == 2 * 3 + 3 * 3
+    assert len(style.find(fig, "best")) == 2
+    (first, second) = style.find(fig, "curve")
+    assert (len(first.get_xdata()), len(second.get_xdata())) == (3, 3)
+    assert first.get_ydata()[-1] == pytest.approx(100 * 17 / 18), "the best over both widths"
+    only = figures.figure_search([ROUNDS[0]._replace(values={**ROUNDS[0].values, "sigma_alpha": (10,)},
+                                                     scores=ROUNDS[0].scores[:, :1])])  # fmt: skip
+    assert not style.find(only, "tile")
+
+
+def test_learned_costs_are_written_out(drawn):
+    texts = [mark.get_text() for mark in style.find(drawn["figure_compatibility"], "cost")]
+    assert len(texts) == 9
+    assert texts[:2] == ["0.1", "1"]
+    assert "−0.05" in texts
+
+
+def test_the_figure_of_messages_has_a_point_for_each_photograph(drawn):
+    fig = drawn["figure_messages"]
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["densecrf", "deeplab-v2-resnet101"]
+    ways = style.find(fig, "way")
+    assert len(ways) == 6
+    assert all(len(way.get_xdata()) == 2 for way in ways)

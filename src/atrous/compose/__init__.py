@@ -2,7 +2,8 @@
 
 1. `part`                what every part of a network offers: variables, forward, backward, lower
 2. `leaves`              convolution, batch norm, ReLU, pools, dropout, endpoints
-3. `chain`, `residual`, `parallel`, `image_pooling`, `skip_connections`, `side_head`, `input_size`, `multi_scale`
+3. `chain`, `residual`, `parallel`, `image_pooling`, `skip_connections`, `side_head`, `input_size`, `multi_scale`,
+                         `enlarge`, `crf_layer`
                          how parts are joined, one file for each way
 4. `styles`              how projects name their arrays
 5. `match`               the arrays given, compared with the arrays expected
