@@ -426,6 +426,8 @@ BAD = {
     "p a map of labels": (crf(np.zeros((4, 5), np.uint8)), ShapeError, r"np.exp\(-unary_from_labels\(labels, classes"),
     "p a foreground map": (crf(P[0]), ShapeError, r"np.stack\(\[1 - p, p\]\)"),
     "p of two axes": (crf(P[0]), ShapeError, r"probabilities must be \(labels, height, width\), got shape \(4, 5\)"),
+    "p negative, sum 1": (crf(np.where(np.arange(3)[:, None, None] > 0, 0.6, -0.2) * np.ones_like(P)), ParameterError,
+                          "hold negative numbers, such as -0.2"),
     "p of a batch": (crf(P[None]), ShapeError, r"as many of image, got shape .* pass probabilities\[0\]"),
     "p without pixels": (crf(P[:, :0], IMAGE[:0]), ShapeError, r"probabilities is empty, shape \(3, 0, 5\)"),
     "p without labels": (crf(P[:0]), ShapeError, r"probabilities is empty, shape \(0, 4, 5\)"),

@@ -220,3 +220,14 @@ def test_what_is_refused(rng):
         mean_field_backward(q[:, :-1], cache)
     with pytest.raises(atrous.ShapeError, match="a and b"):
         exact_features_backward(terms[0].features, q.T, q)
+
+
+def test_gradients_without_those_to_the_features(rng):
+    unary = rng.standard_normal((3, 4, 5))
+    terms = [atrous.spatial_pairwise((4, 5), 1.5, 0.7, dtype=np.float64)]
+    _, cache = atrous.mean_field_forward(unary, terms, iterations=3)
+    d = rng.standard_normal(unary.shape)
+    whole, part = (atrous.mean_field_backward(d, cache, features=features) for features in (True, False))
+    assert part.features == ()
+    assert np.array_equal(part.unary, whole.unary)
+    assert np.array_equal(part.compatibility[0], whole.compatibility[0])

@@ -75,6 +75,9 @@ def test_the_first_of_equal_scores_wins_and_edges_are_told(data):
     )
     assert found.at_edge == ["sigma_gamma"]
     assert found.params.spatial_weight == 0
+    found = search_crf(images, probabilities, labels, START, ranges={"spatial_weight": (1e-6, 2e-6, 1.5)}, rounds=1)
+    assert found.at_edge == ["spatial_weight"]
+    assert found.params.spatial_weight == 1.5
 
 
 def test_nothing_is_counted_twice(found, data, monkeypatch):

@@ -211,3 +211,21 @@ def test_another_seed_keeps_the_order_that_is_claimed(name, tmp_path):
 def test_an_unknown_experiment_is_answered_with_its_neighbour():
     with pytest.raises(atrous.ParameterError, match="Did you mean 'decoder'"):
         experiment_named("decode")
+
+
+def test_a_second_stage_goes_on_from_the_first(few):
+    experiment = experiment_named("crf_layer")
+    jointly, further = experiment.trainings["jointly"], experiment.trainings["further"]
+    _, first = trained(experiment.trainings["alone"], 3, 2)
+    network, weights = trained(jointly, 3, 2)
+    assert set(weights) - set(first) == {"crf.log_weights", "crf.log_sigmas", "crf.compatibility"}
+    stopped = jointly._replace(further={**jointly.further, "rate": 1e-12})
+    _, same = trained(stopped, 3, 2)
+    learned = [name for name in first if not name.endswith(("running_mean", "running_var"))]
+    assert all(np.allclose(same[name], first[name], atol=1e-6) for name in learned)
+    last = learned[-2]
+    assert not np.allclose(weights[last], first[last])
+    found = experiment.measure(network, weights, scenes(jointly.world, 24, 2))
+    assert np.shape(found["compatibility"]) == (6, 6)
+    assert found["sigma_alpha"] == pytest.approx(refinement.DENSE.sigma_alpha, rel=0.1)
+    assert set(trained(further, 3, 2)[1]) == set(first)

@@ -135,9 +135,8 @@ class CRFLayer(Part):
         d_image = np.zeros(shape, dy.dtype) if needs_dx else None
         further = needs_dx or self.learns_sigmas
         for i, one in enumerate(caches):
-            # Where the least marginal stands in for a smaller one, nothing comes back.
-            known = y[i] > np.log(LEAST) + 1e-3
-            grads = mean_field_backward(np.where(known, dy[i] * np.exp(-y[i]), 0), one, features=further)
+            # Divided by Q for the logarithm; the softmax before it multiplies by Q again.
+            grads = mean_field_backward(dy[i] * np.exp(-y[i]), one, features=further)
             d_scores[i] = -grads.unary
             for k, d in enumerate(grads.compatibility):
                 d_weights[k] += weights[k] * (d * costs).sum()

@@ -157,13 +157,12 @@ def _add(head, tail, rows, factors, rewards, total):
 
 
 class _Filter:
-    """A term on some points of its grid: the factors of its normalisation, and the sums between them."""
+    """A term on some points of its grid, in ascending order: its sums, and the factors of its normalisation."""
 
     def __init__(self, term, points, dtype, self_message=True):
         self.term, self.points, self.self_message = term, points, self_message
         self.count = math.prod(term.shape)
-        # The rows are those of the whole grid, in its order.
-        self.whole = len(points) == self.count and (points[:-1] < points[1:]).all()
+        self.whole = len(points) == self.count
         ones = np.ones((len(points), padded(1)), dtype)
         self.out = self.into = ones[:, 0].copy()
         if term.normalization != "none":
@@ -210,7 +209,7 @@ def message_rows(terms, rewards, points, dtype):
         for each, reward in zip(made, rewards, strict=True):
             rows, factors = each.sums(marginals), reward
             if reward.ndim == 2:
-                rows, factors = np.ascontiguousarray(rows @ reward.T), one
+                rows, factors = np.ascontiguousarray(rows @ reward), one
             launch(_add, -(-len(rows) // PATCH), rows, each.out, factors, logits)
 
     return add

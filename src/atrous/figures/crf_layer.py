@@ -92,6 +92,7 @@ def figure_messages(results):
         ax.set(xscale="log", yscale="log", xlabel="ms", title=preset)
         ax.grid(True, color=HOLE, lw=0.6)
         ax.set_axisbelow(True)
+        ax.margins(0.1)
         ax.set_xticks([50, 100, 200, 500], ["50", "100", "200", "500"])
         ax.minorticks_off()
     fig.axes[0].set_ylabel("mean |ΔQ| against all pairs")
