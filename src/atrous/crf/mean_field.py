@@ -85,8 +85,11 @@ def joined_lattices(owner, pairwise, order, *, starts=False, ring=False):
     return join(owner, features, [term.normalization for term in pairwise], ring=ring)
 
 
-def run_fused(owner, logits, pairwise, filtered, order, out, iterations, start, tick, watch, ring):
-    """Run the compiled pass on `logits` (points, width) of the points `order`; write marginals to `out` (L, P)."""
+def run_fused(built, logits, pairwise, filtered, order, out, iterations, start, tick, watch):
+    """Run the compiled pass on `logits` (points, width) of the points `order`; write marginals to `out` (L, P).
+
+    `built` are the `joined_lattices` of `pairwise`, of which no more than the compatibilities is read.
+    """
     begin = None if start is None else layout.to_rows(start, order)
     seen = watch and (lambda step, rows: watch(step, layout.to_planes(rows, order, out)))
     also = None
@@ -94,7 +97,6 @@ def run_fused(owner, logits, pairwise, filtered, order, out, iterations, start, 
         also = message_rows(filtered, padded_rewards(filtered, len(out), logits.dtype), order, logits.dtype)
     options = {"start": begin, "tick": tick, "watch": seen}
     if pairwise:
-        built = joined_lattices(owner, pairwise, order, starts=start is not None, ring=ring)
         rewards = padded_rewards(pairwise, len(out), logits.dtype)
         rows = fused.iterate(*built, rewards, logits, iterations, also=also, **options)
     else:
@@ -324,9 +326,12 @@ def mean_field(
     tick = (lambda step: progress(step, iterations, "")) if progress else None
     watch = _watcher(callback and (lambda step, q: callback(step, q.reshape(shape))), tolerance)
     if method in ("auto", "lattice") and self_message and not damping:
+        built = None
+        if pairwise:
+            built = joined_lattices(owner, pairwise, order, starts=start is not None, ring=accuracy == "fine")
         logits = layout.to_rows(energies, order, sign=-1, padding=-np.inf)
-        options = iterations, start, tick, watch, accuracy == "fine"
-        return run_fused(owner, logits, pairwise, filtered, order, out, *options).reshape(shape)
+        options = iterations, start, tick, watch
+        return run_fused(built, logits, pairwise, filtered, order, out, *options).reshape(shape)
 
     def restored(part):
         """Return all marginals, with `part` at the points `order` that are not ignored."""
