@@ -14,7 +14,7 @@ from atrous.jit.compiler import compiled
 from atrous.jit.threads import launch
 from atrous.lattice.rows import padded
 
-PATCH = 512  # points moved together between planes and rows, so that whole cache lines of the planes are used
+PATCH = 64  # points moved together between planes and rows: two columns of a strip, whole cache lines of the planes
 
 
 @compiled()
@@ -41,9 +41,10 @@ def _to_clipped_rows(head, tail, planes, order, clip, rows, wrong):
     """Set row p to planes[:, order[p]], raised to `clip`, then zeros; note whether a patch holds no probabilities."""
     labels, width = planes.shape[0], rows.shape[1]
     zero, one = rows.dtype.type(0), rows.dtype.type(1)
+    totals = np.empty(PATCH, rows.dtype)
     for b in range(head, tail):
+        totals[:], odd = zero, False
         begin, end = b * PATCH, min(rows.shape[0], (b + 1) * PATCH)
-        totals, odd = np.zeros(PATCH, rows.dtype), False
         for j in range(width):
             for p in range(begin, end):
                 value = planes[j, order[p]] if j < labels else zero
