@@ -20,7 +20,7 @@ from atrous.experiments.verdict import AGREES, DISAGREES, NOT_SHOWN, Verdict, re
 STORED = Path(__file__).parents[2] / "benchmarks" / "results" / "experiments"
 MEASURES = {
     "mean_iou", "pixel_accuracy", *SCENE_CLASSES, *(f"within_{w}" for w in (1, 2, 4, 8)), "macs", "parameters",
-    "bilateral_weight", "sigma_alpha", "sigma_beta",
+    "bilateral_weight", "sigma_alpha", "sigma_beta", "ms",
 }  # fmt: skip
 
 
@@ -119,6 +119,9 @@ def test_what_may_be_claimed():
     assert first.printed == pytest.approx(78.85 - 77.21)
     assert (first.word, last.word) == (AGREES, NOT_SHOWN)
     assert sentence(first) == "The decoder: the paper has +1.6 points, here +1.7 ± 0.6. The small world agrees."
+    own = first._replace(claim=first.claim._replace(ours=True))
+    assert sentence(own) == "The decoder: not in the papers, here +1.7 ± 0.6. It is so here."
+    assert sentence(own._replace(effect=-9.0)).endswith("Here it is the other way round.")
     claim = Claim("x", "a", "b")
     assert Verdict(claim, -3.0, 1.0, None).word == DISAGREES
     assert Verdict(claim, 1.0, 1.0, None).word == Verdict(claim, 1.0, float("inf"), None).word == NOT_SHOWN

@@ -22,6 +22,7 @@ EXPERIMENTS = (
     "decoder",
     "crf",
     "crf_layer",
+    "upsampling",
     "multi_scale_features",
     "superpixels",
     "rivals",

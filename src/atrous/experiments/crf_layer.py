@@ -29,8 +29,8 @@ EXPERIMENT = Experiment(
         Claim("A searched CRF", "CRF, searched", "no CRF"),
         Claim("Joint training against a searched CRF", "trained jointly", "CRF, searched"),
         Claim("And at equal steps", "trained jointly", "trained further, CRF searched"),
-        Claim("Within a pixel of a boundary", "trained jointly", "trained further, CRF searched", "within_1"),
-        Claim("On thin wires", "trained jointly", "trained further, CRF searched", "wire"),
+        Claim("Near boundaries", "trained jointly", "trained further, CRF searched", "within_1", ours=True),
+        Claim("On thin wires", "trained jointly", "trained further, CRF searched", "wire", ours=True),
     ),
     columns={
         "mean_iou": "mean IoU", "wire": "wire", "pond": "pond", "within_1": "within 1 px", "within_4": "4 px",

@@ -45,12 +45,14 @@ class Row(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What the paper found: row `better` has more of `measure` than row `worse`."""
+    """What the paper found, or we: row `better` has more of `measure` than row `worse`."""
 
     text: str
     better: str
     worse: str
     measure: str = "mean_iou"
+    ours: bool = False
+    """Not in the paper: we claim it ourselves."""
 
 
 class Experiment(NamedTuple):

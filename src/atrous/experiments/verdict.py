@@ -57,12 +57,16 @@ def _signed(value):
 def sentence(verdict: Verdict) -> str:
     """Return a verdict as a sentence."""
     paper = f"the paper has {_signed(verdict.printed)} points" if verdict.printed is not None else "the paper says so"
+    if verdict.claim.ours:
+        paper = "not in the papers"
     here = f"here {_signed(verdict.effect)} ± {verdict.spread:.1f}"
     ends = {
         AGREES: "The small world agrees.",
         DISAGREES: "The small world disagrees.",
         NOT_SHOWN: "Nothing is shown: the spread over the seeds is as large as the effect.",
     }
+    if verdict.claim.ours:
+        ends |= {AGREES: "It is so here.", DISAGREES: "Here it is the other way round."}
     return f"{verdict.claim.text}: {paper}, {here}. {ends[verdict.word]}"
 
 

@@ -12,6 +12,7 @@ from atrous import _check
 from atrous._types import Array
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.gradients.differences import carries_complex, is_kink, slope, ties
+from atrous.gradients.effect import notes
 from atrous.gradients.hints import diagnose
 from atrous.gradients.pair import Pair, as_list, generator, is_float
 from atrous.gradients.report import GradcheckReport, InputReport
@@ -43,6 +44,7 @@ def gradcheck(
     kink: str = "skip",
     nondet_tol: float = 0.0,
     allow_float32: bool = False,
+    unused: str = "note",
 ) -> GradcheckReport:
     """Compare a backward pass with difference quotients of its forward pass.
 
@@ -88,6 +90,9 @@ def gradcheck(
         Largest allowed difference between two runs on the same inputs.
     allow_float32 : bool
         Accept float32 inputs, with eps 1e-2 and tolerances of at least 1e-2.
+    unused : {"note", "error", "ignore"}
+        What to do about an input without effect, whose gradient is zero at every entry checked, and about rows or
+        columns that are dead on every sample: say so in the report, fail, or nothing. Both passes agree about them.
 
     Returns
     -------
@@ -131,6 +136,7 @@ def gradcheck(
     _check.one_of("gradcheck", "mode", mode, MODES)
     _check.one_of("gradcheck", "method", method, METHODS)
     _check.one_of("gradcheck", "kink", kink, ("skip", "report", "fail"))
+    _check.one_of("gradcheck", "unused", unused, ("note", "error", "ignore"))
     single = allow_float32 and any(is_float(a) and a.dtype == np.float32 for a in as_list(inputs))
     if eps is None:
         eps = {"central": 1e-2 if single else 1e-5, "complex": 1e-20, "ridders": 1e-2}[method]
@@ -141,12 +147,16 @@ def gradcheck(
     if single:
         rtol, atol = max(rtol, 1e-2), max(atol, 1e-2)
     pair = Pair(forward, backward, inputs, wrt, rng, nondet_tol, allow_float32)
-    rule = _Rule(mode, method, eps, rtol, atol, n_samples, directions, kink)
+    rule = _Rule(mode, method, eps, rtol, atol, n_samples, directions, kink, unused)
     results = _with_hints(pair, [_check_input(pair, i, rule) for i in pair.checked if pair.grads[i] is not None])
     remarks = [f"{r.name}: left out {r.kinks} entries at a kink." for r in results if r.kinks and kink == "report"]
+    said = tuple(note for result in results for note in result.notes)
+    if unused == "error":
+        pair.problems.extend(said)
+        said = ()
     ok = not pair.problems and all(result.ok for result in results)
     seed = int(rng) if isinstance(rng, (int, np.integer)) else "the given generator"
-    return GradcheckReport(ok, tuple(results), (*pair.problems, *remarks), mode, method, eps, rtol, atol, seed)
+    return GradcheckReport(ok, tuple(results), (*pair.problems, *remarks), mode, method, eps, rtol, atol, seed, said)
 
 
 def assert_gradients(
@@ -244,6 +254,7 @@ class _Rule(NamedTuple):
     n_samples: int
     directions: int
     kink: str
+    unused: str
 
 
 class _Probe(NamedTuple):
@@ -303,6 +314,10 @@ def _check_input(pair, i, rule):
     wrong &= ~kinks
     kept = ~kinks
     _judge(pair, i, analytic, noise, kept)
+    said = ()
+    if rule.unused != "ignore" and not wrong.any():
+        indices = None if probes[0].index is None else [probe.index for probe in probes]
+        said = tuple(notes(pair, i, indices, (analytic == 0) & (numeric == 0)))
     worst = int(np.argmax(np.where(wrong if wrong.any() else kept, np.nan_to_num(errors, nan=np.inf), -1)))
     steps = ()
     if wrong[worst]:
@@ -327,6 +342,7 @@ def _check_input(pair, i, rule):
         errors=_error_map(a, probes, np.where(kept, errors, np.nan)),
         hint_kind="tie" if tied else "",
         hint=_tie_hint(pair.names[i], [probes[k] for k in tied[0]], analytic[tied[0]]) if tied else "",
+        notes=said,
     )
 
 

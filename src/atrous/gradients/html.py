@@ -16,7 +16,7 @@ def report_html(report):
         f"<td>{r.max_rel_error:.1e}</td><td>{r.checked}</td><td style='text-align:left'>{escape(r.hint)}</td></tr>"
         for r in report.inputs
     )
-    problems = "".join(f"<li>{escape(problem)}</li>" for problem in report.problems)
+    problems = "".join(f"<li>{escape(problem)}</li>" for problem in (*report.problems, *report.notes))
     maps = "".join(_heat_map(r) for r in report.inputs if not r.ok and r.errors is not None)
     return (
         f"<div><b style='color:{colour}'>gradient check {'passed' if report.ok else 'failed'}</b> "

@@ -24,6 +24,8 @@ class InputReport:
     hint_kind: str = ""
     hint: str = ""
     errors: np.ndarray | None = field(default=None, repr=False, compare=False)
+    notes: tuple = ()
+    """What is odd though the gradient is right: no effect, or units that are dead."""
 
     def __str__(self):
         verdict = "ok  " if self.ok else "FAIL"
@@ -56,6 +58,8 @@ class GradcheckReport:
     rtol: float
     atol: float
     seed: object
+    notes: tuple = ()
+    """What is odd though the gradients are right; see `unused` of `gradcheck`."""
 
     def __bool__(self):
         return self.ok
@@ -64,6 +68,7 @@ class GradcheckReport:
         lines = [f"gradient check: {'passed' if self.ok else 'FAILED'} ({self.mode}, {self.method} differences)"]
         lines += [f"  {line}" for result in self.inputs for line in str(result).splitlines()]
         lines += [f"  problem: {problem}" for problem in self.problems]
+        lines += [f"  note: {note}" for note in self.notes]
         if not self.ok:
             lines.append(
                 f"  tolerance |a − n| ≤ {self.rtol:g}·max(|a|, |n|) + {self.atol:g}·scale + noise; rng={self.seed!r}"
