@@ -58,7 +58,7 @@ class Preset(argparse.Action):
             except ParameterError as error:
                 parser.error(f"{option_string}: {error}")
         elif value not in CRF_PRESETS:
-            parser.error(f"{option_string} must be a .toml file or one of {', '.join(CRF_PRESETS)}, got {value!r}.")
+            parser.error(f"{option_string} must be one of {', '.join(CRF_PRESETS)}, or a .toml file; got {value!r}.")
         setattr(namespace, self.dest, value)
 
 
