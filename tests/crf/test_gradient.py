@@ -125,9 +125,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+# Normalisation and options touch different lines: all pairs of them are for the slow tests.
+PAIRS = [
+    pytest.param(n, c, marks=() if c == "plain" or n == "symmetric" else pytest.mark.slow)
+    for n in NORMALIZATIONS
+    for c in CASES
+]
+
+
 @pytest.mark.parametrize("method", ["lattice", "exact"])
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize(("normalization", "case"), PAIRS)
 def test_every_gradient(method, normalization, case, rng):
     options = {"iterations": 3, "method": method, **CASES[case]}
     unary, terms = problem(rng, normalization)

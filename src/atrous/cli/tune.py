@@ -84,7 +84,8 @@ def run(arguments):
     say = printer(arguments)
     with progress_line("tune") as progress:
         found = tune(samples, source, Path(arguments.output), settings, resume=arguments.resume, tell=progress)
-    say(f"{'':<18}  mean IoU on {found['images']} images")
+    images = "1 image" if found["images"] == 1 else f"{found['images']} images"
+    say(f"{'':<18}  mean IoU on {images}")
     for words, name in (("without the CRF", "_unrefined"), ("at the start", "_before"), ("with crf.toml", "")):
         say(f"{words:<18}  {found['mean_iou' + name]:.2%}")
     for name in found["searched"]:
