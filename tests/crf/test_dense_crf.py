@@ -573,3 +573,22 @@ def test_the_short_way_has_the_bits_of_the_long_one(labels, accuracy, dtype, rng
         dense_crf(p, image, params, accuracy=accuracy, callback=lambda i, q: seen.append(i)), expected
     )
     assert seen == [1, 2, 3, 4]
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_at_the_ends_of_the_range():
+    """No warning of NumPy comes before a right answer or before our error, and nothing becomes NaN in silence."""
+    p, image = np.full((2, 6, 7), 0.5, np.float32), np.zeros((6, 7, 3))
+    params = CRFParams(10, 5, 13, 3, 3, 5)
+    assert np.isfinite(dense_crf(p, image, params._replace(sigma_alpha=1e300), intensity_scale=1)).all()
+    for changed in ({"sigma_alpha": 1e-320}, {"bilateral_weight": 3e38}):
+        with pytest.raises(ParameterError, match=r"^dense_crf: "):
+            dense_crf(p, image, params._replace(**changed), intensity_scale=1)
+    with pytest.raises(ParameterError, match=r"^dense_crf: "):
+        dense_crf(p, np.full((6, 7, 3), 1e308), params, intensity_scale=1)
+    largest = np.finfo(np.float32).max / (16 * 2 * 42)
+    for weight in (0.99 * largest, 1e30):
+        found = mean_field(np.log(p), spatial_pairwise((6, 7), 1.0, weight))
+        assert np.isfinite(found).all()
+    with pytest.raises(ParameterError, match=r"compatibility reaches 1e.38; with 42 points .* beyond 2\.5e.35"):
+        mean_field(np.log(p), spatial_pairwise((6, 7), 1.0, 1e38))

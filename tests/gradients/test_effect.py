@@ -93,3 +93,9 @@ def test_what_is_no_fault_is_not_mentioned(rng):
 def test_the_option_is_checked(rng):
     with pytest.raises(atrous.ParameterError, match="unused must be one of"):
         gradcheck(lambda x: x, lambda dy, x: dy, [rng.standard_normal(3)], unused="maybe")
+
+
+def test_an_adjoint_of_billions_is_refused():
+    with pytest.raises(atrous.ParameterError, match=r"x_shape has 2.15e.09 numbers; at most 6.71e.07"):
+        atrous.adjoint_error(lambda x: x, lambda y: y, 2**31)
+    assert atrous.adjoint_error(lambda x: x, lambda y: y, 5) < 1e-15

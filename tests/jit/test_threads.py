@@ -145,3 +145,26 @@ def test_a_failing_thread_of_a_team_does_not_leave_the_others_waiting(monkeypatc
 
     with pytest.raises(MemoryError, match="no room"):
         threads.launch_team(part)
+
+
+LATE = """
+import threading, time
+solved = solve(1)
+def late():
+    time.sleep(0.5)
+    print("equal" if solve(1) == solved else "not equal", flush=True)
+threading.Thread(target=late).start()
+"""
+
+
+@pytest.mark.slow
+def test_a_thread_that_outlives_the_main_one_gets_its_result(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"{PROBLEM}\n{LATE}", encoding="utf-8")
+    environment = {**os.environ, "ATROUS_QUIET": "1", "NUMBA_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "equal"
+    assert "RuntimeError" not in done.stderr

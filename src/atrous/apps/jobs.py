@@ -53,15 +53,18 @@ def refuse_overwriting(read, written) -> None:
 
 def write_results(owner: str, files) -> None:
     """Write files, given as path → function that writes an open file. If one cannot be written, none is replaced."""
+    at = None
     try:
         for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(*files) as partials:
-            for partial, write in zip(partials, files.values(), strict=True):
+            for partial, at in zip(partials, files, strict=True):
                 with partial.open("wb") as file:
-                    write(file)
+                    files[at](file)
     except OSError as error:
-        raise ImageFileError(f"{owner}: cannot write {error.filename or ''}: {error.strerror or error}.") from error
+        # NumPy's own error has neither file nor reason when a disk is full.
+        reason = error.strerror or f"the disk may be full ({error})"
+        raise ImageFileError(f"{owner}: cannot write {error.filename or at}: {reason}.") from error
 
 
 def stopwatch():

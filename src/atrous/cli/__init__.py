@@ -32,7 +32,7 @@ from atrous.errors import AtrousError
 
 
 def main(argv=None):
-    """Run the command line and return its exit code: 0 success, 1 failure, 2 wrong usage."""
+    """Run the command line and return its exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -50,7 +50,7 @@ def main(argv=None):
         return 1
     except KeyboardInterrupt:
         print("atrous: interrupted.", file=sys.stderr)
-        return 1
+        return 130  # what a shell says of a program that SIGINT ended
     except Exception as error:
         if os.environ.get("ATROUS_DEBUG"):
             raise

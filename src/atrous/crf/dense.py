@@ -167,7 +167,9 @@ def _direct(owner, probabilities, image, params, line, accuracy):
     _, plain = check_pairwise(owner, np.broadcast_to(dtype.type(0), (labels, math.prod(grid))), plain)
     others = [check_filtered(owner, 0, t, labels, grid, dtype) for t in terms if not isinstance(t, Pairwise)]
     order = np.arange(math.prod(grid)) if others else layout.strip_order(tuple(grid))
-    built = joined_lattices(owner, plain, order, ring=accuracy == "fine") if plain else None
+    ring, built = accuracy == "fine", None
+    if plain:
+        built = joined_lattices(owner, plain, order, ring=ring, makes_rows="to_clipped_rows")
     # The lattices are all that is needed of the features, whose memory is free again.
     plain = [term._replace(features=None) for term in plain]
     del terms

@@ -129,7 +129,7 @@ def check_filtered(owner, i, term, labels, grid, dtype):
     """Return the term with a compatibility that fits."""
     if term.shape != tuple(grid):
         raise ShapeError(f"{owner}: pairwise[{i}] is for a grid of {term.shape}, unary has {tuple(grid)}.")
-    compatibility = checked_compatibility(f"{owner}: pairwise[{i}]", term.compatibility, labels, dtype)
+    compatibility = checked_compatibility(f"{owner}: pairwise[{i}]", term.compatibility, labels, dtype, math.prod(grid))
     return term._replace(compatibility=compatibility)
 
 

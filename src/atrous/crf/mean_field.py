@@ -37,7 +37,6 @@ COMPILED = (
     "lattice.splat_blur_slice.blur_rows",
     "crf.vertices.mix",
     "crf.vertices.blur_vertices",
-    "crf.layout.to_rows",
     "crf.fused.steps",
     "crf.layout.to_planes",
 )
@@ -76,11 +75,14 @@ def _sequential(unary, pairwise, iterations, start, self_message, watch):
     return marginals
 
 
-def joined_lattices(owner, pairwise, order, *, starts=False, ring=False):
-    """Return the lattices of the terms on the points `order`: all of a model that its compatibilities do not change."""
+def joined_lattices(owner, pairwise, order, *, starts=False, ring=False, makes_rows="to_rows"):
+    """Return the lattices of the terms on the points `order`: all of a model that its compatibilities do not change.
+
+    `makes_rows` is the function of `layout` that will be compiled for the logits.
+    """
     normalizes = any(term.normalization != "none" for term in pairwise)
     optional = (COMPILED_TO_NORMALIZE if normalizes else ()) + (COMPILED_TO_START if starts else ())
-    expect((*COMPILED, *optional), pairwise[0].features.dtype)
+    expect((*COMPILED, f"crf.layout.{makes_rows}", *optional), pairwise[0].features.dtype)
     features = [np.take(term.features, order, axis=0) for term in pairwise]
     return join(owner, features, [term.normalization for term in pairwise], ring=ring)
 

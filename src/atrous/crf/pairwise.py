@@ -17,6 +17,8 @@ from atrous.errors import DTypeError, ParameterError, ShapeError
 NORMALIZATIONS = ("none", "before", "after", "symmetric")
 # Each divides by powers of the row sums: (of the output, of the input).
 POWERS = {"none": (0, 0), "before": (0, -1), "after": (-1, 0), "symmetric": (-0.5, -0.5)}
+# A sigma or an image value beyond the dtype gives 0 or inf, which is right or refused; NumPy's warning helps nobody.
+QUIET = np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore")
 TINY = 1e-20  # added to row sums before division, as in Krähenbühl's and Koltun's code
 
 
@@ -72,6 +74,7 @@ def _dtype(owner, dtype):
     return dtype
 
 
+@QUIET
 def spatial_pairwise(
     shape: Sequence[int],
     sigma: float | Sequence[float],
@@ -125,6 +128,7 @@ def spatial_pairwise(
     return Pairwise(np.stack(list(_positions(shape, sigmas, dtype)), axis=1), compatibility, normalization)
 
 
+@QUIET
 def bilateral_pairwise(
     image: Array,
     sigma_space: float | Sequence[float],
@@ -195,8 +199,11 @@ def bilateral_pairwise(
     return Pairwise(features, compatibility, normalization)
 
 
-def checked_compatibility(where, compatibility, labels, dtype):
-    """Return a compatibility as an array of `dtype` that fits the number of labels; `where` begins the errors."""
+def checked_compatibility(where, compatibility, labels, dtype, points):
+    """Return a compatibility as an array of `dtype` that fits labels and points; `where` begins the errors.
+
+    No message is larger than the number of points, so that sums of a few terms stay finite.
+    """
     try:
         found = np.asarray(compatibility)
     except ValueError:
@@ -210,6 +217,13 @@ def checked_compatibility(where, compatibility, labels, dtype):
         found = found.astype(dtype)
     if not np.isfinite(found).all():
         raise ParameterError(f"{where}.compatibility holds NaN or inf, or numbers beyond {dtype}.")
+    most = np.finfo(found.dtype).max / (16 * labels * points)
+    if found.size and np.abs(found).max() > most:
+        wider = " or float64" if found.dtype == np.float32 else ""
+        raise ParameterError(
+            f"{where}.compatibility reaches {np.abs(found).max():.3g}; with {points} points its products may overflow "
+            f"{dtype} beyond {most:.1e}. Use smaller weights{wider}."
+        )
     return found
 
 
@@ -243,7 +257,7 @@ def check_pairwise(owner, unary, pairwise):
         if not np.isfinite(features).all():
             raise ParameterError(f"{owner}: pairwise[{i}].features holds NaN or inf.")
         _check.one_of(owner, f"pairwise[{i}].normalization", term.normalization, NORMALIZATIONS)
-        compatibility = checked_compatibility(f"{owner}: pairwise[{i}]", term.compatibility, labels, dtype)
+        compatibility = checked_compatibility(f"{owner}: pairwise[{i}]", term.compatibility, labels, dtype, points)
         checked.append(Pairwise(np.ascontiguousarray(features), compatibility, term.normalization))
     with np.errstate(over="ignore"):  # an energy beyond float32 excludes its label in float64 too
         return unary.astype(dtype or unary.dtype, copy=False), checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
@@ -25,6 +26,7 @@ METHODS = ("central", "complex", "ridders")
 FIRST_KINKS = 8
 MOST_JACOBIAN = 20_000_000
 MOST_TIES = 200
+MOST_NUMBERS = 1 << 26
 
 
 def gradcheck(
@@ -230,6 +232,13 @@ def adjoint_error(
     True
     """
     rng = generator(rng)
+    for name, shape in (("x_shape", x_shape), ("y_shape", y_shape)):
+        count = 0 if shape is None else math.prod(np.atleast_1d(shape).tolist())
+        if count > MOST_NUMBERS:
+            raise ParameterError(
+                f"adjoint_error: {name} has {count:.3g} numbers; at most {MOST_NUMBERS:.3g} are checked. An adjoint "
+                "that is right for small arrays is right for large ones: choose a smaller shape."
+            )
     x = rng.standard_normal(x_shape)
     ax = np.asarray(apply(x.copy()))
     y_shape = ax.shape if y_shape is None else tuple(y_shape)

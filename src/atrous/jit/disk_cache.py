@@ -12,6 +12,7 @@ import ast
 import contextlib
 import hashlib
 import os
+import pickle
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,7 @@ if numba is not None:
 PACKAGE = Path(atrous.__file__).parent
 KEPT_FOLDERS = 3  # per file, so that switching between branches does not compile again
 LOCK_SECONDS = 60
+DIGEST = hashlib.sha256().digest_size
 
 _config_lock = threading.Lock()
 
@@ -138,7 +140,30 @@ def open_cache(function, digest):
     except (OSError, RuntimeError):
         return NullCache()
     # NUMBA_CACHE_LOCATOR_CLASSES may lead elsewhere, where an edit of a formula would go unnoticed.
-    return found if Path(found.cache_path).is_relative_to(folder) else NullCache()
+    if not Path(found.cache_path).is_relative_to(folder):
+        return NullCache()
+    with_digests(found._cache_file)
+    return found
+
+
+def with_digests(files):
+    """Let the files of a Numba cache keep a digest before their content, and fail to load where it differs.
+
+    A flipped bit in machine code would crash the process without a word.
+    """
+
+    def save(name, data):
+        content = files._dump(data)
+        with files._open_for_write(files._data_path(name)) as file:
+            file.write(hashlib.sha256(content).digest() + content)
+
+    def load(name):
+        stored = Path(files._data_path(name)).read_bytes()
+        if hashlib.sha256(stored[DIGEST:]).digest() != stored[:DIGEST]:
+            raise ValueError(f"{name} is damaged.")
+        return pickle.loads(stored[DIGEST:])
+
+    files._save_data, files._load_data = save, load
 
 
 @contextlib.contextmanager

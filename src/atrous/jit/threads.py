@@ -40,18 +40,34 @@ def thread_count():
     return numba.get_num_threads() if parallel._is_initialized else numba.config.NUMBA_NUM_THREADS
 
 
+class _NoThreads(RuntimeError):
+    """The interpreter is shutting down: a thread that outlives the main one finds no workers."""
+
+
 def _together(calls):
     """Run functions without arguments at the same time, the first one on this thread; return when all are done."""
     first, *others = calls
     if others:
         # Submitted together, so that of several launches the first one gets all its threads.
         with _pool.lock:
-            if _pool.workers is None or _pool.workers._max_workers < len(others):
-                _pool.workers = ThreadPoolExecutor(len(others), "atrous")
-            runs = [_pool.workers.submit(call) for call in others]
+            try:
+                if _pool.workers is None or _pool.workers._max_workers < len(others):
+                    _pool.workers = ThreadPoolExecutor(len(others), "atrous")
+                runs = [_pool.workers.submit(call) for call in others]
+            except RuntimeError as error:
+                raise _NoThreads(str(error)) from error
     first()
     for run in runs if others else ():
         run.result()
+
+
+def _together_or_in_turn(calls):
+    """Run functions that do not wait for each other, in turn where no thread can be had."""
+    try:
+        _together(calls)
+    except _NoThreads:
+        for call in calls:
+            call()
 
 
 def launch(dispatcher, count, *arguments, pieces=1, work=None):
@@ -71,7 +87,7 @@ def launch(dispatcher, count, *arguments, pieces=1, work=None):
     ranges = min(count, threads * pieces)
     cuts = pairwise([count * i // ranges for i in range(ranges + 1)])
     if pieces == 1:
-        _together([partial(dispatcher, *cut, *arguments) for cut in cuts])
+        _together_or_in_turn([partial(dispatcher, *cut, *arguments) for cut in cuts])
         return
     lock = threading.Lock()
 
@@ -83,7 +99,7 @@ def launch(dispatcher, count, *arguments, pieces=1, work=None):
                 return
             dispatcher(*cut, *arguments)
 
-    _together([take] * threads)
+    _together_or_in_turn([take] * threads)
 
 
 def launch_team(dispatcher, *arguments):
@@ -102,7 +118,11 @@ def launch_team(dispatcher, *arguments):
             barrier[BROKEN] = 1  # otherwise the others would wait forever
             raise
 
-    _together([partial(part, me) for me in range(size)])
+    try:
+        _together([partial(part, me) for me in range(size)])
+    except _NoThreads:
+        barrier[BROKEN] = 1  # for those that were started
+        dispatcher(0, 1, new_barrier(), *arguments)
 
 
 def _processors():
