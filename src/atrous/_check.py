@@ -1,15 +1,33 @@
 """Checks and conversions for public functions. Every message says what is wrong, what is expected and how to fix it."""
 
+import contextlib
 import math
 import operator
 
 import numpy as np
 
-from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # Axis sizes and element counts stay below this, so that compiled functions can use 32-bit indices.
 LIMIT = 2**31 - 1
+
+
+@contextlib.contextmanager
+def speaking_as(owner, *inner):
+    """Let errors that begin with the name of an inner function begin with that of the one that the user called."""
+    try:
+        yield
+    except AtrousError as error:
+        name, colon, rest = str(error).partition(":")
+        if not colon or name not in inner:
+            raise
+        raise type(error)(f"{owner}:{rest}") from error
+
+
+def shown(name):
+    """Return a name from a file with control characters escaped, which could move a terminal's cursor."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
 def float_array(owner, name, value, *, like=None):

@@ -83,6 +83,7 @@ def test_search_resume_and_refine(folder, command):
     assert json.loads((folder / "refined.json").read_text())["preset"] == params._asdict()
 
 
+@pytest.mark.slow
 def test_fit(folder, command):
     out = folder / "fitted"
     text = command("tune", *data(folder), "-o", out, "--method", "fit", "--most", 1, "--start", "densecrf")

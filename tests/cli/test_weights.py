@@ -181,3 +181,15 @@ def test_summary_of_what_cannot_be_built(capsys):
     assert "--size needs" in told(capsys, "summary", "deeplabv1_msc", "--size", "1,2,3", expect=2)
     assert "--size needs" in told(capsys, "summary", "deeplabv1_msc", "--size", "0", expect=2)
     assert "no option" in told(capsys, "summary", "deeplabv1_msc", "--output-stride", 8, expect=2)
+
+
+def test_names_cannot_move_the_cursor(tmp_path, capsys):
+    """A name may hold what a terminal takes for a command, or a line of its own."""
+    file = tmp_path / "odd.npz"
+    np.savez(file, **{"classifier\x1b[31m.weight": np.zeros((5, 8)), "two\nlines": np.zeros(3)})
+    text = told(capsys, "weights", "show", file)
+    assert "\x1b" not in text
+    assert "classifier\\x1b[31m.weight" in text
+    assert "two\\nlines" in text
+    text = told(capsys, "segment", "photo.png", "--weights", file, "-o", tmp_path / "out", expect=1)
+    assert "\x1b" not in text

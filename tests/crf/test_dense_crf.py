@@ -592,3 +592,14 @@ def test_numbers_at_the_ends_of_the_range():
         assert np.isfinite(found).all()
     with pytest.raises(ParameterError, match=r"compatibility reaches 1e.38; with 42 points .* beyond 2\.5e.35"):
         mean_field(np.log(p), spatial_pairwise((6, 7), 1.0, 1e38))
+
+
+def test_errors_name_the_function_that_was_called():
+    p, image = np.full((2, 6, 7), 0.5, np.float32), np.full((6, 7, 3), 100, np.uint8)
+    for options in ({}, {"start": p}, {"accuracy": "fine"}):
+        with pytest.raises(ParameterError, match=r"^dense_crf: "):
+            dense_crf(p, image, CRFParams(sigma_beta=1e-30), **options)
+    with pytest.raises(ParameterError, match=r"^dense_crf: image holds NaN or inf"):
+        dense_crf(p, np.full((6, 7, 3), np.inf), intensity_scale=1)
+    with pytest.raises(ShapeError, match=r"^dense_crf: start must be an array of shape"):
+        dense_crf(p, image, start=p[:, :3])

@@ -156,6 +156,7 @@ def test_a_planted_compatibility_is_found():
     assert np.abs(q - targets[0]).max() < 0.02
 
 
+@pytest.mark.slow
 def test_a_wrong_start_is_mended_on_the_lattice():
     """From widths and weights far off, the likelihood of labels of images that were not seen rises."""
     data = [scene(s) for s in range(8)]

@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+from atrous._check import shown
 from atrous.cli.common import UsageError, add_command, printer, table, write_json
 from atrous.errors import ParameterError
 
@@ -43,7 +44,7 @@ def run_show(arguments):
         _say_parts(say, near, found["file"])
     if names := found["backbones"]:
         say(f"its arrays fill the backbone of {', '.join(names)}: load with fresh='head'")
-    rows = [{**t, "shape": "×".join(map(str, t["shape"])) or "one number"} for t in tensors]
+    rows = [{**t, "name": shown(t["name"]), "shape": "×".join(map(str, t["shape"])) or "one number"} for t in tensors]
     lines = table(rows)
     if len(rows) > SHOWN and not arguments.all:
         lines[SHOWN - 4 : -5] = [f"… {len(rows) - SHOWN} more, shown by --all"]

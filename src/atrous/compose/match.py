@@ -5,6 +5,7 @@ Role: check.
 
 import numpy as np
 
+from atrous import _check
 from atrous.errors import DTypeError, ShapeError
 
 SHOWN = 8
@@ -13,7 +14,7 @@ SHOWN = 8
 def _listed(names):
     names = list(names)
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + rest
+    return ", ".join(map(_check.shown, names[:SHOWN])) + rest
 
 
 def fitting(owner, x, shape, given, *names):

@@ -293,7 +293,9 @@ def dense_crf(
     probabilities = as_float(owner, "probabilities", probabilities)
     options = {"accuracy": accuracy, "start": start, "ignore": ignore, "fixed": fixed, "callback": callback}
     plain = method in ("auto", "lattice") and not any(value is not None for value in (start, ignore, fixed, callback))
-    with contextlib.closing(ProgressLine("dense_crf")) if progress else contextlib.nullcontext() as line:
+    shows = contextlib.closing(ProgressLine("dense_crf")) if progress else contextlib.nullcontext()
+    inner = "mean_field", "bilateral_pairwise", "spatial_pairwise", "separable_pairwise"
+    with shows as line, _check.speaking_as(owner, *inner):
         if plain and params.iterations:
             found = _direct(owner, probabilities, image, params, line, accuracy)
             if found is not None:

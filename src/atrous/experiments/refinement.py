@@ -78,16 +78,27 @@ def refined(way: str, probabilities, image, labels, chosen: Mapping[str, Any]):
     return grid_crf(unary_from_probabilities(probabilities), image if contrast else None, **chosen).argmax(0)
 
 
-def confusions(seen, way, chosen, bands=()):
-    """Return the confusion of scenes (probabilities, image, labels), all together and near boundaries."""
+def counted(labelled, bands=()):
+    """Return the confusion of pairs (labels found, labels), all together and near boundaries."""
     classes = len(SCENE_CLASSES)
     matrix, near = np.zeros((classes, classes), np.int64), np.zeros((len(bands), classes, classes), np.int64)
-    for probabilities, image, labels in seen:
-        found = refined(way, probabilities, image, labels, chosen)
+    for found, labels in labelled:
         matrix += confusion_matrix(found, labels, classes)
         if bands:
             near += trimap_confusion(found, labels, classes, bands)
     return matrix, near
+
+
+def confusions(seen, way, chosen, bands=()):
+    """Return the confusion of scenes (probabilities, image, labels) that are refined in one way, as `counted`."""
+    return counted(((refined(way, p, image, labels, chosen), labels) for p, image, labels in seen), bands)
+
+
+def measures_of(matrix, near):
+    """Return mean IoU, IoU of each class and mean IoU near boundaries (BANDS) in per cent."""
+    found = {"mean_iou": mean_iou(matrix), **dict(zip(SCENE_CLASSES, class_iou(matrix).tolist(), strict=True))}
+    found |= {f"within_{width}": mean_iou(m) for width, m in zip(BANDS, near, strict=True)}
+    return {name: 100 * float(value) for name, value in found.items()}
 
 
 def search(seen, way: str, rounds: int = 3) -> list[Round]:
@@ -115,11 +126,7 @@ def measured(network, weights, samples, *, way="none", **fixed) -> dict[str, Any
     if way == "fitted":
         probabilities, images, truths = zip(*seen[:SEARCHED], strict=True)
         chosen = fit_crf(images, probabilities, truths, DENSE, intensity_scale=1).params._asdict()
-    matrix, near = confusions(seen[SEARCHED:], way, chosen, BANDS)
-    found = {"mean_iou": mean_iou(matrix)}
-    found |= dict(zip(SCENE_CLASSES, class_iou(matrix).tolist(), strict=True))
-    found |= {f"within_{width}": mean_iou(m) for width, m in zip(BANDS, near, strict=True)}
-    found = {name: 100 * float(value) for name, value in found.items()}
+    found: dict[str, Any] = measures_of(*confusions(seen[SEARCHED:], way, chosen, BANDS))
     if isinstance(network.body, CRFLayer):
         params, matrix = network.body.learned(weights)
         found |= {name: getattr(params, name) for name in RANGES["dense"]} | {"compatibility": matrix.round(3).tolist()}

@@ -6,15 +6,12 @@ import numpy as np
 
 from atrous.crf.dense import dense_crf
 from atrous.crf.upsample import joint_upsample
-from atrous.data.classes import SCENE_CLASSES
 from atrous.experiments.crf import LARGE_FOV
 from atrous.experiments.design import Claim, Experiment, Row
-from atrous.experiments.refinement import BANDS, DENSE
+from atrous.experiments.refinement import BANDS, DENSE, counted, measures_of
 from atrous.layers.resize import resize_bilinear
 from atrous.layers.softmax import softmax_forward
-from atrous.metrics import class_iou, confusion_matrix, mean_iou
 from atrous.nets.preparation import prepare
-from atrous.trimap import trimap_confusion
 
 CRF = DENSE._replace(bilateral_weight=8.0, sigma_alpha=10.0, sigma_beta=6.0)
 
@@ -22,9 +19,7 @@ CRF = DENSE._replace(bilateral_weight=8.0, sigma_alpha=10.0, sigma_beta=6.0)
 def measured(network, weights, samples, *, upsample="bilinear", crf=False):
     """Return the measures of one way, in per cent, and its milliseconds for a scene without those of the network."""
     params, state = network.split(weights)
-    count = len(SCENE_CLASSES)
-    matrix, near = np.zeros((count, count), np.int64), np.zeros((len(BANDS), count, count), np.int64)
-    seconds = []
+    seconds, labelled = [], []
     for image, labels in samples:
         scores = network.endpoints(params, state, prepare(image, network.preprocessing))["low_logits"][0]
         begun = time.perf_counter()
@@ -35,11 +30,8 @@ def measured(network, weights, samples, *, upsample="bilinear", crf=False):
             p = joint_upsample(softmax_forward(scores, axis=0)[0], image)
         found = (dense_crf(p, image, CRF, intensity_scale=1) if crf else p).argmax(0)
         seconds.append(time.perf_counter() - begun)
-        matrix += confusion_matrix(found, labels, count)
-        near += trimap_confusion(found, labels, count, BANDS)
-    found = {"mean_iou": mean_iou(matrix), **dict(zip(SCENE_CLASSES, class_iou(matrix).tolist(), strict=True))}
-    found |= {f"within_{width}": mean_iou(m) for width, m in zip(BANDS, near, strict=True)}
-    return {name: 100 * float(value) for name, value in found.items()} | {"ms": 1e3 * float(np.median(seconds))}
+        labelled.append((found, labels))
+    return measures_of(*counted(labelled, BANDS)) | {"ms": 1e3 * float(np.median(seconds))}
 
 
 EXPERIMENT = Experiment(
