@@ -267,3 +267,40 @@ def test_batches(rng):
     with pytest.raises(atrous.ShapeError, match=r"as many of image, got shape \(1, 9, 11, 3\)"):
         dense_crf(p, images[:1], params)
     assert mean_iou(confusion_matrix(found.argmax(1), p.argmax(1), 3)) > 0
+
+
+@pytest.mark.parametrize("normalization", ["none", "before", "after", "symmetric"])
+def test_gradients_through_filtered_terms(normalization, rng):
+    shape, image = (4, 5), rng.uniform(0, 255, (4, 5, 3))
+    unary = rng.standard_normal((3, *shape))
+    ignore = rng.random(shape) < 0.15
+    costs = rng.uniform(0, 1, (3, 3))
+    d = rng.standard_normal(unary.shape)
+
+    def terms(weight=0.8, costs=costs):
+        return [
+            separable_pairwise(shape, (1.0, 1.5), weight, normalization=normalization),
+            bilateral_pairwise(image, 2.0, 60.0, 0.5, dtype=np.float64),
+            domain_transform_pairwise(image, 4.0, 90.0, costs),
+        ]
+
+    def loss(unary=unary, **changes):
+        q, _ = atrous.mean_field_forward(unary, terms(**changes), iterations=3, method="exact", ignore=ignore)
+        return np.vdot(q, d)
+
+    q, cache = atrous.mean_field_forward(unary, terms(), iterations=3, method="exact", ignore=ignore)
+    assert_close(q, mean_field(unary, terms(), iterations=3, method="exact", ignore=ignore), "reordered")
+    grads = atrous.mean_field_backward(d, cache)
+    assert [f.shape for f in grads.features] == [(20, 0), (20, 5), (20, 0)]
+    for found, at in ((grads.unary, unary), (grads.compatibility[2], costs)):
+        name = "unary" if at is unary else "costs"
+        for place in list(np.ndindex(at.shape))[::5]:
+            moved = [at.copy(), at.copy()]
+            moved[0][place] += 1e-5
+            moved[1][place] -= 1e-5
+            expected = (loss(**{name: moved[0]}) - loss(**{name: moved[1]})) / 2e-5
+            assert found[place] == pytest.approx(expected, rel=1e-6, abs=1e-8)
+    expected = (loss(weight=0.8 + 1e-5) - loss(weight=0.8 - 1e-5)) / 2e-5
+    assert grads.compatibility[0] == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(atrous.ParameterError, match="no term that a filter computes"):
+        atrous.mean_field_forward(unary, terms(), method="exact", self_message=False)

@@ -156,6 +156,25 @@ def _add(head, tail, rows, factors, rewards, total):
                 lanes.store(total, o + j, lanes.add_scaled(lanes.load(total, o + j), factors[p], weighted))
 
 
+def _placed(rows, points, count):
+    """Return rows of the whole grid, zero but at `points`."""
+    grid = np.zeros((count, rows.shape[1]), rows.dtype)
+    grid[points] = rows
+    return grid
+
+
+def on_points(term, points, function):
+    """Return a term's `apply` or `adjoint` as a function from values (L, points) to sums (L, points)."""
+
+    def sums(values):
+        rows = np.zeros((values.shape[1], padded(len(values))), values.dtype)
+        rows[:, : len(values)] = values.T
+        found = function(_placed(rows, points, math.prod(term.shape)))
+        return np.ascontiguousarray(found[points, : len(values)].T)
+
+    return sums
+
+
 class _Filter:
     """A term on some points of its grid, in ascending order: its sums, and the factors of its normalisation."""
 
@@ -174,9 +193,7 @@ class _Filter:
         if self.whole:
             found = self.term.apply(rows)
         else:
-            grid = np.zeros((self.count, rows.shape[1]), rows.dtype)
-            grid[self.points] = rows
-            found = self.term.apply(grid)[self.points]
+            found = self.term.apply(_placed(rows, self.points, self.count))[self.points]
         return found if self.self_message else found - rows.dtype.type(self.term.itself) * rows
 
     def sums(self, rows):

@@ -19,6 +19,7 @@ et al., "Conditional Random Fields as Recurrent Neural Networks", arXiv:1502.032
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,9 +27,10 @@ import numpy as np
 from atrous import _check
 from atrous._types import Array, FloatArray
 from atrous.crf.compatibility import agreement, reward
+from atrous.crf.filtered import FilteredPairwise
 from atrous.crf.kernels import Kernel
-from atrous.crf.mean_field import _check_energies, _constrain, _ignored, _probabilities, few_enough
-from atrous.crf.pairwise import Pairwise, check_pairwise
+from atrous.crf.mean_field import _check_energies, _constrain, _ignored, _probabilities, checked_terms, few_enough
+from atrous.crf.pairwise import Pairwise
 from atrous.crf.reference import softmax
 from atrous.errors import ParameterError, ShapeError
 
@@ -39,7 +41,7 @@ class MeanFieldCache(NamedTuple):
     """What `mean_field_backward` needs: the inputs, the marginals that were kept, and the options."""
 
     unary: FloatArray
-    pairwise: tuple[Pairwise, ...]
+    pairwise: tuple[Pairwise | FilteredPairwise, ...]
     kept: dict[int, FloatArray]
     """Marginals (L, P) before step i, for some i."""
     started: bool
@@ -61,9 +63,16 @@ class MeanFieldGrads(NamedTuple):
     """For each term, in the shape of its compatibility: a number, a vector or a matrix."""
     features: tuple[FloatArray, ...]
     """For each term, (P, D); `bilateral_backward` and `spatial_backward` turn them into those of sigmas and image. ()
-    if they were not asked for."""
+    if they were not asked for; (P, 0) for a term that a filter computes."""
     start: FloatArray | None
     """Shape of the unary, or None if there was no start."""
+
+
+def _picked(terms, points):
+    """Return the terms for some of the points; those that a filter computes stay as they are."""
+    if len(points) == 0:
+        return []
+    return [Pairwise(np.ascontiguousarray(t.features[points]), *t[1:]) if isinstance(t, Pairwise) else t for t in terms]
 
 
 def _step(unary, pairwise, kernels, marginals, damping):
@@ -78,7 +87,7 @@ def _step(unary, pairwise, kernels, marginals, damping):
 
 def mean_field_forward(
     unary: FloatArray,
-    pairwise: Pairwise | list[Pairwise],
+    pairwise: Pairwise | FilteredPairwise | Sequence[Pairwise | FilteredPairwise],
     *,
     iterations: int = 10,
     method: str = "lattice",
@@ -133,12 +142,14 @@ def mean_field_forward(
     if unary.ndim < 2:
         raise ShapeError(f"{owner}: unary must be (labels, points) or (labels, H, W), got shape {unary.shape}.")
     shape, grid = unary.shape, unary.shape[1:]
-    energies, terms = check_pairwise(owner, unary.reshape(shape[0], -1), pairwise)
+    energies, terms = checked_terms(owner, unary, pairwise)
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     _check.one_of(owner, "method", method, METHODS)
     damping = _check.number(owner, "damping", damping, least=0, below=1)
-    if not self_message and method != "exact":
-        raise ParameterError(f'{owner}: self_message=False needs method="exact" here.')
+    if not self_message and (method != "exact" or any(isinstance(t, FilteredPairwise) for t in terms)):
+        raise ParameterError(
+            f'{owner}: self_message=False needs method="exact" here, and no term that a filter computes.'
+        )
     if fixed is not None:
         energies = _constrain(owner, energies, fixed, grid)
     _check_energies(owner, energies)
@@ -148,13 +159,13 @@ def mean_field_forward(
     if method == "exact":
         few_enough(owner, len(points))
     out = softmax(-energies)
-    picked = [Pairwise(np.ascontiguousarray(t.features[points]), *t[1:]) for t in terms] if len(points) else []
+    picked = _picked(terms, points)
     marginals = out[:, points]
     if start is not None:
         marginals = _probabilities(owner, "start", start, shape, energies.dtype)[:, points]
     every = 1 if store else max(1, math.isqrt(iterations))
     keep, chosen = energies.dtype.type(damping), energies[:, points]
-    kernels, kept = [Kernel(t, method, self_message=self_message) for t in picked], {}
+    kernels, kept = [Kernel(t, method, points, self_message=self_message) for t in picked], {}
     for i in range(iterations if len(points) else 0):
         if i % every == 0:
             kept[i] = marginals
@@ -204,8 +215,8 @@ def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache, *, featu
     d_unary = -alone * (d - (alone * d).sum(0))  # of points that send and receive nothing
     d_unary[:, points] = 0
     chosen = unary[:, points]
-    terms = [Pairwise(np.ascontiguousarray(t.features[points]), *t[1:]) for t in cache.pairwise] if len(points) else []
-    kernels = [Kernel(t, cache.method, self_message=cache.self_message, gathers=features) for t in terms]
+    terms = _picked(cache.pairwise, points)
+    kernels = [Kernel(t, cache.method, points, self_message=cache.self_message, gathers=features) for t in terms]
     rewards = [reward(t.compatibility) for t in cache.pairwise]
     d_rewards = [np.zeros_like(r) for r in rewards]
     d, back = np.ascontiguousarray(d[:, points]), np.zeros_like(chosen)
@@ -231,7 +242,11 @@ def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache, *, featu
         first = alone[:, points]
         back -= first * (d - (first * d).sum(0))
     d_unary[:, points] = back
-    to_features = [np.zeros_like(t.features) for t in cache.pairwise if features]
+    to_features = [
+        np.zeros_like(t.features) if isinstance(t, Pairwise) else np.zeros((unary.shape[1], 0), unary.dtype)
+        for t in cache.pairwise
+        if features
+    ]
     for whole, kernel in zip(to_features, kernels, strict=False):
         whole[points] = kernel.features_backward()
     compatibility = tuple(-(g + g.T) / 2 if g.ndim == 2 else g for g in d_rewards)

@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from atrous.crf.filtered import FilteredPairwise, on_points
 from atrous.crf.messages import row_sums
 from atrous.crf.pairwise import POWERS
 from atrous.lattice.build import build_lattice
@@ -29,17 +30,22 @@ class Kernel:
     `features_backward` ends with those that go through the row sums.
     """
 
-    def __init__(self, term, method, *, self_message=True, gathers=True):
-        features = self.features = term.features
-        if method == "exact":
+    def __init__(self, term, method, points=None, *, self_message=True, gathers=True):
+        itself = None
+        if isinstance(term, FilteredPairwise):  # of the grid's points, those at `points`; it has no features
+            self.apply, self.apply_transposed = (on_points(term, points, f) for f in (term.apply, term.adjoint))
+            features, gathers = np.empty((len(points), 0), term.compatibility.dtype), False
+        elif method == "exact":
+            features = term.features
             matrix = gaussian_matrix(features)
-            itself = None if self_message else matrix.dtype.type(1)
             if not self_message:
+                itself = matrix.dtype.type(1)
                 np.fill_diagonal(matrix, 0)
             self.apply, self.apply_transposed = (lambda v: v @ matrix.T), (lambda v: v @ matrix)
             self._backward = partial(exact_features_backward, features)
         else:
-            lattice, itself = build_lattice(features), None
+            features = term.features
+            lattice = build_lattice(features)
             self.apply, self.apply_transposed = (
                 lambda v, r=r: np.ascontiguousarray(lattice_filter(lattice, np.ascontiguousarray(v.T), reverse=r).T)
                 for r in (False, True)

@@ -133,6 +133,21 @@ def _probabilities(owner, name, value, shape, dtype):
     return value
 
 
+def checked_terms(owner, unary, pairwise):
+    """Return the unary (L, …) as (L, P) in the dtype of the terms, and all terms, checked, in their order."""
+    labels, *grid = unary.shape
+    terms = listed(owner, pairwise)
+    plain = [term for term in terms if not isinstance(term, FilteredPairwise)]
+    energies, plain = check_pairwise(owner, unary.reshape(labels, -1), plain)
+    left = iter(plain)
+    return energies, [
+        check_filtered(owner, i, term, labels, grid, energies.dtype)
+        if isinstance(term, FilteredPairwise)
+        else next(left)
+        for i, term in enumerate(terms)
+    ]
+
+
 def _constrain(owner, unary, fixed, shape):
     """Return unary energies that leave only the fixed label where one is given."""
     fixed = np.asarray(fixed)
@@ -276,14 +291,9 @@ def mean_field(
     if unary.ndim < 2:
         raise ShapeError(f"{owner}: unary must be (labels, points) or (labels, H, W), got shape {unary.shape}.")
     shape, grid = unary.shape, unary.shape[1:]
-    given = list(enumerate(listed(owner, pairwise)))
-    others = [term for _, term in given if not isinstance(term, FilteredPairwise)]
-    energies, pairwise = check_pairwise(owner, unary.reshape(shape[0], -1), others)
-    filtered = [
-        check_filtered(owner, i, term, shape[0], grid, energies.dtype)
-        for i, term in given
-        if isinstance(term, FilteredPairwise)
-    ]
+    energies, terms = checked_terms(owner, unary, pairwise)
+    pairwise = [term for term in terms if isinstance(term, Pairwise)]
+    filtered = [term for term in terms if isinstance(term, FilteredPairwise)]
     iterations = _check.integer(owner, "iterations", iterations, least=0)
     _check.one_of(owner, "method", method, METHODS)
     _check.one_of(owner, "update", update, UPDATES)
