@@ -229,7 +229,7 @@ def search_crf(
     Notes
     -----
     Cost: mean field for every image and combination, 128 and at most two times 26 with the defaults. On two cores an
-    image of 500 × 375 with 21 labels takes about ten seconds in the first round.
+    image of 500 × 375 with 21 labels takes some twenty seconds in the first round.
 
     Examples
     --------
