@@ -80,7 +80,7 @@ BAD = [
     ("empty", lambda: confusion_matrix(P[:0], T[:0], 3), ShapeError, "prediction is empty"),
     ("scores", lambda: confusion_matrix(P * 0.5, T, 3), DTypeError, "argmax"),
     ("NaN", lambda: confusion_matrix(P, T * np.nan, 3), DTypeError, "target.*float64"),
-    ("strings", lambda: confusion_matrix(P.astype(str), T, 3), DTypeError, "Pass integers"),
+    ("strings", lambda: confusion_matrix(P.astype(str), T, 3), DTypeError, "prediction must hold real numbers"),
     ("too few classes", lambda: confusion_matrix(P, T, 2), ParameterError, "prediction must be 0 to 1.*got 2"),
     ("negative", lambda: confusion_matrix(P - 1, T, 3), ParameterError, "got -1"),
     ("void first", lambda: confusion_matrix(T, P, 3), ParameterError, r"prediction is 255 .*prediction comes first"),

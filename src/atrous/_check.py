@@ -1,28 +1,16 @@
 """Checks and conversions for public functions. Every message says what is wrong, what is expected and how to fix it."""
 
-import contextlib
 import math
 import operator
+import os
 
 import numpy as np
 
-from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
+from atrous.errors import DTypeError, ParameterError, ShapeError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # Axis sizes and element counts stay below this, so that compiled functions can use 32-bit indices.
 LIMIT = 2**31 - 1
-
-
-@contextlib.contextmanager
-def speaking_as(owner, *inner):
-    """Let errors that begin with the name of an inner function begin with that of the one that the user called."""
-    try:
-        yield
-    except AtrousError as error:
-        name, colon, rest = str(error).partition(":")
-        if not colon or name not in inner:
-            raise
-        raise type(error)(f"{owner}:{rest}") from error
 
 
 def shown(name):
@@ -30,21 +18,55 @@ def shown(name):
     return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
+def told(value):
+    """Return what a wrong argument is, in a few words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    if isinstance(value, int) and abs(value) > 10**20:
+        return f"an integer of {value.bit_length()} bits"
+    words = " ".join(repr(value).split())
+    words = words if len(words) <= 80 else f"{words[:77]}..."
+    return f"{words} of type {type(value).__name__}" if isinstance(value, (int, float, str)) else words
+
+
+def _as_array(value):
+    """Return a value as an array, or None: a masked array, say, is none."""
+    try:
+        return None if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def no_array(owner, name, value, *, floats=False, like=None):
+    """Return the error for what is no rectangular array of real numbers, or of floats."""
+    if isinstance(value, np.ma.MaskedArray):
+        return DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0.0).")
+    if isinstance(value, (str, os.PathLike)):
+        fix = "Open a photograph first: np.asarray(PIL.Image.open(path))."
+        return DTypeError(f"{owner}: {name} must be an array, got {told(value)}. {fix}")
+    try:
+        found = np.asarray(value).dtype
+    except ValueError:
+        return ShapeError(f"{owner}: {name} must be one rectangular array of numbers, got a ragged sequence.")
+    except (TypeError, OverflowError) as error:
+        return DTypeError(f"{owner}: {name} must be an array of numbers, got {told(value)}: {error}.")
+    fix = ""
+    if name == "b" and np.ndim(value) == 0:
+        fix = " The third argument is the bias; pass the others by name, as in rate=2."
+    elif found.kind == "O":
+        fix = " Pass one rectangular array of numbers."
+    elif floats:
+        fix = f" Convert it with {name}.astype(np.{'float32' if like is None else like.dtype})."
+    return DTypeError(
+        f"{owner}: {name} must {'be float32 or float64' if floats else 'hold real numbers'}, got {found}.{fix}"
+    )
+
+
 def float_array(owner, name, value, *, like=None):
     """Return `value` as an ndarray of native float32 or float64; with `like`, of the same dtype as that array."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0.0).")
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ShapeError(f"{owner}: {name} must be one rectangular array of numbers, got a ragged sequence.") from None
-    if array.dtype.newbyteorder("=") not in FLOATS:
-        fix = f"Convert it with {name}.astype(np.{'float32' if like is None else like.dtype})."
-        if array.ndim == 0 and name == "b":
-            fix = "The third argument is the bias; pass the others by name, as in rate=2."
-        if array.dtype == object:
-            fix = "Pass one rectangular array of numbers."
-        raise DTypeError(f"{owner}: {name} must be float32 or float64, got {array.dtype}. {fix}")
+    array = _as_array(value)
+    if array is None or array.dtype.newbyteorder("=") not in FLOATS:
+        raise no_array(owner, name, value, floats=True, like=like)
     if like is not None and array.dtype.newbyteorder("=") != like.dtype:
         raise DTypeError(
             f"{owner}: {name} must have the dtype of the other arrays, {like.dtype}, got {array.dtype}. "
@@ -73,9 +95,7 @@ def integer(owner, name, value, *, least):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise ParameterError(
-            f"{owner}: {name} must be an integer, got {value!r} of type {type(value).__name__}."
-        ) from None
+        raise ParameterError(f"{owner}: {name} must be an integer, got {told(value)}.") from None
     if number < least:
         raise ParameterError(f"{owner}: {name} must be at least {least}, got {number}.")
     if number > LIMIT:
@@ -97,20 +117,15 @@ def number(owner, name, value, *, least=None, above=None, below=None):
     bounds = [bound for bound in bounds if bound[0] is not None]
     if not (math.isfinite(found) and all(fits(limit) for limit, fits, _ in bounds)):
         wanted = " and ".join(f"{words} {limit}" for limit, _, words in bounds)
-        raise ParameterError(f"{owner}: {name} must be a finite number {wanted}".rstrip() + f", got {value!r}.")
+        raise ParameterError(f"{owner}: {name} must be a finite number {wanted}".rstrip() + f", got {told(value)}.")
     return found
 
 
 def real_array(owner, name, value):
     """Return any array of real numbers; masked and ragged arrays are refused."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(f"{owner}: {name} must be a plain array, got a masked one. Fill it: {name}.filled(0.0).")
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ShapeError(f"{owner}: {name} must be one rectangular array of numbers, got a ragged sequence.") from None
-    if array.dtype.kind not in "buif":
-        raise DTypeError(f"{owner}: {name} must hold real numbers, got {array.dtype}.")
+    array = _as_array(value)
+    if array is None or array.dtype.kind not in "buif":
+        raise no_array(owner, name, value)
     if array.size == 0:
         raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}. Every axis needs at least one element.")
     return array
@@ -123,7 +138,7 @@ def per_axis(owner, name, value, axes, *, least):
     values = tuple(value)
     if len(values) != axes:
         raise ParameterError(
-            f"{owner}: {name} must be one integer or {axes}, one for each spatial axis, got {value!r}."
+            f"{owner}: {name} must be one integer or {axes}, one for each spatial axis, got {told(value)}."
         )
     return tuple(integer(owner, f"{name}[{i}]", v, least=least) for i, v in enumerate(values))
 
@@ -132,16 +147,8 @@ def one_of(owner, name, value, choices):
     """Return `value` if it is among `choices`."""
     if value not in choices:
         listed = ", ".join(repr(c) for c in choices)
-        raise ParameterError(f"{owner}: {name} must be one of {listed}; got {value!r}.")
+        raise ParameterError(f"{owner}: {name} must be one of {listed}; got {told(value)}.")
     return value
-
-
-def own_cache(owner, cache, kind):
-    """Return the cache of a backward pass if it came from the forward pass of the same name."""
-    if not isinstance(cache, kind):
-        forward = owner.replace("backward", "forward")
-        raise ParameterError(f"{owner}: cache must come from {forward}, got {type(cache).__name__}.")
-    return cache
 
 
 def upstream(owner, dy, shape, like, *, name="dy"):

@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
@@ -29,13 +30,16 @@ def _labels(owner, name, value):
     if array.size == 0:
         raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}. Every axis needs at least one element.")
     if array.dtype.kind not in "iub":
-        fix = "Take the best class first: scores.argmax(axis=0)." if array.dtype.kind == "f" else "Pass integers."
-        raise DTypeError(f"{owner}: {name} must hold integer labels, got {array.dtype}. {fix}")
+        raise DTypeError(
+            f"{owner}: {name} must hold integer labels, got {array.dtype}. "
+            "Take the best class of scores first: scores.argmax(axis=0)."
+        )
     if array.dtype == np.uint64:
         array = np.minimum(array, np.uint64(np.iinfo(np.int64).max))
     return array.astype(np.int64, copy=False)
 
 
+@public
 def confusion_matrix(prediction: Array, target: Array, classes: int, *, ignore: int | None = 255) -> Array:
     """Count, for each pair of classes, the pixels of the first that are labelled as the second.
 
@@ -113,6 +117,7 @@ def _matrix(owner, matrix):
     return array.astype(np.float64)
 
 
+@public
 def pixel_accuracy(matrix: Array) -> float:
     """Return the share of pixels with the right label.
 
@@ -147,6 +152,7 @@ def _iou(matrix):
     return np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
 
 
+@public
 def class_iou(matrix: Array) -> Array:
     """Return each class's intersection over union: pixels of it and labelled as it, over pixels that are either.
 
@@ -173,6 +179,7 @@ def class_iou(matrix: Array) -> Array:
     return _iou(_matrix("class_iou", matrix))
 
 
+@public
 def mean_iou(matrix: Array) -> float:
     """Return the mean of `class_iou` over the classes that occur in prediction or target.
 
@@ -201,6 +208,7 @@ def mean_iou(matrix: Array) -> float:
     return float(found.mean()) if found.size else float("nan")
 
 
+@public
 def class_accuracy(matrix: Array) -> Array:
     """Return the share of each class's pixels that are labelled as it.
 
@@ -230,6 +238,7 @@ def class_accuracy(matrix: Array) -> Array:
     return np.divide(np.diagonal(matrix), pixels, out=np.full(len(pixels), np.nan), where=pixels > 0)
 
 
+@public
 def frequency_weighted_iou(matrix: Array) -> float:
     """Return the mean of `class_iou` weighted by how many pixels each class has in the target.
 

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array
 from atrous.errors import ParameterError, ShapeError
 from atrous.metrics import confusion_matrix, mean_iou
@@ -40,6 +41,7 @@ def _near(found, width, axis):
     return after > before
 
 
+@public
 def trimap_band(target: Array, width: int, *, ignore: int = 255) -> Array:
     """Return which pixels are labelled and within `width` pixels of an unlabelled one.
 
@@ -81,6 +83,7 @@ def trimap_band(target: Array, width: int, *, ignore: int = 255) -> Array:
     return _near(_near(void, width, void.ndim - 1), width, void.ndim - 2) & ~void
 
 
+@public
 def trimap_confusion(
     prediction: Array, target: Array, classes: int, widths: Sequence[int], *, ignore: int = 255
 ) -> Array:
@@ -121,6 +124,7 @@ def trimap_confusion(
     return np.stack(found)
 
 
+@public
 def trimap_iou(prediction: Array, target: Array, classes: int, widths: Sequence[int], ignore: int = 255) -> Array:
     """Return the mean IoU within each band.
 

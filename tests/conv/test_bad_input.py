@@ -50,16 +50,16 @@ def bad_integers(option, least, axes):
         (least - 1, f"at least {least}, got {least - 1}"),
         (-3, "got -3"),
         (2**40, "below 2\\^31, got 1099511627776"),
-        (True, "integer, got True of type bool"),
-        (2.0, "integer, got 2.0 of type float"),
+        (True, "integer.*got True of type bool"),
+        (2.0, "integer.*got 2.0 of type float"),
         ("2", "got '2'"),
-        (None, "integer, got None"),
+        (None, "integer.*got None"),
     ]
     if axes:
         values += [
             ((1, 2, 3), r"one integer or 2.*got \(1, 2, 3\)"),
             ([], r"one integer or 2.*got \[\]"),
-            ((1, 2.5), r"\[1\] must be an integer, got 2.5"),
+            ((1, 2.5), "integer.*got.* 2.5"),
             ((-2, 1), rf"\[0\] must be at least {least}, got -2"),
         ]
     return [bad(f"{option}={v!r}", conv(**{option: v}), ParameterError, f"{option}.*{m}") for v, m in values]
@@ -91,7 +91,6 @@ def bad_methods():
         "interlace:auto",
         "im2col:direct",
         ":direct",
-        3,
     ]
     return [
         bad(
@@ -161,7 +160,7 @@ BAD = [
     bad("x float16", conv(X.astype(np.float16)), DTypeError, "got float16"),
     bad("x complex", conv(X + 0j), DTypeError, "got complex128"),
     bad("x boolean", conv(X > 0), DTypeError, "got bool"),
-    bad("x text", conv("x"), DTypeError, "got <U1"),
+    bad("x text", conv("x"), DTypeError, "x must be an array, got .x."),
     bad("x None", conv(None), DTypeError, "x must be float32 or float64, got object"),
     bad("x objects", conv(X.astype(object)), DTypeError, "got object.*rectangular"),
     bad("x ragged", conv([[1.0, 2.0], [3.0]]), AtrousError, "x .*rectangular"),
@@ -192,7 +191,7 @@ BAD = [
         ShapeError,
         "needs 2147483654 samples.*padding \\(1073741824, 1073741824\\)",
     ),
-    bad("output", conv(padding=2**20), ShapeError, r"the output of shape \(1, 6, 2097156, 2097157\) has 2.64e\+13"),
+    bad("output", conv(padding=2**20), ShapeError, r"the output .*of shape \(1, 6, 2097156, 2097157\) has 2.64e\+13"),
     bad("x", conv(HUGE), ShapeError, r"x of shape \(1, 4, 65536, 65536\) has 1.72e\+10 elements"),
     bad("w", conv(w=np.broadcast_to(1.0, (2**28, 4, 3, 3))), ShapeError, r"w of shape \(268435456, 4, 3, 3\)"),
     # backward passes

@@ -456,28 +456,28 @@ BAD = {
     "image inf": (crf(P, at(np.inf, FLOATS)), ParameterError, "image holds NaN or inf"),
     "image only NaN": (crf(P, FLOATS * np.nan), ParameterError, "image holds NaN or inf"),
     "image in [0, 1]": (crf(P, FLOATS / 255), ParameterError, "maximum of 0.784.*intensity_scale=255"),
-    "scale 0": (crf(P, FLOATS, intensity_scale=0), ParameterError, "intensity_scale must be .* above 0, got 0"),
+    "scale 0": (crf(P, FLOATS, intensity_scale=0), ParameterError, "intensity_scale must be .* above 0.* got 0"),
     "scale negative": (crf(P, FLOATS, intensity_scale=-2), ParameterError, "intensity_scale .* got -2"),
     "scale NaN": (crf(P, FLOATS, intensity_scale=np.nan), ParameterError, "intensity_scale .* got nan"),
     "scale list": (crf(P, FLOATS, intensity_scale=[1, 2]), ParameterError, r"intensity_scale .* got \[1, 2\]"),
     "scale text": (crf(P, FLOATS, intensity_scale="255"), ParameterError, "intensity_scale .* got '255'"),
     "params name": (crf(P, IMAGE, "deeplab"), ParameterError, "params must be one of 'deeplab-v1'.*got 'deeplab'"),
-    "params tuple": (crf(P, IMAGE, (1, 2)), DTypeError, "params must be a CRFParams or .* got tuple"),
-    "params None": (crf(P, IMAGE, None), DTypeError, "params must be .* got NoneType"),
+    "params tuple": (crf(P, IMAGE, (1, 2)), ParameterError, r"params must be a CRFParams or .* got \(1, 2\)"),
+    "params None": (crf(P, IMAGE, None), ParameterError, "params must be .* got None"),
     "iterations -1": (crf(iterations=-1), ParameterError, "iterations must be at least 0, got -1"),
-    "iterations 2.0": (crf(iterations=2.0), ParameterError, "iterations must be an integer, got 2.0"),
+    "iterations 2.0": (crf(iterations=2.0), ParameterError, "iterations must be an integer.*got 2.0"),
     "iterations in params": (params(iterations=None), ParameterError, "iterations must be an integer, got None"),
     "normalization": (crf(normalization="mean"), ParameterError, "normalization must be one of 'none'.*got 'mean'"),
-    "normalization 3": (params(normalization=3), ParameterError, "normalization must be one of .*got 3"),
+    "normalization 3": (params(normalization=3), ParameterError, "normalization must be text, got 3"),
     "method": (crf(method="fast"), ParameterError, "method must be one of 'auto'.*got 'fast'"),
     "ignore": (crf(ignore=np.zeros((5, 4), bool)), ShapeError, r"ignore must be bool of shape \(4, 5\)"),
     "fixed": (crf(fixed=np.full((4, 5), 3)), ParameterError, "fixed holds labels 0…2"),
-    "callback": (crf(callback=3), DTypeError, "callback.*got int"),
+    "callback": (crf(callback=3), ParameterError, "callback must be a function or None, got 3"),
 }  # fmt: skip
 for sigma in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
     for value in (0, -1.5, np.nan, np.inf, None):
         BAD[f"{sigma}={value}"] = (
-            params(**{sigma: value}), ParameterError, f"{sigma} must be positive and finite, got {value}"
+            params(**{sigma: value}), ParameterError, f"{sigma} must be .*finite.*, got {value}"
         )  # fmt: skip
     BAD[f"{sigma}=(3, 4)"] = params(**{sigma: (3, 4)}), ParameterError, rf"{sigma} must be .*got \(3, 4\)"
 for weight in ("bilateral_weight", "spatial_weight"):

@@ -145,7 +145,7 @@ def test_the_fused_pass_with_a_filter_is_the_one_step_by_step(rng):
 def test_what_filtered_terms_refuse(rng):
     unary = rng.standard_normal((2, 4, 5))
     term, edges = separable_pairwise((4, 5), 1.0, 1.0), domain_transform_pairwise(np.zeros((4, 5)), 3.0, 3.0, 1.0)
-    with pytest.raises(atrous.ShapeError, match=r"is for a grid of \(4, 6\), unary has \(4, 5\)"):
+    with pytest.raises(atrous.ShapeError, match=r"shape is \(4, 6\), the grid of unary is \(4, 5\)"):
         mean_field(unary, separable_pairwise((4, 6), 1.0, 1.0))
     with pytest.raises(atrous.ShapeError, match=r"pairwise\[0\].compatibility must be a number, a vector \(2,\)"):
         mean_field(unary, term._replace(compatibility=np.ones(3)))

@@ -111,7 +111,7 @@ def test_objects_have_the_sizes_asked_for():
         ({"wires": 1.5}, "wires must be an integer"),
         ({"noise": -1}, "noise must be"),
         ({"blur": float("nan")}, "blur must be"),
-        ({"wire_width": 3.0}, "wire_width must be two numbers"),
+        ({"wire_width": 3.0}, "wire_width must be a tuple of 2 finite numbers"),
         ({"wire_width": (3.0, 2.0)}, "the least first, got"),
         ({"smallest": 0.5, "largest": 0.2}, "smallest ≤ largest"),
     ],

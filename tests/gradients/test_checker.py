@@ -403,9 +403,9 @@ def test_complex_step_through_abs_is_noticed(rng):
     [
         ({"n_samples": 0, "mode": "sample"}, "n_samples must be at least 1"),
         ({"directions": 2.5}, "directions must be an integer"),
-        ({"eps": "1"}, "eps must be a finite number above 0"),
-        ({"rtol": float("nan")}, "rtol must be a finite number of at least 0"),
-        ({"wrt": True}, "wrt names True"),
+        ({"eps": "1"}, "eps must be a finite number or None"),
+        ({"rtol": float("nan")}, "rtol must be a finite number"),
+        ({"wrt": True}, "wrt must be .*got True"),
     ],
 )
 def test_odd_options_are_refused(affine, options, match):
@@ -566,7 +566,7 @@ def test_losses_of_other_types(rng):
         ((lambda p, x: (1.0, {"w": x}), [{"w": np.ones(3)}, np.ones(3)]), "keys 'w'.* p, x. A dict of .* only input"),
         ((lambda x: (x.sum(), x),), r"pass \(forward, backward, inputs\), or \(loss_and_grads, inputs\).*got func"),
         ((relu_forward, relu_backward), r"\(loss_and_grads, inputs\) without .*; got function, function"),
-        (([np.ones(3)], relu_forward, relu_backward), "got list, function, function"),
+        (([np.ones(3)], relu_forward, relu_backward), "forward must be a function"),
         ((relu_forward, [np.ones(3)], [np.ones(3)]), "got function, list, list"),
     ],
 )  # fmt: skip

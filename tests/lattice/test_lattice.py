@@ -452,7 +452,7 @@ def bad_features(function):
         "complex": (F * 1j, DTypeError, "got complex128"),
         "objects": (F.astype(object), DTypeError, "got object.*rectangular"),
         "None": (None, DTypeError, "got object"),
-        "text": ("x", DTypeError, "got <U1"),
+        "text": ("x", DTypeError, "must be an array, got .x."),
         "ragged": ([[1.0, 2.0], [3.0]], ShapeError, "features must be one rectangular array"),
         "masked": (np.ma.array(F), DTypeError, r"features must be a plain array.*features.filled\(0.0\)"),
         "1e12 float32": (at(1e12).astype("f4"), ParameterError, r"reach 1e\+12 .* axis 1; float32.*pass float64"),

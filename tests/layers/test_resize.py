@@ -243,7 +243,7 @@ BAD = [
     ("integers", lambda: resize_bilinear(X.astype(int), 3), DTypeError, "int64"),
     ("masked", lambda: resize_bilinear(np.ma.array(X), 3), DTypeError, "masked"),
     ("size 0", lambda: resize_bilinear(X, (0, 3)), ParameterError, r"size\[0\].*got 0"),
-    ("size 2.0", lambda: resize_bilinear(X, 2.0), ParameterError, "integer, got 2.0"),
+    ("size 2.0", lambda: resize_bilinear(X, 2.0), ParameterError, "integer.*got 2.0"),
     ("size of three", lambda: resize_bilinear(X, (2, 3, 4)), ParameterError, r"got \(2, 3, 4\)"),
     ("size too large", lambda: resize_bilinear(X, (2**16, 2**16)), ShapeError, "the result"),
     ("align_corners", lambda: resize_bilinear(X, 3, align_corners="yes"), ParameterError, "got 'yes'"),
@@ -258,7 +258,7 @@ BAD = [
     ("interp of one axis", lambda: interp_forward(X[0, 0]), ShapeError, r"interp_forward: .*\(7,\)"),
     ("zoom", lambda: interp_forward(X, zoom=0), ParameterError, "zoom must be at least 1, got 0"),
     ("shrink", lambda: interp_size(5, shrink=0.5), ParameterError, "shrink must be an integer, got 0.5"),
-    ("crop", lambda: interp_forward(X, crop=1), ParameterError, r"crop must be \(begin, end\).*got 1"),
+    ("crop", lambda: interp_forward(X, crop=1), ParameterError, "crop must be a tuple of 2 integers, got 1"),
     ("padding", lambda: interp_size(5, crop=(-1, 0)), ParameterError, r"crop\[0\] must be at least 0, got -1"),
     ("all cropped", lambda: interp_forward(X, crop=(2, 3)), ShapeError, r"crop \(2, 3\) leaves nothing of \(5, 7\)"),
     (

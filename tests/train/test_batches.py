@@ -122,7 +122,7 @@ def test_nothing_starts_before_the_first_batch_is_asked_for():
 
 def test_bad_arguments(rng):
     data = samples(3, rng)
-    with pytest.raises(ParameterError, match="a batch of 4 needs as many samples, got 3"):
+    with pytest.raises(ParameterError, match="a batch of size 4 needs as many samples, got 3"):
         batches(data, 4)
     with pytest.raises(ParameterError, match="size must be"):
         batches(data, 0)

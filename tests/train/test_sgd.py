@@ -110,8 +110,8 @@ ONE = {"a": np.ones(2)}
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: sgd_step(ONE, {"b": np.ones(2)}, None, rate=1), ParameterError, "gradient of 'b', but no such"),
-        (lambda: sgd_step(ONE, ONE, {"b": np.ones(2)}, rate=1), ParameterError, "momentum of 'b', but no such"),
+        (lambda: sgd_step(ONE, {"b": np.ones(2)}, None, rate=1), ParameterError, "gradient of 'b', but params has no"),
+        (lambda: sgd_step(ONE, ONE, {"b": np.ones(2)}, rate=1), ParameterError, "momentum of 'b', but params has no"),
         (lambda: sgd_step(ONE, {"a": np.ones(3)}, None, rate=1), ShapeError, r"gradient of 'a' has shape \(3,\)"),
         (lambda: sgd_step(ONE, ONE, {"a": np.ones(3)}, rate=1), ShapeError, r"momentum of 'a' has shape \(3,\)"),
         (lambda: sgd_step(ONE, ONE, None, rate=-1), ParameterError, "rate must be"),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.aspp.forms import RATES, concatenated, summed, summed_vgg
 from atrous.compose.match import mismatch
@@ -76,6 +77,7 @@ def _rates(owner, rates):
     return found
 
 
+@public
 def aspp_forward(
     x: FloatArray,
     params: Mapping[str, FloatArray],
@@ -182,6 +184,7 @@ def aspp_forward(
     return y, ASPPCache(block, held, y.shape, x.dtype), state
 
 
+@public
 def aspp_backward(dy: FloatArray, cache: ASPPCache) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return the gradients of a loss with respect to the x and the params of `aspp_forward`.
 
@@ -205,6 +208,5 @@ def aspp_backward(dy: FloatArray, cache: ASPPCache) -> tuple[FloatArray, dict[st
         `dy` does not match the output, or `cache` is not from `aspp_forward`.
     """
     owner = "aspp_backward"
-    cache = _check.own_cache(owner, cache, ASPPCache)
     dy = _check.upstream(owner, dy, cache.shape, cache)
     return cache.block.backward(dy, cache.held)

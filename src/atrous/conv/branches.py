@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.conv.channels_last import as_map, channels_last
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
@@ -38,6 +39,7 @@ def _share(geometries, direction):
     return geometries[0].c >= CHANNELS[direction] and max(g.f for g in geometries) < FILTERS
 
 
+@public
 def branches_forward(
     x: FloatArray,
     weights: Sequence[FloatArray],
@@ -115,6 +117,7 @@ def branches_forward(
     return [drop(y, rank) for y in ys], cache
 
 
+@public
 def branches_backward(
     dys: Sequence[FloatArray], cache: BranchesCache
 ) -> tuple[FloatArray, list[FloatArray], list[FloatArray | None]]:
@@ -140,7 +143,7 @@ def branches_backward(
         `dys` do not match the outputs, or `cache` comes from elsewhere.
     """
     owner = "branches_backward"
-    x, weights, biased, geometries = _check.own_cache(owner, cache, BranchesCache)
+    x, weights, biased, geometries = cache
     rank = x.ndim - 2
     dys = [_check.float_array(owner, f"dys[{i}]", dy, like=x) for i, dy in enumerate(dys)]
     expected = [(g.n, g.f, *g.out[3 - rank :]) for g in geometries]

@@ -4,8 +4,10 @@ Role: geometry.
 """
 
 from atrous import _check
+from atrous._kinds import public
 
 
+@public
 def effective_kernel(kernel: int, rate: int = 1) -> int:
     """Return k_e = rate·(kernel − 1) + 1, the span of a filter whose taps are `rate` apart.
 

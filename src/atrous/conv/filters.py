@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.effective_kernel import effective_kernel
 from atrous.conv.geometry import conv_geometry, lift
@@ -66,6 +67,7 @@ class Filter:
         return f"Filter({self.shape}, {self.dtype}{', ' if told else ''}{told})"
 
 
+@public
 def prepare_filter(
     w: FloatArray,
     *,

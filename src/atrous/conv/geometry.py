@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Padding, PerAxis
 from atrous.conv.effective_kernel import effective_kernel
 from atrous.conv.padding import resolve_padding
@@ -112,6 +113,7 @@ def mirrored(g):
     )
 
 
+@public
 def conv_geometry(
     x_shape: Sequence[int],
     w_shape: Sequence[int],
@@ -196,8 +198,8 @@ def conv_geometry(
             )
         out.append((room - span) // s + 1)
         spans.append((out[-1] - 1) * s + span)
-    _check.small_enough(owner, "the output", (n, f, *out))
-    _check.small_enough(owner, "the input with its zeros", (n, c, *spans))
+    _check.small_enough(owner, "the output of this rate, stride and padding,", (n, f, *out))
+    _check.small_enough(owner, "the input with the zeros of this rate and padding,", (n, c, *spans))
     fill = (1,) * (3 - rank)
     return geometry(
         n, c, f, groups,
@@ -206,6 +208,7 @@ def conv_geometry(
     )  # fmt: skip
 
 
+@public
 def output_size(
     size: int, kernel: int, *, rate: int = 1, stride: int = 1, padding: str | int | tuple[int, int] = "same"
 ) -> int:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.filters import DEFAULTS, Filter, options_of
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
@@ -104,6 +105,7 @@ def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, emp
     return epilogue(y, scale, shift, add=add, relu=relu)
 
 
+@public
 def atrous_conv(
     x: FloatArray,
     w: FloatArray | Filter,
@@ -185,6 +187,7 @@ def atrous_conv(
     return _forward("atrous_conv", x, w, b, g, method)
 
 
+@public
 def conv_forward(
     x: FloatArray,
     w: FloatArray | Filter,
@@ -221,6 +224,7 @@ def conv_forward(
     return _forward("conv_forward", x, w, b, g, method), ConvCache(x, w, b is not None, g, method)
 
 
+@public
 def conv_backward(dy: FloatArray, cache: ConvCache, *, dx: bool = True) -> ConvGrads:
     """Return the gradients of a loss with respect to x, w and b, given its gradient with respect to y.
 
@@ -255,7 +259,7 @@ def conv_backward(dy: FloatArray, cache: ConvCache, *, dx: bool = True) -> ConvG
     NaN or inf in dy is also multiplied by the zeros around x, except with "direct" and "cuda".
     """
     owner = "conv_backward"
-    x, w, has_bias, g, method = _check.own_cache(owner, cache, ConvCache)
+    x, w, has_bias, g, method = cache
     rank = x.ndim - 2
     dy = _check.upstream(owner, dy, (g.n, g.f, *g.out[3 - rank :]), x)
     maps = method_named(owner, method, g, x.dtype)

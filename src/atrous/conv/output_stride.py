@@ -18,10 +18,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from atrous import _check
+from atrous._kinds import public
 from atrous.conv.receptive_field import Spatial, as_spatial
 from atrous.errors import ParameterError
 
 
+@public
 def plan_output_stride(layers: Iterable[Spatial | tuple[int, ...]], output_stride: int) -> list[Spatial]:
     """Remove the strides beyond `output_stride` and widen the rates after them.
 
@@ -51,7 +53,7 @@ def plan_output_stride(layers: Iterable[Spatial | tuple[int, ...]], output_strid
     owner = "plan_output_stride"
     output_stride = _check.integer(owner, "output_stride", output_stride, least=1)
     accumulated, rate, planned = 1, 1, []
-    for layer in map(as_spatial, layers):
+    for layer in (as_spatial("plan_output_stride", layer) for layer in layers):
         if layer.stride > 1 and accumulated < output_stride:
             if output_stride % (accumulated * layer.stride):
                 raise ParameterError(
@@ -66,7 +68,7 @@ def plan_output_stride(layers: Iterable[Spatial | tuple[int, ...]], output_strid
         rate *= layer.stride
     if accumulated != output_stride:
         raise ParameterError(
-            f"{owner}: the strides multiply to {accumulated}, less than output_stride={output_stride}. "
+            f"{owner}: the strides of layers multiply to {accumulated}, less than output_stride={output_stride}. "
             f"Choose {accumulated} or less."
         )
     return planned

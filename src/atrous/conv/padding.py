@@ -6,10 +6,12 @@ Role: geometry. The methods that copy x share the padded copy and its adjoint, t
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous.conv.effective_kernel import effective_kernel
 from atrous.errors import ParameterError
 
 
+@public
 def same_padding(kernel: int, rate: int = 1) -> tuple[int, int]:
     """Return the zeros (before, after) that keep a stride-1 output as long as its input.
 

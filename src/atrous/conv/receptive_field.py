@@ -20,6 +20,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from atrous import _check
+from atrous._check import told
+from atrous._kinds import public
 from atrous.conv.effective_kernel import effective_kernel
 from atrous.conv.padding import same_padding
 from atrous.errors import ParameterError
@@ -57,6 +59,7 @@ class ReceptiveField(NamedTuple):
         return ReceptiveField(self.size + reach * self.stride, self.stride * layer.stride, centre)
 
 
+@public
 def receptive_field(layers: Iterable[Spatial | tuple[int, ...]]) -> ReceptiveField:
     """Return the receptive field of a chain of layers.
 
@@ -77,20 +80,20 @@ def receptive_field(layers: Iterable[Spatial | tuple[int, ...]]) -> ReceptiveFie
     """
     field = ReceptiveField()
     for layer in layers:
-        field = field.after(as_spatial(layer))
+        field = field.after(as_spatial("receptive_field", layer))
     return field
 
 
-def as_spatial(layer: Spatial | tuple[int, ...]) -> Spatial:
+def as_spatial(owner: str, layer: Spatial | tuple[int, ...]) -> Spatial:
     """Return a checked Spatial from one, or from a tuple of its first fields."""
     try:
         layer = layer if isinstance(layer, Spatial) else Spatial(*layer)
     except TypeError:
         raise ParameterError(
-            f"chain: a layer must be a Spatial or a tuple (kernel, stride, rate, padding), got {layer!r}."
+            f"{owner}: layers must be Spatial or tuples (kernel, stride, rate, padding), got {told(layer)}."
         ) from None
     for name in ("kernel", "stride", "rate"):
-        _check.integer("chain", name, getattr(layer, name), least=1)
+        _check.integer(owner, f"layers: {name}", getattr(layer, name), least=1)
     if layer.padding is not None:
-        _check.integer("chain", "padding", layer.padding, least=0)
+        _check.integer(owner, "layers: padding", layer.padding, least=0)
     return layer

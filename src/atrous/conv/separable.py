@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.operators import ConvCache, ConvGrads, conv_backward, conv_forward
 from atrous.errors import ShapeError
@@ -38,6 +39,19 @@ class SeparableGrads(NamedTuple):
     db: FloatArray | None
 
 
+def _grouped(owner, x, name, w):
+    """Return depthwise filters as those of as many groups as channels, and the number of channels."""
+    x = _check.float_array(owner, "x", x)
+    w = _check.float_array(owner, name, w, like=x)
+    if w.ndim != x.ndim or w.ndim < 3 or w.shape[0] != x.shape[1]:
+        raise ShapeError(
+            f"{owner}: {name} must be (C, M, *K), one set of M filters for each of the C channels of x; got {name} "
+            f"{w.shape} for x {x.shape}."
+        )
+    return w.reshape(w.shape[0] * w.shape[1], 1, *w.shape[2:]), w.shape[0]
+
+
+@public
 def depthwise_forward(
     x: FloatArray,
     w: FloatArray,
@@ -49,23 +63,18 @@ def depthwise_forward(
     method: str = "auto",
 ) -> tuple[FloatArray, ConvCache]:
     """Return `depthwise_conv` of the same arguments and what its backward pass needs (no bulk)."""
-    x = _check.float_array("depthwise_conv", "x", x)
-    w = _check.float_array("depthwise_conv", "w", w, like=x)
-    if w.ndim != x.ndim or w.ndim < 3 or w.shape[0] != x.shape[1]:
-        raise ShapeError(
-            f"depthwise_conv: w must be (C, M, *K), one set of M filters for each of the C channels of x; got w "
-            f"{w.shape} for x {x.shape}."
-        )
-    filters = w.reshape(w.shape[0] * w.shape[1], 1, *w.shape[2:])
-    return conv_forward(x, filters, b, rate=rate, stride=stride, padding=padding, groups=w.shape[0], method=method)
+    filters, c = _grouped("depthwise_forward", x, "w", w)
+    return conv_forward(x, filters, b, rate=rate, stride=stride, padding=padding, groups=c, method=method)
 
 
+@public
 def depthwise_backward(dy: FloatArray, cache: ConvCache) -> ConvGrads:
     """Return ConvGrads(dx, dw, db) of `depthwise_forward`, dw of shape (C, M, *K)."""
     dx, dw, db = conv_backward(dy, cache)
     return ConvGrads(dx, dw.reshape(cache.geometry.c, -1, *dw.shape[2:]), db)
 
 
+@public
 def depthwise_conv(
     x: FloatArray,
     w: FloatArray,
@@ -106,6 +115,7 @@ def depthwise_conv(
     return depthwise_forward(x, w, b, rate=rate, stride=stride, padding=padding, method=method)[0]
 
 
+@public
 def separable_forward(
     x: FloatArray,
     w_depthwise: FloatArray,
@@ -118,7 +128,8 @@ def separable_forward(
     method: str = "auto",
 ) -> tuple[FloatArray, SeparableCache]:
     """Return `separable_conv` of the same arguments and what its backward pass needs (the depthwise result)."""
-    middle, first = depthwise_forward(x, w_depthwise, rate=rate, stride=stride, padding=padding, method=method)
+    filters, c = _grouped("separable_forward", x, "w_depthwise", w_depthwise)
+    middle, first = conv_forward(x, filters, rate=rate, stride=stride, padding=padding, groups=c, method=method)
     w_pointwise = _check.float_array("separable_conv", "w_pointwise", w_pointwise, like=middle)
     expected = (middle.shape[1], *(1,) * (middle.ndim - 2))
     if w_pointwise.ndim != middle.ndim or w_pointwise.shape[1:] != expected:
@@ -130,6 +141,7 @@ def separable_forward(
     return y, SeparableCache(first, second)
 
 
+@public
 def separable_backward(dy: FloatArray, cache: SeparableCache) -> SeparableGrads:
     """Return SeparableGrads(dx, dw_depthwise, dw_pointwise, db) of `separable_forward`."""
     middle, dw_pointwise, db = conv_backward(dy, cache.pointwise)
@@ -137,6 +149,7 @@ def separable_backward(dy: FloatArray, cache: SeparableCache) -> SeparableGrads:
     return SeparableGrads(dx, dw_depthwise, dw_pointwise, db)
 
 
+@public
 def separable_conv(
     x: FloatArray,
     w_depthwise: FloatArray,

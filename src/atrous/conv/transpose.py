@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.effective_kernel import effective_kernel
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
@@ -68,7 +69,7 @@ def _transpose_geometry(owner, y, w, rate, stride, padding, groups, size):
             f"{ranges}. Change size or padding."
         )
     x_shape = (y.shape[0], w.shape[1] * groups, *sizes)
-    _check.small_enough(owner, "the result", x_shape)
+    _check.small_enough(owner, "the result of this stride and rate,", x_shape)
     return conv_geometry(x_shape, w.shape, rate=rates, stride=strides, padding=padding, groups=groups, owner=owner)
 
 
@@ -80,6 +81,7 @@ def _transpose(owner, y, w, rate, stride, padding, groups, size, method):
     return np.ascontiguousarray(drop(x, y.ndim - 2)), TransposeCache(y, w, g, method)
 
 
+@public
 def atrous_conv_transpose(
     y: FloatArray,
     w: FloatArray,
@@ -122,6 +124,7 @@ def atrous_conv_transpose(
     return _transpose("atrous_conv_transpose", y, w, rate, stride, padding, groups, size, method)[0]
 
 
+@public
 def conv_transpose_forward(
     y: FloatArray,
     w: FloatArray,
@@ -137,6 +140,7 @@ def conv_transpose_forward(
     return _transpose("conv_transpose_forward", y, w, rate, stride, padding, groups, size, method)
 
 
+@public
 def conv_transpose_backward(dx: FloatArray, cache: TransposeCache) -> TransposeGrads:
     """Return TransposeGrads(dy, dw) from the gradient with respect to the result (N, C, *size).
 
@@ -144,7 +148,7 @@ def conv_transpose_backward(dx: FloatArray, cache: TransposeCache) -> TransposeG
     pairs dy with x.
     """
     owner = "conv_transpose_backward"
-    y, w, g, method = _check.own_cache(owner, cache, TransposeCache)
+    y, w, g, method = cache
     rank = y.ndim - 2
     dx = _check.upstream(owner, dx, (g.n, g.c, *g.size[3 - rank :]), y, name="dx")
     maps = method_named(owner, method, g, dx.dtype)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf import layout
 from atrous.crf.filtered import check_filtered, separable_pairwise
@@ -28,33 +29,31 @@ from atrous.crf.pairwise import (
 from atrous.crf.params import CRF_PRESETS, CRFParams
 from atrous.crf.unary import CLIP, as_float, unary_from_probabilities
 from atrous.crf.upsample import joint_upsample
-from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.errors import ParameterError, ShapeError
 from atrous.layers.resize import resize_bilinear
 from atrous.progress import ProgressLine
 
 DEFAULT = CRFParams()
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 UPSAMPLING = ("bilinear", "lattice")
 
 
-def resolved_params(owner, params, iterations, normalization):
+def resolved_params(owner, params, iterations, normalization, name="params"):
     """Return checked CRFParams: from a preset's name or as given, with the fields that other arguments replace."""
     if isinstance(params, str):
-        _check.one_of(owner, "params", params, tuple(CRF_PRESETS))
-        params = CRF_PRESETS[params]
-    if not isinstance(params, CRFParams):
-        raise DTypeError(f"{owner}: params must be a CRFParams or the name of a preset, got {type(params).__name__}.")
+        params = CRF_PRESETS[_check.one_of(owner, name, params, tuple(CRF_PRESETS))]
     changed = {"iterations": iterations, "normalization": normalization}
     params = params._replace(**{k: v for k, v in changed.items() if v is not None})
     _check.one_of(owner, "normalization", params.normalization, NORMALIZATIONS)
     _check.integer(owner, "iterations", params.iterations, least=0)
-    for name in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
-        positive_sigmas(owner, name, getattr(params, name), 1)
-    for name in ("bilateral_weight", "spatial_weight"):
-        _check.number(owner, name, getattr(params, name))
+    for field in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
+        positive_sigmas(owner, field, getattr(params, field), 1)
+    for field in ("bilateral_weight", "spatial_weight"):
+        _check.number(owner, field, getattr(params, field), above=-FLOAT32_MAX, below=FLOAT32_MAX)
     return params
 
 
-def check_image_shape(owner, shape, wanted):
+def check_image_shape(owner, shape, wanted, name="image"):
     """Raise ShapeError, with the likely fix, unless an image of this shape fits probabilities of shape `wanted`."""
     if len(shape) in (2, 3) and shape[:2] == wanted[1:] and 0 not in shape:
         return
@@ -72,7 +71,7 @@ def check_image_shape(owner, shape, wanted):
     else:
         fix = "Resize one to the other; the order is (height, width)."
     raise ShapeError(
-        f"{owner}: image must be {wanted[1:]} + (channels,) like the probabilities (L, H, W), got shape {shape}. {fix}"
+        f"{owner}: {name} must be {wanted[1:]} + (channels,) like the probabilities (L, H, W), got shape {shape}. {fix}"
     )
 
 
@@ -83,25 +82,25 @@ def label_axis_hint(dtype):
     return "For a map of labels, pass np.exp(-unary_from_labels(labels, classes))."
 
 
-def unit_range_error(owner, dtype, highest):
+def unit_range_error(owner, dtype, highest, name="image"):
     """Return the error for a floating-point image without values above 1, which cannot be in levels from 0 to 255."""
     return ParameterError(
-        f"{owner}: image is {dtype} with a maximum of {highest:.3g}, but sigma_beta is in levels from 0 to 255. "
+        f"{owner}: {name} is {dtype} with a maximum of {highest:.3g}, but sigma_beta is in levels from 0 to 255. "
         "Pass intensity_scale=255 for an image in [0, 1], or 1 if it is in levels already."
     )
 
 
-def checked_image(owner, image, wanted, intensity_scale):
+def checked_image(owner, image, wanted, intensity_scale, name="image"):
     """Return the image as (H, W, C) of real numbers in levels 0–255, for probabilities of shape `wanted`."""
-    image = _check.real_array(owner, "image", image)
-    check_image_shape(owner, image.shape, wanted)
+    image = _check.real_array(owner, name, image)
+    check_image_shape(owner, image.shape, wanted, name)
     if image.ndim == 2:
         image = image[..., None]
     if intensity_scale is not None:
-        intensity_scale = _check.number(owner, "intensity_scale", intensity_scale, above=0)
+        intensity_scale = _check.number(owner, "intensity_scale", intensity_scale, above=0, below=1e30)
         return image * (np.float32(intensity_scale) if image.dtype != np.float64 else float(intensity_scale))
     if image.dtype.kind == "f" and image.max() <= 1:
-        raise unit_range_error(owner, image.dtype, image.max())
+        raise unit_range_error(owner, image.dtype, image.max(), name)
     return image
 
 
@@ -183,6 +182,7 @@ def _direct(owner, probabilities, image, params, line, accuracy):
     return found.reshape(probabilities.shape)
 
 
+@public
 def dense_crf(
     probabilities: Array,
     image: Array,
@@ -294,8 +294,7 @@ def dense_crf(
     options = {"accuracy": accuracy, "start": start, "ignore": ignore, "fixed": fixed, "callback": callback}
     plain = method in ("auto", "lattice") and not any(value is not None for value in (start, ignore, fixed, callback))
     shows = contextlib.closing(ProgressLine("dense_crf")) if progress else contextlib.nullcontext()
-    inner = "mean_field", "bilateral_pairwise", "spatial_pairwise", "separable_pairwise"
-    with shows as line, _check.speaking_as(owner, *inner):
+    with shows as line:
         if plain and params.iterations:
             found = _direct(owner, probabilities, image, params, line, accuracy)
             if found is not None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf.layout import PATCH
 from atrous.crf.pairwise import NORMALIZATIONS, POWERS, TINY, checked_compatibility, positive_sigmas
@@ -42,6 +43,7 @@ class FilteredPairwise(NamedTuple):
     """The weight of a point's own value, if it is the same everywhere."""
 
 
+@public
 def separable_pairwise(
     shape: Sequence[int],
     sigma: float | Sequence[float],
@@ -85,6 +87,7 @@ def separable_pairwise(
     return FilteredPairwise(shape, apply, apply, compatibility, normalization, 1.0)
 
 
+@public
 def domain_transform_pairwise(
     image: Array, sigma_space: float, sigma_color: float, compatibility: float | Array, *, iterations: int = 3
 ) -> FilteredPairwise:
@@ -114,6 +117,8 @@ def domain_transform_pairwise(
     """
     owner = "domain_transform_pairwise"
     shape = np.shape(image)[:2]
+    for name, sigma in (("sigma_space", sigma_space), ("sigma_color", sigma_color)):
+        _check.number(owner, name, sigma, above=0, below=1e30)
     image, _, *options = transform.checked(owner, image, np.zeros((*shape, 1)), sigma_space, sigma_color, iterations)
     made = cache(lambda dtype: transform.passes(image, *options, dtype))
     return FilteredPairwise(
@@ -127,8 +132,9 @@ def domain_transform_pairwise(
 
 def check_filtered(owner, i, term, labels, grid, dtype):
     """Return the term with a compatibility that fits."""
-    if term.shape != tuple(grid):
-        raise ShapeError(f"{owner}: pairwise[{i}] is for a grid of {term.shape}, unary has {tuple(grid)}.")
+    if tuple(term.shape) != tuple(grid):
+        raise ShapeError(f"{owner}: pairwise[{i}].shape is {tuple(term.shape)}, the grid of unary is {tuple(grid)}.")
+    _check.one_of(owner, f"pairwise[{i}].normalization", term.normalization, NORMALIZATIONS)
     compatibility = checked_compatibility(f"{owner}: pairwise[{i}]", term.compatibility, labels, dtype, math.prod(grid))
     return term._replace(compatibility=compatibility)
 

@@ -13,11 +13,12 @@ Krähenbühl, Koltun, "Parameter Learning and Convergent Inference for Dense Ran
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf.dense import DEFAULT, checked_image, resolved_params
 from atrous.crf.gradient import METHODS, mean_field_backward, mean_field_forward
@@ -53,7 +54,7 @@ class FittedCRF(NamedTuple):
     message: str
     """Why the optimiser ended, in its words."""
 
-    def terms(self, image: Array, dtype: Any = np.float32) -> list[Pairwise]:
+    def terms(self, image: Array, dtype: type = np.float32) -> list[Pairwise]:
         """Return the pairwise terms for an image (H, W, C), for `mean_field`."""
         return _terms(image, self.params, self.compatibility, dtype)
 
@@ -89,18 +90,19 @@ def _one(image, unary, labels, params, compatibility, method, ignore, dtype, sig
     return loss, found
 
 
+@public
 def fit_crf(
     images: Sequence[Array],
     probabilities: Sequence[Array],
     labels: Sequence[Array],
     start: CRFParams | str = DEFAULT,
     *,
-    what: Sequence[str] = ("weights", "sigmas"),
+    what: str | Sequence[str] = ("weights", "sigmas"),
     method: str = "lattice",
     iterations: int | None = None,
     steps: int = 50,
     ignore: int = 255,
-    dtype: Any = np.float32,
+    dtype: type = np.float32,
     intensity_scale: float | None = None,
     tell: Callable[[int, float, CRFParams], None] = lambda step, loss, params: None,
 ) -> FittedCRF:
@@ -163,7 +165,7 @@ def fit_crf(
     (True, True)
     """
     owner = "fit_crf"
-    params = resolved_params(owner, start, iterations, None)
+    params = resolved_params(owner, start, iterations, None, "start")
     what = tuple(dict.fromkeys([what] if isinstance(what, str) else what))
     for name in what:
         _check.one_of(owner, "what", name, tuple(WHAT))
@@ -179,7 +181,8 @@ def fit_crf(
     dtype, data = np.dtype(dtype).type, []
     for image, p, truth in zip(images, probabilities, labels, strict=True):
         unary = unary_from_probabilities(p, owner=owner).astype(dtype)
-        data.append((checked_image(owner, image, unary.shape, intensity_scale), unary, np.asarray(truth)))
+        levels = checked_image(owner, image, unary.shape, intensity_scale, f"images[{len(data)}]")
+        data.append((levels, unary, np.asarray(truth)))
     count = len(data[0][1])
     if any(len(unary) != count for _, unary, _ in data):
         raise ShapeError(f"{owner}: all images must have the same labels, got {[len(u) for _, u, _ in data]}.")

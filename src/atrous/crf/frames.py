@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from atrous import _check
+from atrous._check import told
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf.dense import DEFAULT, dense_crf
 from atrous.crf.params import CRFParams
+from atrous.errors import ParameterError
 
 
+@public
 def dense_crf_frames(
     frames: Iterable[tuple[Array, Array]],
     params: CRFParams | str = DEFAULT,
@@ -62,8 +68,13 @@ def dense_crf_frames(
     """
     later = _check.integer("dense_crf_frames", "later_iterations", later_iterations, least=1)
     before = None
-    for probabilities, image in frames:
-        warm = before is not None and before.shape == probabilities.shape
+    for i, frame in enumerate(frames):
+        if not isinstance(frame, (tuple, list)) or len(frame) != 2:
+            raise ParameterError(
+                f"dense_crf_frames: frames must be pairs of probabilities and an image; number {i} is {told(frame)}."
+            )
+        probabilities, image = frame
+        warm = before is not None and before.shape == np.shape(probabilities)
         steps = {"iterations": later, "start": before} if warm else {"iterations": iterations}
         before = dense_crf(probabilities, image, params, **steps, **options)
         yield before

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.crf.compatibility import agreement
 from atrous.crf.messages import exact_operator, lattice_operator
@@ -15,6 +16,7 @@ from atrous.crf.pairwise import Pairwise, check_pairwise
 from atrous.errors import ShapeError
 
 
+@public
 def free_energy(
     marginals: FloatArray,
     unary: FloatArray,

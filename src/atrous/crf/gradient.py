@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf.compatibility import agreement, reward
 from atrous.crf.filtered import FilteredPairwise
@@ -85,6 +86,7 @@ def _step(unary, pairwise, kernels, marginals, damping):
     return (1 - damping) * found + damping * marginals, found, messages
 
 
+@public
 def mean_field_forward(
     unary: FloatArray,
     pairwise: Pairwise | FilteredPairwise | Sequence[Pairwise | FilteredPairwise],
@@ -177,6 +179,7 @@ def mean_field_forward(
     return out.reshape(shape), cache
 
 
+@public
 def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache, *, features: bool = True) -> MeanFieldGrads:
     """Return the gradients of a loss from its gradient with respect to the marginals.
 
@@ -205,7 +208,6 @@ def mean_field_backward(d_marginals: FloatArray, cache: MeanFieldCache, *, featu
     Cost: about four times the forward pass; memory for one step more than what was stored.
     """
     owner = "mean_field_backward"
-    cache = _check.own_cache(owner, cache, MeanFieldCache)
     unary, points, damping = cache.unary, cache.points, cache.unary.dtype.type(cache.damping)
     d_marginals = _check.float_array(owner, "d_marginals", d_marginals, like=unary)
     if d_marginals.shape != cache.shape:

@@ -6,6 +6,7 @@ Role: public function.
 from __future__ import annotations
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf.grid_cut import grid_cut
 from atrous.crf.grid_inference import grid_icm, grid_mean_field
@@ -20,6 +21,7 @@ METHODS = {
 }
 
 
+@public
 def grid_crf(
     unary: FloatArray,
     image: Array | None = None,

@@ -23,6 +23,7 @@ import math
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
@@ -36,6 +37,7 @@ STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 ENDS = [tuple(zip(ALONG[dy], ALONG[dx], strict=True)) for dy, dx in STEPS]
 
 
+@public
 def grid_weights(
     unary: FloatArray,
     image: Array | None = None,
@@ -92,7 +94,7 @@ def grid_weights(
     """
     owner = "grid_weights"
     unary = _unary(owner, unary)
-    weight = _check.number(owner, "weight", weight)
+    weight = _check.number(owner, "weight", weight, above=-1e30, below=1e30)
     neighbours = _check.integer(owner, "neighbours", neighbours, least=4)
     _check.one_of(owner, "neighbours", neighbours, (4, 8))
     if (image is None) != (sigma is None):
@@ -110,6 +112,7 @@ def grid_weights(
     return weights.astype(unary.dtype)
 
 
+@public
 def grid_energy(labels: Array, unary: FloatArray, weights: FloatArray) -> float:
     """Return the energy E of one labelling, summed in float64.
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 
@@ -34,12 +35,15 @@ class MarginalLossCache(NamedTuple):
 def _targets(owner, marginals, labels, ignore):
     """Return targets (L, …) that sum to 1 over the labels where a point counts, and which points do."""
     marginals = _check.float_array(owner, "marginals", marginals)
+    if marginals.ndim < 2:
+        raise ShapeError(f"{owner}: marginals must have shape (L, …), an axis of labels first, got {marginals.shape}.")
     labels, count = np.asarray(labels), len(marginals)
     if labels.shape == marginals.shape and labels.dtype.kind == "f":
         return marginals, labels.astype(marginals.dtype, copy=False), np.ones(marginals.shape[1:], bool)
     if labels.shape != marginals.shape[1:] or labels.dtype.kind not in "iu":
         raise ShapeError(
-            f"{owner}: labels must be integers of shape {marginals.shape[1:]}, or shares of shape {marginals.shape}, "
+            f"{owner}: labels must be integers of shape {marginals.shape[1:]}, or shares of the shape of marginals, "
+            f"{marginals.shape}, "
             f"got {labels.dtype} of shape {labels.shape}."
         )
     counted = labels != ignore
@@ -53,6 +57,7 @@ def _targets(owner, marginals, labels, ignore):
     return marginals, targets, counted
 
 
+@public
 def likelihood_loss_forward(
     marginals: FloatArray, labels: Array, *, ignore: int = 255
 ) -> tuple[float, MarginalLossCache]:
@@ -89,6 +94,7 @@ def likelihood_loss_forward(
     return loss, MarginalLossCache(marginals, targets, counted)
 
 
+@public
 def likelihood_loss_backward(cache: MarginalLossCache) -> FloatArray:
     """Return the gradient of the loss with respect to the marginals.
 
@@ -107,10 +113,11 @@ def likelihood_loss_backward(cache: MarginalLossCache) -> FloatArray:
     ParameterError
         The cache is not one of these losses.
     """
-    marginals, targets, counted = _check.own_cache("likelihood_loss_backward", cache, MarginalLossCache)
+    marginals, targets, counted = cache
     return np.where(counted, -targets / np.maximum(marginals, LEAST) / counted.sum(), 0).astype(marginals.dtype)
 
 
+@public
 def iou_loss_forward(marginals: FloatArray, labels: Array, *, ignore: int = 255) -> tuple[float, MarginalLossCache]:
     """Return 1 − the mean over the labels that occur of the expected intersection over the expected union.
 
@@ -133,6 +140,7 @@ def _overlaps(marginals, targets, counted):
     return inner, q.sum(1) + y.sum(1) - inner, y.sum(1) > 0
 
 
+@public
 def iou_loss_backward(cache: MarginalLossCache) -> FloatArray:
     """Return the gradient of the loss with respect to the marginals.
 
@@ -151,7 +159,7 @@ def iou_loss_backward(cache: MarginalLossCache) -> FloatArray:
     ParameterError
         The cache is not one of these losses.
     """
-    marginals, targets, counted = _check.own_cache("iou_loss_backward", cache, MarginalLossCache)
+    marginals, targets, counted = cache
     inner, union, occurs = (v.reshape(-1, *[1] * counted.ndim) for v in _overlaps(marginals, targets, counted))
     d = -(targets * union - inner * (1 - targets)) / np.maximum(union, LEAST) ** 2 / occurs.sum()
     return np.where(counted & occurs, d, 0).astype(marginals.dtype)

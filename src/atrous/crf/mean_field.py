@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf import fused, layout
 from atrous.crf.compatibility import agreement
@@ -21,7 +22,7 @@ from atrous.crf.messages import exact_operator, lattice_operator
 from atrous.crf.pairwise import Pairwise, check_pairwise, listed
 from atrous.crf.reference import POINTS, pairwise_matrix, softmax
 from atrous.crf.vertices import padded_rewards
-from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.errors import ParameterError, ShapeError
 from atrous.jit import gpu
 from atrous.jit.compiler import expect
 
@@ -127,8 +128,10 @@ def _probabilities(owner, name, value, shape, dtype):
     value = np.asarray(value)
     if value.shape != shape or value.dtype.kind not in "fiu":
         raise ShapeError(f"{owner}: {name} must be an array of shape {shape}, got {value.dtype} of {value.shape}.")
-    value = value.astype(dtype).reshape(shape[0], -1)
-    if not (value >= 0).all() or not np.allclose(value.sum(0), 1, atol=0.01):
+    with np.errstate(over="ignore"):
+        value = value.astype(dtype).reshape(shape[0], -1)
+        sums = value.sum(0)
+    if not (value >= 0).all() or not np.allclose(sums, 1, atol=0.01):
         raise ParameterError(f"{owner}: {name} must be probabilities that sum to 1 over the labels.")
     return value
 
@@ -136,7 +139,7 @@ def _probabilities(owner, name, value, shape, dtype):
 def checked_terms(owner, unary, pairwise):
     """Return the unary (L, …) as (L, P) in the dtype of the terms, and all terms, checked, in their order."""
     labels, *grid = unary.shape
-    terms = listed(owner, pairwise)
+    terms = listed(pairwise)
     plain = [term for term in terms if not isinstance(term, FilteredPairwise)]
     energies, plain = check_pairwise(owner, unary.reshape(labels, -1), plain)
     left = iter(plain)
@@ -194,6 +197,7 @@ def _check_energies(owner, energies):
         )
 
 
+@public
 def mean_field(
     unary: FloatArray,
     pairwise: Pairwise | FilteredPairwise | Sequence[Pairwise | FilteredPairwise],
@@ -300,13 +304,6 @@ def mean_field(
     damping = _check.number(owner, "damping", damping, least=0, below=1)
     if tolerance is not None:
         tolerance = _check.number(owner, "tolerance", tolerance, least=0)
-    if progress and not callable(progress):
-        raise DTypeError(
-            f"{owner}: progress must be a function of (done, total, label), got {type(progress).__name__}. "
-            "dense_crf takes progress=True."
-        )
-    if callback is not None and not callable(callback):
-        raise DTypeError(f"{owner}: callback must be a function of (step, marginals), got {type(callback).__name__}.")
     _check.one_of(owner, "accuracy", accuracy, ACCURACIES)
     if accuracy == "fine" and method in ("exact", "cuda"):
         raise ParameterError(f'{owner}: accuracy="fine" is of method="lattice", got method={method!r}.')

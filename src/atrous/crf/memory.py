@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from atrous._kinds import public
 from atrous.errors import ParameterError
 
 
@@ -25,6 +26,7 @@ def available_memory():
         return None
 
 
+@public
 def mean_field_bytes(points: int, labels: int, axes: tuple[int, ...], itemsize: int = 4) -> int:
     """Return about how many bytes mean field on a lattice needs in addition to its input.
 

@@ -5,12 +5,14 @@ Role: definition.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
@@ -74,6 +76,7 @@ def _dtype(owner, dtype):
     return dtype
 
 
+@public
 @QUIET
 def spatial_pairwise(
     shape: Sequence[int],
@@ -82,7 +85,7 @@ def spatial_pairwise(
     *,
     spacing: float | Sequence[float] = 1.0,
     normalization: str = "symmetric",
-    dtype: object = np.float32,
+    dtype: type = np.float32,
 ) -> Pairwise:
     """Return the smoothness term exp(−|pᵢ − pⱼ|²/2σ²) of a grid.
 
@@ -122,12 +125,19 @@ def spatial_pairwise(
     """
     owner = "spatial_pairwise"
     shape = tuple(_check.integer(owner, f"shape[{i}]", n, least=1) for i, n in enumerate(shape))
+    values = len(shape) * math.prod(shape)
+    if not 0 < values <= _check.LIMIT:
+        raise ParameterError(
+            f"{owner}: shape must have an axis and at most 2^31 - 1 features, got {shape}, whose features would take "
+            f"{values * np.dtype(dtype).itemsize / 1e9:.3g} GB. `dense_crf_tiled` cuts an image into tiles."
+        )
     _check.one_of(owner, "normalization", normalization, NORMALIZATIONS)
     dtype = _dtype(owner, dtype)
     sigmas = positive_sigmas(owner, "sigma", sigma, len(shape)) / positive_sigmas(owner, "spacing", spacing, len(shape))
     return Pairwise(np.stack(list(_positions(shape, sigmas, dtype)), axis=1), compatibility, normalization)
 
 
+@public
 @QUIET
 def bilateral_pairwise(
     image: Array,
@@ -137,7 +147,7 @@ def bilateral_pairwise(
     *,
     spacing: float | Sequence[float] = 1.0,
     normalization: str = "symmetric",
-    dtype: object = np.float32,
+    dtype: type = np.float32,
 ) -> Pairwise:
     """Return the appearance term exp(−|pᵢ − pⱼ|²/2σ_α² − |Iᵢ − Iⱼ|²/2σ_β²) of an image or a volume.
 
@@ -227,22 +237,17 @@ def checked_compatibility(where, compatibility, labels, dtype, points):
     return found
 
 
-def listed(owner, pairwise):
+def listed(pairwise):
     """Return the terms as a list, of one or of several."""
-    try:
-        # A term is a tuple itself, and knows its compatibility.
-        return [pairwise] if hasattr(pairwise, "compatibility") else list(pairwise)
-    except TypeError:
-        raise DTypeError(f"{owner}: pairwise must be a Pairwise or a list of them, got {pairwise!r}.") from None
+    # A term is a tuple itself, and knows its compatibility.
+    return [pairwise] if hasattr(pairwise, "compatibility") else list(pairwise)
 
 
 def check_pairwise(owner, unary, pairwise):
     """Return the unary (L, P) in the dtype of the terms, and the terms as a list with shapes and dtypes that fit."""
     labels, points = unary.shape
     dtype, checked = None, []
-    for i, term in enumerate(listed(owner, pairwise)):
-        if not isinstance(term, Pairwise):
-            raise DTypeError(f"{owner}: pairwise[{i}] must be a Pairwise, got {type(term).__name__}.")
+    for i, term in enumerate(listed(pairwise)):
         features = _check.float_array(owner, f"pairwise[{i}].features", term.features)
         dtype = dtype or features.dtype
         if features.dtype != dtype:
@@ -252,7 +257,8 @@ def check_pairwise(owner, unary, pairwise):
             )
         if features.ndim != 2 or len(features) != points:
             raise ShapeError(
-                f"{owner}: pairwise[{i}].features must be (points, axes) with {points} points, got {features.shape}."
+                f"{owner}: pairwise[{i}].features must be (points, axes) with {points} points as in unary, got "
+                f"{features.shape}."
             )
         if not np.isfinite(features).all():
             raise ParameterError(f"{owner}: pairwise[{i}].features holds NaN or inf.")

@@ -7,11 +7,13 @@ Role: definition; the backward passes of `spatial_pairwise` and `bilateral_pairw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.crf.pairwise import Pairwise, positive_sigmas
 from atrous.errors import ShapeError
@@ -41,7 +43,8 @@ def _sigma_backward(owner, name, d_features, features, sigma):
     return float(each.sum()) if np.ndim(sigma) == 0 else each
 
 
-def spatial_backward(d_features: FloatArray, term: Pairwise, sigma) -> float | FloatArray:
+@public
+def spatial_backward(d_features: FloatArray, term: Pairwise, sigma: float | Sequence[float]) -> float | FloatArray:
     """Return the gradient to the standard deviation of `spatial_pairwise`.
 
     Parameters
@@ -74,7 +77,14 @@ def spatial_backward(d_features: FloatArray, term: Pairwise, sigma) -> float | F
     return _sigma_backward(owner, "sigma", _checked(owner, d_features, term)[:, ::-1], term.features[:, ::-1], sigma)
 
 
-def bilateral_backward(d_features: FloatArray, term: Pairwise, shape, sigma_space, sigma_color) -> BilateralGrads:
+@public
+def bilateral_backward(
+    d_features: FloatArray,
+    term: Pairwise,
+    shape: Sequence[int],
+    sigma_space: float | Sequence[float],
+    sigma_color: float | Sequence[float],
+) -> BilateralGrads:
     """Return the gradients to image and standard deviations of `bilateral_pairwise`.
 
     Parameters

@@ -10,10 +10,11 @@ import itertools
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf.compatibility import agreement, reward_matrix
 from atrous.crf.pairwise import Pairwise, check_pairwise
-from atrous.errors import ParameterError
+from atrous.errors import ParameterError, ShapeError
 from atrous.lattice.exact import gaussian_matrix
 
 POINTS = 20000  # one float64 matrix then has 3 GB
@@ -72,6 +73,7 @@ def reference_mean_field(
     return marginals
 
 
+@public
 def labelling_energy(
     labels: Array, unary: FloatArray, pairwise: Pairwise | list[Pairwise], *, self_message: bool = False
 ) -> float:
@@ -140,6 +142,8 @@ def _pairwise_energy(marginals, pairwise, matrices):
 
 def _problem(owner, unary, pairwise):
     unary = _check.float_array(owner, "unary", unary)
+    if unary.ndim < 2:
+        raise ShapeError(f"{owner}: unary must have shape (L, …), with an axis of labels first, got {unary.shape}.")
     unary = unary.reshape(len(unary), -1)
     if unary.shape[1] > POINTS:
         raise ParameterError(
@@ -149,6 +153,7 @@ def _problem(owner, unary, pairwise):
     return check_pairwise(owner, unary, pairwise)
 
 
+@public
 def exact_marginals(unary: FloatArray, pairwise: Pairwise | list[Pairwise]) -> tuple[FloatArray, float]:
     """Return the true marginals of the CRF by enumerating all labellings, and log Z.
 

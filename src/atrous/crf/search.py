@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf import fused, layout
 from atrous.crf.dense import DEFAULT, checked_image, pairwise_terms, resolved_params
@@ -165,12 +166,13 @@ def _check_shapes(owner, images, probabilities, labels):
         p, truth = np.shape(probabilities[i]), np.shape(labels[i])
         if len(p) != 3 or p[:1] != count or truth != p[1:] or np.shape(images[i])[:2] != p[1:]:
             raise ShapeError(
-                f"{owner}: image {i} must be (H, W, C) with probabilities (L, H, W), L as for image 0, and labels "
+                f"{owner}: images[{i}] must be (H, W, C) with probabilities (L, H, W), L as for image 0, and labels "
                 f"(H, W); got {np.shape(images[i])}, {p} and {truth}."
             )
     return int(count[0])
 
 
+@public
 def search_crf(
     images: Sequence[Array],
     probabilities: Sequence[Array],
@@ -242,7 +244,7 @@ def search_crf(
     (True, True)
     """
     owner = "search_crf"
-    params = resolved_params(owner, start, iterations, None)
+    params = resolved_params(owner, start, iterations, None, "start")
     ranges = _checked_ranges(owner, ranges)
     rounds = _check.integer(owner, "rounds", rounds, least=1)
     classes = _check_shapes(owner, images, probabilities, labels)
@@ -265,7 +267,7 @@ def search_crf(
             todo = [p for p in points if p not in found or found[p].images <= i]
             if todo:
                 unary = unary_from_probabilities(probabilities[i], owner=owner)
-                image = checked_image(owner, np.asarray(images[i]), unary.shape, intensity_scale)
+                image = checked_image(owner, np.asarray(images[i]), unary.shape, intensity_scale, f"images[{i}]")
                 options = [params._replace(**dict(zip(SEARCHABLE, p, strict=True))) for p in todo]
                 new = dict(found)
                 for p, guess in zip(todo, _labellings(unary, image, options), strict=True):

@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf.dense import (
     check_image_shape,
@@ -80,6 +81,7 @@ def _checked_out(owner, out, shape, dtype, probabilities):
     return out
 
 
+@public
 def dense_crf_tiled(
     probabilities: Array,
     image: Array,

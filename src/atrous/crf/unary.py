@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from atrous import _check
+from atrous._check import told
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
@@ -40,6 +42,8 @@ def _no_probabilities(p, low, total):
     return "Divide by their sum: p / p.sum(0)."
 
 
+@public
+@np.errstate(over="ignore", invalid="ignore")
 def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner: str | None = None) -> FloatArray:
     """Return energies −log P.
 
@@ -95,8 +99,9 @@ def unary_from_probabilities(probabilities: Array, *, clip: float = CLIP, owner:
     return np.negative(unary, out=unary)
 
 
+@public
 def unary_from_labels(
-    labels: Array, classes: int, *, confidence: float = 0.7, unknown: int | None = -1, dtype: object = np.float32
+    labels: Array, classes: int, *, confidence: float = 0.7, unknown: int | None = -1, dtype: type = np.float32
 ) -> FloatArray:
     """Return energies of rough labels: −log of `confidence` for the given label; the others share 1 − `confidence`.
 
@@ -129,6 +134,8 @@ def unary_from_labels(
     owner = "unary_from_labels"
     labels = np.asarray(labels)
     classes = _check.integer(owner, "classes", classes, least=1)
+    if labels.ndim == 0:
+        raise ShapeError(f"{owner}: labels must be an array with at least one axis, got {told(labels)}.")
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"{owner}: labels must be integers, got {labels.dtype}.")
     if not 0 < confidence < 1:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.crf import layout
 from atrous.crf.pairwise import bilateral_pairwise
@@ -30,6 +31,7 @@ SIGMA_COLOR = 18.0
 BILINEAR = 0.01
 
 
+@public
 def joint_upsample(
     values: FloatArray, image: Array, sigma_space: float | None = None, sigma_color: float = SIGMA_COLOR
 ) -> FloatArray:

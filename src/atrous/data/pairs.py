@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._check import shown
+from atrous._kinds import public
 from atrous._types import Array, PathLike
 from atrous.data.palettes import ImageFileError, open_image, stored_values
 from atrous.data.photos import read_photo
@@ -49,7 +51,7 @@ class Pair(NamedTuple):
 
 def _existing(owner, path, what):
     if not path.exists():
-        raise ImageFileError(f"{owner}: {what} {path} does not exist.")
+        raise ImageFileError(f"{owner}: {what} {shown(str(path))} does not exist.")
     return path
 
 
@@ -58,6 +60,7 @@ def _pair(owner, name, image, labels):
     return Pair(name, image, _existing(owner, labels, f"the labels of {name}:"))
 
 
+@public
 def voc_pairs(root: PathLike, split: str = "train") -> list[Pair]:
     """Find the pairs of a split of PASCAL VOC.
 
@@ -98,6 +101,7 @@ def voc_pairs(root: PathLike, split: str = "train") -> list[Pair]:
     return found
 
 
+@public
 def cityscapes_pairs(root: PathLike, split: str = "train") -> list[Pair]:
     """Find the pairs of a split of Cityscapes, sorted by name.
 
@@ -130,6 +134,7 @@ def cityscapes_pairs(root: PathLike, split: str = "train") -> list[Pair]:
     return found
 
 
+@public
 def folder_pairs(images: PathLike, masks: PathLike) -> list[Pair]:
     """Find the files of the same name, endings aside, in two folders, sorted by name.
 
@@ -159,7 +164,7 @@ def folder_pairs(images: PathLike, masks: PathLike) -> list[Pair]:
                     raise ParameterError(f"{owner}: {by_name[path.stem]} and {path} have the same name.")
                 by_name[path.stem] = path
         if not by_name:
-            raise ImageFileError(f"{owner}: {folder} holds no image ({', '.join(endings)}).")
+            raise ImageFileError(f"{owner}: {shown(str(folder))} holds no image ({', '.join(endings)}).")
         found.append(by_name)
     photos, labels = found
     for some, others, what in ((photos, labels, "labels"), (labels, photos, "photograph")):
@@ -187,6 +192,7 @@ class ImagePairs:
         When a sample is read: a file is broken, the sizes differ, or a label is out of range. The file is named.
     """
 
+    @public
     def __init__(self, pairs: Sequence[Pair], classes: int, *, table: Mapping[int, int] | None = None):
         self.pairs, self.classes = list(pairs), _check.integer("ImagePairs", "classes", classes, least=1)
         self.table = None

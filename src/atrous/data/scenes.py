@@ -20,6 +20,7 @@ import math
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, PerAxis
 from atrous.data.classes import SCENE_CLASSES
 from atrous.errors import ParameterError
@@ -44,6 +45,7 @@ def _turned(rng, high, wide):
     return y * math.cos(angle) - x * math.sin(angle), y * math.sin(angle) + x * math.cos(angle)
 
 
+@public
 def make_scene(
     rng: np.random.Generator,
     *,
@@ -105,10 +107,11 @@ def make_scene(
     """
     owner = "make_scene"
     high, wide = _check.per_axis(owner, "size", size, 2, least=8)
+    _check.small_enough(owner, "an image of this size,", (high, wide, 3))
     counts = {"objects": objects, "wires": wires, "ring": ring}
     objects, wires, ring = (_check.integer(owner, name, value, least=0) for name, value in counts.items())
     levels = {"blur": blur, "noise": noise}
-    blur, noise = (_check.number(owner, name, value, least=0) for name, value in levels.items())
+    blur, noise = (_check.number(owner, name, value, least=0, below=1e6) for name, value in levels.items())
     if not 0 < smallest <= largest <= 1:
         raise ParameterError(
             f"{owner}: 0 < smallest ≤ largest ≤ 1 must hold, got smallest={smallest} and largest={largest}."
@@ -172,6 +175,7 @@ class Scenes:
     (100, (33, 33, 3))
     """
 
+    @public
     def __init__(self, count: int, *, seed: int = 0, **options):
         self.count, self.seed = (
             _check.integer("Scenes", name, value, least=0) for name, value in (("count", count), ("seed", seed))

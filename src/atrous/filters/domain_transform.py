@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 from atrous.jit import lanes
@@ -176,11 +177,12 @@ def checked(owner, image, values, sigma_s, sigma_r, iterations):
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ParameterError(f"{owner}: image holds NaN or inf. Fill these pixels first.")
     sigma_s, sigma_r = (
-        _check.number(owner, name, s, above=0) for name, s in (("sigma_s", sigma_s), ("sigma_r", sigma_r))
+        _check.number(owner, name, s, above=0, below=1e30) for name, s in (("sigma_s", sigma_s), ("sigma_r", sigma_r))
     )
     return image, values, sigma_s, sigma_r, _check.integer(owner, "iterations", iterations, least=1)
 
 
+@public
 def domain_transform(
     image: Array, values: FloatArray, sigma_s: float, sigma_r: float, iterations: int = 3
 ) -> FloatArray:
@@ -228,6 +230,7 @@ def domain_transform(
     return domain_transform_forward(image, values, sigma_s, sigma_r, iterations)[0]
 
 
+@public
 def domain_transform_forward(
     image: Array, values: FloatArray, sigma_s: float, sigma_r: float, iterations: int = 3
 ) -> tuple[FloatArray, DomainTransformCache]:
@@ -246,6 +249,7 @@ def domain_transform_forward(
     return y, DomainTransformCache(image, values, sigma_s, sigma_r, iterations)
 
 
+@public
 def domain_transform_backward(dy: FloatArray, cache: DomainTransformCache) -> DomainTransformGrads:
     """Return the gradients of a loss from its gradient with respect to the smoothed values.
 
@@ -267,7 +271,6 @@ def domain_transform_backward(dy: FloatArray, cache: DomainTransformCache) -> Do
     for 4·iterations copies of the values.
     """
     owner = "domain_transform_backward"
-    cache = _check.own_cache(owner, cache, DomainTransformCache)
     image, values, sigma_s, sigma_r, iterations = cache
     dy = _check.upstream(owner, dy, values.shape, values)
     passes, x = [], values

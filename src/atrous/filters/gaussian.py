@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.crf.pairwise import positive_sigmas
 from atrous.errors import ShapeError
@@ -34,7 +35,7 @@ def gaussian_taps(sigma: float, most: int, dtype: np.dtype) -> FloatArray:
     >>> gaussian_taps(1.0, 3, np.dtype(np.float64)).round(4).tolist()
     [1.0, 0.6065, 0.1353]
     """
-    reach = math.sqrt(-2 * math.log(np.finfo(dtype).eps)) * sigma
+    reach = math.sqrt(-2 * math.log(np.finfo(dtype).eps)) * min(sigma, most)
     return np.exp(-0.5 * (np.arange(min(most, int(reach) + 1)) / sigma) ** 2).astype(dtype)
 
 
@@ -106,6 +107,7 @@ def gaussian_rows(rows: FloatArray, shape: Sequence[int], sigmas: Sequence[float
     return source
 
 
+@public
 def gaussian_on_grid(values: FloatArray, sigma: float | Sequence[float]) -> FloatArray:
     """Filter values on a grid with the Gaussian of their positions: Σⱼ exp(−|pᵢ − pⱼ|²/2σ²)·valuesⱼ, not normalised.
 

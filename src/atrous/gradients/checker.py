@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from atrous import _check
+from atrous._check import told
+from atrous._kinds import public
 from atrous._types import Array
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.gradients.differences import carries_complex, is_kink, slope, ties
@@ -18,7 +20,7 @@ from atrous.gradients.hints import diagnose
 from atrous.gradients.pair import Pair, as_list, generator, is_float
 from atrous.gradients.report import GradcheckReport, InputReport
 
-Inputs: TypeAlias = Sequence[Any] | Mapping[str, Any] | Array
+Inputs: TypeAlias = Sequence[Any] | Mapping[Any, Any] | Array
 MODES = ("full", "sample", "directional")
 METHODS = ("central", "complex", "ridders")
 # Wrong entries to examine for kinks before all count as mistakes, entries of the largest Jacobian for a hint, and kinks
@@ -29,6 +31,7 @@ MOST_TIES = 200
 MOST_NUMBERS = 1 << 26
 
 
+@public
 def gradcheck(
     forward: Callable,
     backward: Callable | Inputs | None = None,
@@ -142,8 +145,9 @@ def gradcheck(
     single = allow_float32 and any(is_float(a) and a.dtype == np.float32 for a in as_list(inputs))
     if eps is None:
         eps = {"central": 1e-2 if single else 1e-5, "complex": 1e-20, "ridders": 1e-2}[method]
-    for name, number in (("eps", eps), ("rtol", rtol), ("atol", atol), ("nondet_tol", nondet_tol)):
-        _check.number("gradcheck", name, number, **{"above" if name == "eps" else "least": 0})
+    _check.number("gradcheck", "eps", eps, above=0, below=1)
+    for name, number in (("rtol", rtol), ("atol", atol), ("nondet_tol", nondet_tol)):
+        _check.number("gradcheck", name, number, least=0, below=1e9)
     n_samples = _check.integer("gradcheck", "n_samples", n_samples, least=1)
     directions = _check.integer("gradcheck", "directions", directions, least=1)
     if single:
@@ -161,6 +165,7 @@ def gradcheck(
     return GradcheckReport(ok, tuple(results), (*pair.problems, *remarks), mode, method, eps, rtol, atol, seed, said)
 
 
+@public
 def assert_gradients(
     forward: Callable, backward: Callable | Inputs | None = None, inputs: Inputs | None = None, **options: Any
 ) -> GradcheckReport:
@@ -193,11 +198,12 @@ def assert_gradients(
     return gradcheck(forward, backward, inputs, **options).raise_if_failed()
 
 
+@public
 def adjoint_error(
     apply: Callable[[Array], Array],
     adjoint: Callable[[Array], Array],
-    x_shape: Sequence[int],
-    y_shape: Sequence[int] | None = None,
+    x_shape: int | Sequence[int],
+    y_shape: int | Sequence[int] | None = None,
     *,
     rng: int | np.random.Generator = 0,
 ) -> float:
@@ -233,7 +239,10 @@ def adjoint_error(
     """
     rng = generator(rng)
     for name, shape in (("x_shape", x_shape), ("y_shape", y_shape)):
-        count = 0 if shape is None else math.prod(np.atleast_1d(shape).tolist())
+        sizes = [] if shape is None else np.atleast_1d(shape).tolist()
+        if any(n < 0 for n in sizes):
+            raise ParameterError(f"adjoint_error: {name} must hold no negative sizes, got {told(shape)}.")
+        count = math.prod(sizes)
         if count > MOST_NUMBERS:
             raise ParameterError(
                 f"adjoint_error: {name} has {count:.3g} numbers; at most {MOST_NUMBERS:.3g} are checked. An adjoint "
@@ -241,9 +250,9 @@ def adjoint_error(
             )
     x = rng.standard_normal(x_shape)
     ax = np.asarray(apply(x.copy()))
-    y_shape = ax.shape if y_shape is None else tuple(y_shape)
+    y_shape = ax.shape if y_shape is None else tuple(np.atleast_1d(y_shape).tolist())
     if ax.shape != y_shape:
-        raise ShapeError(f"adjoint_error: apply returned shape {ax.shape}, y_shape is {y_shape}.")
+        raise ShapeError(f"adjoint_error: apply returned shape {ax.shape} for x_shape {x.shape}, y_shape is {y_shape}.")
     y = rng.standard_normal(y_shape)
     aty = np.asarray(adjoint(y.copy()))
     if aty.shape != x.shape:

@@ -54,6 +54,7 @@ def _turned(pair, i, wrong, dy, name):
     return None
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _whole(pair, i, wrong, right, name):
     """Return a hint where the whole gradient is a simple transformation of the right one."""
     if not wrong.any():

@@ -10,6 +10,7 @@ import inspect
 
 import numpy as np
 
+from atrous._check import told
 from atrous.errors import DTypeError, ParameterError
 
 # Combined with the seed, so that dy differs from inputs that a user has drawn with the same seed.
@@ -18,6 +19,8 @@ STREAM = 0xA7205
 
 def generator(rng):
     """Return a Generator from a seed or from a Generator."""
+    if isinstance(rng, (int, np.integer)) and rng < 0:
+        raise ParameterError(f"gradcheck: rng must be a Generator or a seed of at least 0, got {rng}.")
     return (
         np.random.default_rng([int(rng), STREAM]) if isinstance(rng, (int, np.integer)) else np.random.default_rng(rng)
     )
@@ -29,6 +32,8 @@ def is_float(a):
 
 
 def _copy(a):
+    if isinstance(a, np.ma.MaskedArray):
+        raise DTypeError("gradcheck: inputs must be plain arrays, got a masked one. Fill it: a.filled(0.0).")
     return a.copy(order="K") if isinstance(a, np.ndarray) else a
 
 
@@ -62,6 +67,10 @@ def as_list(inputs):
     """Return the inputs, which may be one array, any sequence or a dict, as a list."""
     if isinstance(inputs, np.ndarray):
         return [inputs]
+    if not isinstance(inputs, (list, tuple, dict)) and not hasattr(inputs, "__iter__"):
+        raise ParameterError(
+            f"gradcheck: inputs must be an array, a sequence or a dictionary of arrays, got {told(inputs)}."
+        )
     return list(inputs.values() if isinstance(inputs, dict) else inputs)
 
 
@@ -186,18 +195,19 @@ class Pair:
             chosen = list(dict.fromkeys(places[w] for w in wrt))
         if not chosen:
             raise ParameterError(
-                "gradcheck: no input is a float64 array; there is nothing to check. Convert one with astype(float)."
+                "gradcheck: none of inputs, or of those that wrt names, is a float64 array; there is nothing to check. "
+                "Convert one with astype(float)."
             )
         for i in chosen:
             a, wanted = self.inputs[i], (np.float32, np.float64) if allow_float32 else (np.float64,)
             if not is_float(a) or a.dtype not in wanted:
                 kind = a.dtype if isinstance(a, np.ndarray) else type(a).__name__
                 raise DTypeError(
-                    f"gradcheck: input {self.names[i]} must be a float64 array, got {kind}. Convert it with "
+                    f"gradcheck: inputs: {self.names[i]} must be a float64 array, got {kind}. Convert it with "
                     "astype(np.float64); difference quotients in less precision prove little."
                 )
             if a.size == 0:
-                raise ParameterError(f"gradcheck: input {self.names[i]} is empty, shape {a.shape}; nothing to check.")
+                raise ParameterError(f"gradcheck: inputs: {self.names[i]} is empty, shape {a.shape}; nothing to check.")
         return chosen
 
     def _untouched(self, who, given):

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous.jit.lanes import LINE_BYTES
 
 
+@public
 def warmup(dtypes: Sequence[str] = ("float32", "float64")) -> float:
     """Compile what convolutions, networks, training and the dense CRF run on the CPU, or load it from disk.
 

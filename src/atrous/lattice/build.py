@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 from atrous.jit.compiler import compiled
@@ -463,6 +464,7 @@ def check_features(owner, features):
     return features
 
 
+@public
 def build_lattice(features: FloatArray, *, ring: bool = False) -> Lattice:
     """Build the permutohedral lattice of a set of points.
 

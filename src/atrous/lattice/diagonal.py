@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.jit.compiler import compiled
 from atrous.jit.numba_or_not import njit
@@ -69,6 +70,7 @@ def _diagonal(head, tail, vertices, weights, neighbours, keys, out):
             out[p] = total
 
 
+@public
 def lattice_diagonal(lattice: Lattice) -> FloatArray:
     """Return the weight (P,) of each point's own value in the result of `lattice_filter`.
 

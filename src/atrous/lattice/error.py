@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.errors import ShapeError
 from atrous.lattice.build import build_lattice, check_features
@@ -33,6 +34,7 @@ class LatticeError(NamedTuple):
     """Points compared."""
 
 
+@public
 def lattice_error(
     features: FloatArray,
     values: FloatArray | None = None,
@@ -81,7 +83,7 @@ def lattice_error(
     features = check_features(owner, features)
     samples = min(_check.integer(owner, "samples", samples, least=1), len(features))
     _check.one_of(owner, "normalization", normalization, ("after", "none"))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_check.integer("lattice_error", "seed", seed, least=0))
     if values is None:
         noise = rng.standard_normal(len(features))
         window = min(64, len(features))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.errors import ShapeError
 
@@ -31,6 +32,7 @@ def gaussian_matrix(features: FloatArray, others: FloatArray | None = None) -> F
     return np.exp(squared / -2)
 
 
+@public
 def gaussian_sum(features: FloatArray, values: FloatArray, queries: FloatArray | None = None) -> FloatArray:
     """Filter values with the exact Gaussian: Σⱼ exp(−½‖qᵢ − fⱼ‖²)·valuesⱼ.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.errors import ShapeError
 from atrous.jit import lanes
@@ -135,6 +136,7 @@ def _filter(lattice, values, reverse):
     return slice_points(lattice, vertex_values(lattice, values, reverse=reverse))[:, : values.shape[1]]
 
 
+@public
 def lattice_filter(lattice: Lattice, values: FloatArray, *, reverse: bool = False) -> FloatArray:
     """Filter values at the points of a lattice with a Gaussian of standard deviation 1: splat, blur, slice.
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 
 
@@ -34,6 +35,7 @@ class Relu6Cache(NamedTuple):
     y: FloatArray
 
 
+@public
 def relu_forward(x: FloatArray) -> tuple[FloatArray, ReluCache]:
     """Return max(x, 0).
 
@@ -67,13 +69,15 @@ def relu_forward(x: FloatArray) -> tuple[FloatArray, ReluCache]:
     return y, ReluCache(y)
 
 
+@public
 def relu_backward(dy: FloatArray, cache: ReluCache) -> FloatArray:
     """Return dx of `relu_forward`: dy where y > 0, else 0, so the slope at 0 is 0. Where y is NaN, dx is dy."""
-    (y,) = _check.own_cache("relu_backward", cache, ReluCache)
+    (y,) = cache
     dy = _check.upstream("relu_backward", dy, y.shape, y)
     return np.where(y <= 0, 0, dy)
 
 
+@public
 def relu6_forward(x: FloatArray) -> tuple[FloatArray, Relu6Cache]:
     """Return min(max(x, 0), 6).
 
@@ -103,8 +107,9 @@ def relu6_forward(x: FloatArray) -> tuple[FloatArray, Relu6Cache]:
     return y, Relu6Cache(y)
 
 
+@public
 def relu6_backward(dy: FloatArray, cache: Relu6Cache) -> FloatArray:
     """Return dx of `relu6_forward`: dy where 0 < y < 6, else 0. Where y is NaN, dx is dy."""
-    (y,) = _check.own_cache("relu6_backward", cache, Relu6Cache)
+    (y,) = cache
     dy = _check.upstream("relu6_backward", dy, y.shape, y)
     return np.where((y <= 0) | (y >= 6), 0, dy)

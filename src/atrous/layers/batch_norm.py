@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 
@@ -53,7 +54,7 @@ def _parameters(owner, like, channels, **arrays):
     for name, value in arrays.items():
         array = _check.float_array(owner, name, value, like=like)
         if array.shape != (channels,):
-            raise ShapeError(f"{owner}: {name} must have shape ({channels},), one per channel, got {array.shape}.")
+            raise ShapeError(f"{owner}: {name} must have shape ({channels},), one per channel of x, got {array.shape}.")
         checked.append(array)
     return checked
 
@@ -89,6 +90,7 @@ def _batch_statistics(x):
     return mean, squares.mean(axis=axes, dtype=np.float64)
 
 
+@public
 def fold_batch_norm(
     gamma: FloatArray, beta: FloatArray, mean: FloatArray, var: FloatArray, *, eps: float = 1e-5
 ) -> tuple[FloatArray, FloatArray]:
@@ -127,6 +129,7 @@ def fold_batch_norm(
     return scale_and_shift(gamma, beta, mean, inverse_deviation(owner, var, eps))
 
 
+@public
 def batch_norm_forward(
     x: FloatArray,
     gamma: FloatArray,
@@ -220,6 +223,7 @@ def batch_norm_forward(
     return y, BatchNormCache(x, gamma, used[0], inverse, mode), running
 
 
+@public
 def batch_norm_backward(dy: FloatArray, cache: BatchNormCache) -> BatchNormGrads:
     """Return the gradients of `batch_norm_forward` with respect to x, gamma and beta.
 
@@ -244,7 +248,7 @@ def batch_norm_backward(dy: FloatArray, cache: BatchNormCache) -> BatchNormGrads
     -----
     Cost: about seven passes over x and two copies of it; one pass in mode "frozen".
     """
-    x, gamma, mean, inverse, mode = _check.own_cache("batch_norm_backward", cache, BatchNormCache)
+    x, gamma, mean, inverse, mode = cache
     dy = _check.upstream("batch_norm_backward", dy, x.shape, x)
     axes = (0, *range(2, x.ndim))
     scale = _over_channels(gamma * inverse, x)

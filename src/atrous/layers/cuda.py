@@ -207,7 +207,7 @@ def max_pool(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
 
 def average_pool(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
     """Return the mean of each window, which counts the padding where `average_pool_forward` does by default."""
-    counts = counts_padding("pool", None, padding)
+    counts = counts_padding(None, padding)
     return _pool(_average_pool, x, (kernel, stride, rate, padding, size_rule), counts)
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError
 
@@ -41,6 +42,7 @@ def _kept(a, cache):
         return np.where(keep, a * (1 / (1 - cache.probability)), 0)
 
 
+@public
 def dropout_forward(
     x: FloatArray, probability: float, rng: np.random.Generator | None, *, train: bool = True
 ) -> tuple[FloatArray, DropoutCache]:
@@ -88,8 +90,6 @@ def dropout_forward(
     owner = "dropout_forward"
     x = _check.float_array(owner, "x", x)
     p = _check.number(owner, "probability", probability, least=0, below=1)
-    if not isinstance(train, (bool, np.bool_)):
-        raise ParameterError(f"{owner}: train must be True or False, got {train!r}.")
     if not train or p == 0:
         return x, DropoutCache(None, p, x.shape, x.dtype)
     if not isinstance(rng, np.random.Generator):
@@ -101,7 +101,7 @@ def dropout_forward(
     return _kept(x, cache), cache
 
 
+@public
 def dropout_backward(dy: FloatArray, cache: DropoutCache) -> FloatArray:
     """Return dx of `dropout_forward`: dy masked and scaled in the same way, dy itself if nothing was dropped."""
-    cache = _check.own_cache("dropout_backward", cache, DropoutCache)
     return _kept(_check.upstream("dropout_backward", dy, cache.shape, cache), cache)

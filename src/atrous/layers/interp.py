@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray, PerAxis
 from atrous.errors import ParameterError, ShapeError
 from atrous.layers.resize import ResizeCache, bilinear, bilinear_adjoint
@@ -69,6 +70,7 @@ def interp_size(size: PerAxis, *, zoom: int = 1, shrink: int = 1, crop: tuple[in
     return _interp("interp_size", size, zoom, shrink, crop)[0]
 
 
+@public
 def interp_forward(
     x: FloatArray, *, zoom: int = 1, shrink: int = 1, crop: tuple[int, int] = (0, 0)
 ) -> tuple[FloatArray, InterpCache]:
@@ -124,9 +126,9 @@ def interp_forward(
     return y, InterpCache(x.shape, inner, resized)
 
 
+@public
 def interp_backward(dy: FloatArray, cache: InterpCache) -> FloatArray:
     """Return dx of `interp_forward`, its exact adjoint: 0 where x was cropped."""
-    cache = _check.own_cache("interp_backward", cache, InterpCache)
     dx = np.zeros(cache.shape, cache.resized.dtype)
     dx[(..., *cache.inner)] = bilinear_adjoint("interp_backward", dy, cache.resized)
     return dx

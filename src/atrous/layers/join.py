@@ -16,13 +16,14 @@ Chen et al., DeepLab v2, arXiv:1606.00915, Sections 3.2 and 4.1; DeepLab v3, arX
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.errors import ParameterError, ShapeError
 
@@ -72,7 +73,8 @@ def _branches(owner, arrays, *, free_channels=False):
     return arrays
 
 
-def sum_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, SumCache]:
+@public
+def sum_forward(arrays: Iterable[FloatArray]) -> tuple[FloatArray, SumCache]:
     """Return the sum of arrays.
 
     Parameters
@@ -111,13 +113,14 @@ def sum_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, SumCache]:
     return y, SumCache(len(arrays), y.shape, y.dtype)
 
 
+@public
 def sum_backward(dy: FloatArray, cache: SumCache) -> tuple[FloatArray, ...]:
     """Return the gradients of `sum_forward`: dy itself for each array, not copied."""
-    cache = _check.own_cache("sum_backward", cache, SumCache)
     return (_check.upstream("sum_backward", dy, cache.shape, cache),) * cache.count
 
 
-def max_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, MaxCache]:
+@public
+def max_forward(arrays: Iterable[FloatArray]) -> tuple[FloatArray, MaxCache]:
     """Return the element-wise maximum of arrays.
 
     Parameters
@@ -153,9 +156,10 @@ def max_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, MaxCache]:
     return y, MaxCache(arrays, y)
 
 
+@public
 def max_backward(dy: FloatArray, cache: MaxCache) -> tuple[FloatArray, ...]:
     """Return the gradients of `max_forward`: each dy goes to the first array with the maximum, or with a NaN."""
-    arrays, y = _check.own_cache("max_backward", cache, MaxCache)
+    arrays, y = cache
     dy = _check.upstream("max_backward", dy, y.shape, y)
     waiting = np.ones(y.shape, bool)
     gradients = []
@@ -166,7 +170,8 @@ def max_backward(dy: FloatArray, cache: MaxCache) -> tuple[FloatArray, ...]:
     return tuple(gradients)
 
 
-def concat_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ConcatCache]:
+@public
+def concat_forward(arrays: Iterable[FloatArray]) -> tuple[FloatArray, ConcatCache]:
     """Return the arrays concatenated along the channels.
 
     Parameters
@@ -200,8 +205,8 @@ def concat_forward(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ConcatCach
     return y, ConcatCache(tuple(a.shape[1] for a in arrays), y.shape, y.dtype)
 
 
+@public
 def concat_backward(dy: FloatArray, cache: ConcatCache) -> tuple[FloatArray, ...]:
     """Return the gradients of `concat_forward`: views of dy, each with the channels of one array."""
-    cache = _check.own_cache("concat_backward", cache, ConcatCache)
     dy = _check.upstream("concat_backward", dy, cache.shape, cache)
     return tuple(np.split(dy, list(accumulate(cache.channels))[:-1], axis=1))

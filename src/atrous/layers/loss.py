@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 from atrous.layers.resize import ResizeCache, bilinear_backward, bilinear_forward, resize_labels
@@ -155,6 +156,7 @@ def _backward(owner, dloss, cache, passes):
     return passes.gradient(logits, classes, share, counted)
 
 
+@public
 def cross_entropy_forward(
     logits: FloatArray, labels: Array, *, ignore: int | None = 255, class_weights: Array | None = None
 ) -> tuple[float, CrossEntropyCache]:
@@ -205,6 +207,7 @@ def cross_entropy_forward(
     return _forward("cross_entropy_forward", logits, labels, ignore, class_weights, PASSES)
 
 
+@public
 def cross_entropy_backward(dloss: float, cache: CrossEntropyCache) -> FloatArray:
     """Return dlogits of `cross_entropy_forward`.
 
@@ -226,9 +229,10 @@ def cross_entropy_backward(dloss: float, cache: CrossEntropyCache) -> FloatArray
         `dloss` is not a finite number, or `cache` is not from `cross_entropy_forward`.
     """
     owner = "cross_entropy_backward"
-    return _backward(owner, dloss, _check.own_cache(owner, cache, CrossEntropyCache), PASSES)
+    return _backward(owner, dloss, cache, PASSES)
 
 
+@public
 def segmentation_loss_forward(
     logits: FloatArray,
     labels: Array,
@@ -306,6 +310,7 @@ def segmentation_loss(logits, labels, ignore, resize, align_corners, class_weigh
     return loss, SegmentationLossCache(logits, cache._replace(logits=None), enlarged)
 
 
+@public
 def segmentation_loss_backward(dloss: float, cache: SegmentationLossCache) -> FloatArray:
     """Return dlogits of `segmentation_loss_forward`, at the size of the logits; see `cross_entropy_backward`."""
     return segmentation_loss_gradient(dloss, cache, PASSES)
@@ -314,7 +319,7 @@ def segmentation_loss_backward(dloss: float, cache: SegmentationLossCache) -> Fl
 def segmentation_loss_gradient(dloss, cache, passes):
     """Return what `segmentation_loss_backward` does, by these passes."""
     owner = "segmentation_loss_backward"
-    logits, loss, enlarged = _check.own_cache(owner, cache, SegmentationLossCache)
+    logits, loss, enlarged = cache
     if enlarged is None:
         return _backward(owner, dloss, loss._replace(logits=logits), passes)
     scores, resized = passes.enlarge(logits, loss.labels.shape[1:], align_corners=enlarged)

@@ -32,6 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray, Padding, PerAxis
 from atrous.conv.padding import is_same_tf, resolve_padding
 from atrous.conv.tap_range import reach
@@ -138,12 +139,10 @@ def pool_windows(owner, size, kernel, stride, rate, padding, size_rule):
     return tuple(_window(owner, axis, *numbers, rule) for axis, numbers in enumerate(values))
 
 
-def counts_padding(owner, count_padding, padding):
+def counts_padding(count_padding, padding):
     """Return whether the mean counts the padding, where None stands for the default."""
     if count_padding is None:
         return not is_same_tf(padding)
-    if not isinstance(count_padding, (bool, np.bool_)):
-        raise ParameterError(f"{owner}: count_padding must be True or False, got {count_padding!r}.")
     return bool(count_padding)
 
 
@@ -161,6 +160,7 @@ def _divisor(w, axis, like, count_padding):
     return _counts(counted).astype(like.dtype).reshape(-1, *(1,) * (like.ndim - 1 - axis))
 
 
+@public
 def max_pool_forward(
     x: FloatArray,
     kernel: PerAxis,
@@ -230,9 +230,10 @@ def max_pool_forward(
     return y, MaxPoolCache(x, y, windows)
 
 
+@public
 def max_pool_backward(dy: FloatArray, cache: MaxPoolCache) -> FloatArray:
     """Return dx of `max_pool_forward`: each dy goes to the first largest sample of its window, or to its first NaN."""
-    x, y, windows = _check.own_cache("max_pool_backward", cache, MaxPoolCache)
+    x, y, windows = cache
     dy = _check.upstream("max_pool_backward", dy, y.shape, x)
     dx = np.zeros(x.shape, x.dtype)
     waiting = np.ones(y.shape, bool)
@@ -245,6 +246,7 @@ def max_pool_backward(dy: FloatArray, cache: MaxPoolCache) -> FloatArray:
     return dx
 
 
+@public
 def average_pool_forward(
     x: FloatArray,
     kernel: PerAxis,
@@ -295,7 +297,7 @@ def average_pool_forward(
     """
     x = _image("average_pool_forward", x)
     windows = pool_windows("average_pool_forward", x.shape[2:], kernel, stride, rate, padding, size_rule)
-    count_padding = counts_padding("average_pool_forward", count_padding, padding)
+    count_padding = counts_padding(count_padding, padding)
     y = x
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, w in enumerate(windows, 2):
@@ -306,9 +308,10 @@ def average_pool_forward(
     return y, AveragePoolCache(x.shape, windows, count_padding, x.dtype)
 
 
+@public
 def average_pool_backward(dy: FloatArray, cache: AveragePoolCache) -> FloatArray:
     """Return dx of `average_pool_forward`, its exact adjoint."""
-    shape, windows, count_padding, _ = _check.own_cache("average_pool_backward", cache, AveragePoolCache)
+    shape, windows, count_padding, _ = cache
     dx = _check.upstream("average_pool_backward", dy, (*shape[:2], *(w.out for w in windows)), cache)
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, w in reversed(list(enumerate(windows, 2))):
@@ -319,6 +322,7 @@ def average_pool_backward(dy: FloatArray, cache: AveragePoolCache) -> FloatArray
     return dx
 
 
+@public
 def global_average_forward(x: FloatArray) -> tuple[FloatArray, GlobalAverageCache]:
     """Return the mean of each channel over all samples: the image-level features of DeepLab v3.
 
@@ -354,8 +358,9 @@ def global_average_forward(x: FloatArray) -> tuple[FloatArray, GlobalAverageCach
     return y, GlobalAverageCache(x.shape, x.dtype)
 
 
+@public
 def global_average_backward(dy: FloatArray, cache: GlobalAverageCache) -> FloatArray:
     """Return dx of `global_average_forward`: every sample gets an equal share of dy."""
-    shape, _ = _check.own_cache("global_average_backward", cache, GlobalAverageCache)
+    shape, _ = cache
     dy = _check.upstream("global_average_backward", dy, (*shape[:2], *(1,) * (len(shape) - 2)), cache)
     return np.full(shape, dy / math.prod(shape[2:]))

@@ -25,8 +25,9 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray, PerAxis
-from atrous.errors import DTypeError, ParameterError, ShapeError
+from atrous.errors import DTypeError, ShapeError
 
 # Rows first, then columns.
 AXES = (-2, -1)
@@ -94,21 +95,19 @@ def _gather(dy, samples, axis, align_corners):
     return dx
 
 
-def checked_size(owner, x, size, align_corners):
+def checked_size(owner, x, size):
     """Return the two sizes after checking them and x's axes."""
     if x.ndim < 2:
         raise ShapeError(f"{owner}: the array must be (..., H, W), at least two axes, got shape {x.shape}.")
     size = _check.per_axis(owner, "size", size, 2, least=1)
-    if not isinstance(align_corners, (bool, np.bool_)):
-        raise ParameterError(f"{owner}: align_corners must be True or False, got {align_corners!r}.")
-    _check.small_enough(owner, "the result", (*x.shape[:-2], *size))
+    _check.small_enough(owner, "the result of this size,", (*x.shape[:-2], *size))
     return size
 
 
 def bilinear(owner, x, size, align_corners):
     """Return (y, ResizeCache) of `bilinear_forward`; errors name `owner`."""
     x = _check.float_array(owner, "x", x)
-    size = checked_size(owner, x, size, align_corners)
+    size = checked_size(owner, x, size)
     y = x
     with np.errstate(invalid="ignore", over="ignore"):
         for axis, outputs in zip(AXES, size, strict=True):
@@ -125,6 +124,7 @@ def bilinear_adjoint(owner, dy, cache):
     return dx
 
 
+@public
 def resize_bilinear(x: FloatArray, size: PerAxis, *, align_corners: bool = True) -> FloatArray:
     """Resize the last two axes bilinearly.
 
@@ -171,6 +171,7 @@ def resize_bilinear(x: FloatArray, size: PerAxis, *, align_corners: bool = True)
     return bilinear("resize_bilinear", x, size, align_corners)[0]
 
 
+@public
 def bilinear_forward(x: FloatArray, size: PerAxis, *, align_corners: bool = True) -> tuple[FloatArray, ResizeCache]:
     """Return the result of `resize_bilinear` and the cache for `bilinear_backward`.
 
@@ -195,6 +196,7 @@ def bilinear_forward(x: FloatArray, size: PerAxis, *, align_corners: bool = True
     return bilinear("bilinear_forward", x, size, align_corners)
 
 
+@public
 def bilinear_backward(dy: FloatArray, cache: ResizeCache) -> FloatArray:
     """Return dx of `bilinear_forward`, its exact adjoint: dx[i] = Σ_o A[o, i]·dy[o] where y = A x along each axis.
 
@@ -226,9 +228,10 @@ def bilinear_backward(dy: FloatArray, cache: ResizeCache) -> FloatArray:
     array([[1.5, 1.5]])
     """
     owner = "bilinear_backward"
-    return bilinear_adjoint(owner, dy, _check.own_cache(owner, cache, ResizeCache))
+    return bilinear_adjoint(owner, dy, cache)
 
 
+@public
 def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -> Array:
     """Resize a map of integers by nearest neighbour; of two equally near samples, the later one is taken.
 
@@ -273,7 +276,7 @@ def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -
         raise ShapeError(
             f"resize_labels: labels is empty, shape {labels.shape}. Every axis needs at least one element."
         )
-    size = checked_size("resize_labels", labels, size, align_corners)
+    size = checked_size("resize_labels", labels, size)
     for axis, outputs in zip(AXES, size, strict=True):
         i, remainder, divisor = sample_positions(labels.shape[axis], outputs, align_corners)
         labels = labels[_at(i + (2 * remainder >= divisor), axis)]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.errors import ParameterError
 
@@ -46,6 +47,7 @@ def _centred(owner, x, axis):
     return less_maximum(x, axis)
 
 
+@public
 def softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, SoftmaxCache]:
     """Return exp(x) / Σ exp(x), summed along one axis: probabilities from scores.
 
@@ -82,15 +84,17 @@ def softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, Softma
     return y, SoftmaxCache(y, axis)
 
 
+@public
 def softmax_backward(dy: FloatArray, cache: SoftmaxCache) -> FloatArray:
     """Return dx = y·(dy − Σ dy·y) of `softmax_forward`."""
-    y, axis = _check.own_cache("softmax_backward", cache, SoftmaxCache)
+    y, axis = cache
     dy = _check.upstream("softmax_backward", dy, y.shape, y)
     with np.errstate(invalid="ignore", over="ignore"):
         dx = dy * y
         return dx - y * dx.sum(axis=axis, keepdims=True)
 
 
+@public
 def log_softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, LogSoftmaxCache]:
     """Return x − log Σ exp(x), summed along one axis: log-probabilities from scores.
 
@@ -122,9 +126,10 @@ def log_softmax_forward(x: FloatArray, *, axis: int = 1) -> tuple[FloatArray, Lo
     return y, LogSoftmaxCache(y, axis)
 
 
+@public
 def log_softmax_backward(dy: FloatArray, cache: LogSoftmaxCache) -> FloatArray:
     """Return dx = dy − exp(y)·Σ dy of `log_softmax_forward`."""
-    y, axis = _check.own_cache("log_softmax_backward", cache, LogSoftmaxCache)
+    y, axis = cache
     dy = _check.upstream("log_softmax_backward", dy, y.shape, y)
     with np.errstate(invalid="ignore", over="ignore"):
         return dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)

@@ -70,7 +70,7 @@ def sum_relu(a, b):
 
 def relu_backward(dy, cache):
     """Return dx as `activation.relu_backward` does."""
-    (y,) = _check.own_cache("relu_backward", cache, ReluCache)
+    (y,) = cache
     dy = _check.upstream("relu_backward", dy, y.shape, y)
     dx = np.empty(y.shape, y.dtype)
     launch(_relu_adjoint, -(-y.size // BLOCK), _flat(dy), _flat(y), dx.reshape(-1), work=MOVE * y.size)
@@ -139,7 +139,7 @@ def max_pool_forward(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor
 
 def max_pool_backward(dy, cache):
     """Return dx as `pool.max_pool_backward` does."""
-    x, y, windows = _check.own_cache("max_pool_backward", cache, MaxPoolCache)
+    x, y, windows = cache
     dy = _check.upstream("max_pool_backward", dy, y.shape, x)
     dx = np.empty(x.shape, x.dtype)
     planes = x.shape[0] * x.shape[1]
@@ -251,7 +251,7 @@ def _scale(x, scale, shift):
 
 def batch_norm_backward(dy, cache):
     """Return BatchNormGrads as `batch_norm.batch_norm_backward` does."""
-    x, gamma, mean, inverse, mode = _check.own_cache("batch_norm_backward", cache, BatchNormCache)
+    x, gamma, mean, inverse, mode = cache
     dy = _check.upstream("batch_norm_backward", dy, x.shape, x)
     if mode == "frozen":
         scale = (gamma * inverse).astype(x.dtype)
@@ -294,13 +294,13 @@ def _enlarge_adjoint(head, tail, dy, dx, h, w, down, across):
 def bilinear_forward(x, size, *, align_corners=True):
     """Return (y, cache) as `resize.bilinear_forward` does, for x (N, C, H, W)."""
     x = _check.float_array("bilinear_forward", "x", x)
-    size = resize.checked_size("bilinear_forward", x, size, align_corners)
+    size = resize.checked_size("bilinear_forward", x, size)
     return inference.resize(x, size, align_corners, planes=True), ResizeCache(x.shape, size, align_corners, x.dtype)
 
 
 def bilinear_backward(dy, cache):
     """Return dx as `resize.bilinear_backward` does."""
-    shape, size, align_corners, dtype = _check.own_cache("bilinear_backward", cache, ResizeCache)
+    shape, size, align_corners, dtype = cache
     dy = _check.upstream("bilinear_backward", dy, (*shape[:-2], *size), cache)
     dx = np.empty(shape, dtype)
     down, across = (resize.first_taps(*axis, align_corners, dtype) for axis in zip(shape[-2:], size, strict=True))

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.conv.operators import atrous_conv
 from atrous.conv.transpose import conv_transpose_forward
@@ -34,6 +35,7 @@ class UpsampleCache(NamedTuple):
     dtype: np.dtype
 
 
+@public
 def bilinear_filter(factor: int, dtype: type = np.float64) -> FloatArray:
     """Return the bilinear filter that enlarges by `factor`.
 
@@ -75,6 +77,7 @@ def _convolution(channels, factor, dtype):
     return w, {"stride": factor, "padding": factor // 2, "groups": channels}
 
 
+@public
 def upsample_forward(x: FloatArray, factor: int) -> tuple[FloatArray, UpsampleCache]:
     """Enlarge the last two axes by an integer factor, each channel separately.
 
@@ -121,14 +124,15 @@ def upsample_forward(x: FloatArray, factor: int) -> tuple[FloatArray, UpsampleCa
     if x.ndim != 4:
         raise ShapeError(f"{owner}: x must be (N, C, H, W), got shape {x.shape}. For one grey image use x[None, None].")
     factor = _check.integer(owner, "factor", factor, least=1)
-    _check.small_enough(owner, "the result", (*x.shape[:2], *(factor * n for n in x.shape[2:])))
+    _check.small_enough(owner, "the result of this factor,", (*x.shape[:2], *(factor * n for n in x.shape[2:])))
     w, options = _convolution(x.shape[1], factor, x.dtype)
     return conv_transpose_forward(x, w, **options)[0], UpsampleCache(x.shape, factor, x.dtype)
 
 
+@public
 def upsample_backward(dy: FloatArray, cache: UpsampleCache) -> FloatArray:
     """Return dx of `upsample_forward`, its exact adjoint: the strided convolution."""
-    shape, factor, _ = _check.own_cache("upsample_backward", cache, UpsampleCache)
+    shape, factor, _ = cache
     dy = _check.upstream("upsample_backward", dy, (*shape[:2], *(factor * n for n in shape[2:])), cache)
     w, options = _convolution(shape[1], factor, dy.dtype)
     return atrous_conv(dy, w, **options)

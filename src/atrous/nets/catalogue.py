@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous.aspp.forms import RATES
 from atrous.errors import ParameterError
 from atrous.nets.classifiers import dense_resnet, dense_vgg16
@@ -102,6 +103,7 @@ CATALOGUE = {
 }
 
 
+@public
 def networks() -> list[str]:
     """Return the names that `build` knows: the networks of the papers, then their tiny siblings.
 
@@ -145,6 +147,7 @@ def _checked_option(name, value):
     return found if np.ndim(value) or name == "rates" else found[0]
 
 
+@public
 def build(name: str, classes: int | None = None, **options: Any) -> Network:
     """Return a network by name.
 

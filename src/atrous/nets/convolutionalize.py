@@ -19,10 +19,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from atrous import _check
+from atrous._check import told
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.errors import ParameterError, ShapeError
 
 
+@public
 def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Turn the fully connected layers of a classifier into convolutions.
 
@@ -71,6 +74,15 @@ def convolutionalize(params: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     return found
 
 
+def _chosen(owner, name, value, count):
+    """Return indices below `count`."""
+    found = np.asarray(value)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or found.size == 0 or found.min() < 0 or found.max() >= count:
+        raise ParameterError(f"{owner}: {name} must be different indices below {count}, got {told(value)}.")
+    return found
+
+
+@public
 def decimate_kernel(
     w: FloatArray,
     kernel: int,
@@ -123,7 +135,7 @@ def decimate_kernel(
     k = w.shape[2]
     even = k % 2 == 1 if kernel == 1 else kernel <= k and (k - 1) % (kernel - 1) == 0
     if not even:
-        raise ParameterError(f"{owner}: {kernel} of {k} taps cannot be spaced evenly with the outermost kept.")
+        raise ParameterError(f"{owner}: kernel={kernel} of {k} taps cannot be spaced evenly with the outermost kept.")
     taps = np.array([k // 2]) if kernel == 1 else np.arange(0, k, (k - 1) // (kernel - 1))
     if filters is None:
         kept = np.arange(len(w))
@@ -136,6 +148,6 @@ def decimate_kernel(
             )
         kept = np.sort(rng.choice(len(w), filters, replace=False))
     else:
-        kept = np.asarray(filters)
-    inputs = np.arange(w.shape[1]) if channels is None else np.asarray(channels)
+        kept = _chosen(owner, "filters", filters, len(w))
+    inputs = np.arange(w.shape[1]) if channels is None else _chosen(owner, "channels", channels, w.shape[1])
     return np.ascontiguousarray(w[np.ix_(kept, inputs, taps, taps)]), kept

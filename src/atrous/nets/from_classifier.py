@@ -14,15 +14,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.errors import ParameterError
 from atrous.nets.convolutionalize import convolutionalize, decimate_kernel
+from atrous.nets.network import Network
 from atrous.nets.preparation import PREPARATIONS, affine
 from atrous.weights.names import renamed
 
 
+@public
 def from_classifier(
-    network,
+    network: Network,
     weights: Mapping[str, FloatArray],
     rng: np.random.Generator,
     dtype: type = np.float32,
@@ -61,11 +64,6 @@ def from_classifier(
         Layers that `convolutionalize` rejects.
     """
     variables = network.variables()
-    if not isinstance(weights, Mapping):
-        raise ParameterError(
-            f"from_classifier: weights must be a dictionary of arrays, got {type(weights).__name__}. For a file use "
-            "load_weights(file)."
-        )
     found = renamed(convolutionalize(weights), variables)
     params, state = network.init(rng, dtype)
     given = {**found, **_decimated(variables, found, rng)}
@@ -75,7 +73,7 @@ def from_classifier(
     if 2 * len(taken.intersection(trunk)) < len(trunk):
         raise ParameterError(
             f"from_classifier: only {len(taken.intersection(trunk))} of the {len(trunk)} arrays of the trunk of "
-            f"{network.name} are in the classifier, which has {', '.join(list(weights)[:4]) or 'nothing'} and so on. "
+            f"{network.name} are among weights, which have {', '.join(list(weights)[:4]) or 'nothing'} and so on. "
             "VGG-16 fits networks on VGG-16, a ResNet those on a ResNet of its depth; no classifier fits Xception."
         )
     for arrays in (params, state):

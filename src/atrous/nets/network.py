@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
-from atrous._types import FloatArray
+from atrous._kinds import public
+from atrous._types import Array, FloatArray, PathLike
 from atrous.compose.cpu import CPU, conv, convolve
 from atrous.compose.crf_layer import CRFLayer
 from atrous.compose.leaves import BatchNorm, Conv, Endpoint
@@ -37,27 +38,12 @@ from atrous.weights.files import load_weights
 from atrous.weights.names import renamed
 
 
-def flat(owner, weights):
+def flat(weights):
     """Return weights as one dictionary: from a path, a dictionary, or the pair (params, state)."""
     if isinstance(weights, (str, Path)):
         return load_weights(weights)
-    pair = weights if isinstance(weights, (tuple, list)) else (weights,)
-    if not pair or not all(isinstance(part, Mapping) for part in pair):
-        raise ParameterError(
-            f"{owner}: weights must be a path, a dictionary of arrays or a pair (params, state) of them, got "
-            f"{type(weights).__name__}."
-        )
+    pair = (weights,) if isinstance(weights, Mapping) else weights
     return {name: np.asarray(array) for part in pair for name, array in part.items()}
-
-
-def _float_type(owner, dtype):
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in _check.FLOATS:
-        raise DTypeError(f"{owner}: dtype must be float32 or float64, got {dtype!r}.")
-    return found.type
 
 
 class NetworkCache(NamedTuple):
@@ -109,6 +95,7 @@ class Network(NamedTuple):
         """Return the steps of inference for images of `size` (H, W); `endpoints` are wanted besides the scores."""
         return for_inference(self.body, (3, *size), tuple(endpoints), owner)
 
+    @public
     def fitting(self, size: Sequence[int]) -> tuple[int, int]:
         """Return the smallest size (H, W), at least `size`, that fits the network's grid exactly.
 
@@ -145,6 +132,7 @@ class Network(NamedTuple):
         walk(self.body, visit)
         return (*found, "logits")
 
+    @public
     def init(
         self, rng: np.random.Generator, dtype: type = np.float32
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
@@ -159,10 +147,7 @@ class Network(NamedTuple):
             Draws the values, in the order of `variables`.
         dtype : float32 or float64
         """
-        if not isinstance(rng, np.random.Generator):
-            raise ParameterError(f"init: rng must be a Generator, such as numpy.random.default_rng(0), got {rng!r}.")
-        dtype = _float_type("init", dtype)
-        variables = self.variables()
+        dtype, variables = np.dtype(dtype).type, self.variables()
         drawn = {name: v.draw(rng, dtype) for name, v in variables.items()}
         return self.split(drawn)
 
@@ -174,9 +159,10 @@ class Network(NamedTuple):
             {name: arrays[name] for name, v in variables.items() if not v.trained},
         )
 
+    @public
     def load(
         self,
-        weights: str | Path | Mapping[str, np.ndarray],
+        weights: PathLike | Mapping[str, Array] | tuple[Mapping[str, Array], Mapping[str, Array]],
         dtype: type = np.float32,
         *,
         fresh: str | Sequence[str] = (),
@@ -215,7 +201,7 @@ class Network(NamedTuple):
         >>> five.fresh_names("classifier"), params["classifier.4.weight"].shape
         (('classifier.4.weight', 'classifier.4.bias'), (5, 8, 1, 1))
         """
-        given, dtype, variables = flat("load", weights), _float_type("load", dtype), self.variables()
+        given, dtype, variables = flat(weights), np.dtype(dtype).type, self.variables()
         given = renamed(given, variables)
         drawn = self._drawn(fresh, rng, dtype, given)
         if drawn:
@@ -241,6 +227,7 @@ class Network(NamedTuple):
             )
         return self.split(found | drawn)
 
+    @public
     def fresh_names(self, fresh: str | Sequence[str]) -> tuple[str, ...]:
         """Return the names of the arrays that ``load(…, fresh=fresh)`` initialises, in the order of the network."""
         return tuple(fresh_names(self.body, fresh, ()))
@@ -286,9 +273,10 @@ class Network(NamedTuple):
                 f"{', '.join(self.endpoint_names[:-1])}."
             )
 
+    @public
     def forward(
         self,
-        params: Mapping[str, FloatArray],
+        params: Mapping[str, FloatArray | Filter],
         state: Mapping[str, FloatArray],
         x: FloatArray,
         *,
@@ -323,6 +311,7 @@ class Network(NamedTuple):
         shapes = {name: a.shape for name, a in (endpoints or {}).items()}
         return y, NetworkCache(self.body, held, y.shape, y.dtype, shapes), state
 
+    @public
     def backward(
         self, dy: FloatArray, cache: NetworkCache, *, endpoints: Mapping[str, FloatArray] | None = None, dx: bool = True
     ) -> tuple[FloatArray | None, dict[str, FloatArray]]:
@@ -345,7 +334,6 @@ class Network(NamedTuple):
         grads : dict of ndarray
             A side head has gradients only if its endpoint has one; frozen batch norms have none in training.
         """
-        _check.own_cache("backward", cache, NetworkCache)
         if cache.body != self.body:
             raise ParameterError(f"backward: cache comes from the forward pass of another network than {self.name}.")
         self._known("backward", endpoints)
@@ -360,7 +348,8 @@ class Network(NamedTuple):
         found, grads = self.body.backward(dy, cache.held, endpoints=endpoints, needs_dx=dx)
         return found if dx else None, grads
 
-    def prepare(self, params: Mapping[str, FloatArray]) -> dict[str, FloatArray | Filter]:
+    @public
+    def prepare(self, params: Mapping[str, FloatArray | Filter]) -> dict[str, FloatArray | Filter]:
         """Return params for many calls of `infer`: each filter keeps the layout that the fast methods make of it.
 
         One image of 513² gains a few percent, small images much more. The layouts take one to four times the memory of
@@ -370,14 +359,17 @@ class Network(NamedTuple):
 
         def visit(part):
             if isinstance(part, Conv):
+                if part.w not in params:
+                    raise ParameterError(f"prepare: params of {self.name} must have {part.w!r}. See init and load.")
                 found[part.w] = prepare_filter(params[part.w], **part.options)
 
         walk(self.body, visit)
         return found
 
+    @public
     def infer(
         self,
-        params: Mapping[str, FloatArray],
+        params: Mapping[str, FloatArray | Filter],
         state: Mapping[str, FloatArray],
         x: FloatArray,
         *,
@@ -409,8 +401,9 @@ class Network(NamedTuple):
         memory.close()
         return np.ascontiguousarray(y), {name: np.ascontiguousarray(a) for name, a in found.items()}
 
+    @public
     def endpoints(
-        self, params: Mapping[str, FloatArray], state: Mapping[str, FloatArray], x: FloatArray
+        self, params: Mapping[str, FloatArray | Filter], state: Mapping[str, FloatArray], x: FloatArray
     ) -> dict[str, FloatArray]:
         """Return the named intermediate results and the scores.
 
@@ -425,11 +418,14 @@ class Network(NamedTuple):
         logits, found = self._run(program, {**params, **state}, x)
         return {**{name: found[name] for name in self.endpoint_names[:-1]}, "logits": logits}
 
+    @public
     def summary(self, size: int | Sequence[int] = 513) -> Summary:
         """Return the papers' layer table for images of `size`: rows, parameters, multiply-adds, receptive field."""
         size = _check.per_axis("summary", "size", size, 2, least=1)
+        _check.small_enough("summary", "an image of this size,", (3, *size))
         return summarize(self.name, self.body, self.program(size, self.endpoint_names[:-1], "summary"))
 
+    @public
     def with_batch_norms(self, *, frozen: bool | None = None, momentum: float | None = None) -> Network:
         """Return the same network with other batch norms: frozen, as in v3's last training stage, or another momentum.
 
@@ -444,6 +440,7 @@ class Network(NamedTuple):
         change = lambda part: replace(part, **options) if isinstance(part, BatchNorm) else part  # noqa: E731
         return self._replace(body=mapped(self.body, change))
 
+    @public
     def with_crf(
         self, start: CRFParams | str = "crf-rnn", *, training_steps: int = 5, learn_sigmas: bool = False
     ) -> Network:

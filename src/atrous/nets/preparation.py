@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import DTypeError, ParameterError, ShapeError
 
@@ -49,10 +50,6 @@ def levels(owner: str, image: Array) -> FloatArray:
         1 to 4 channels, as uint8, as uint16 (65535 becomes 255), or as floats in levels from 0 to 255. Grey is copied
         to three channels; alpha is dropped.
     """
-    if isinstance(image, (str, bytes)) or hasattr(image, "__fspath__"):
-        raise DTypeError(
-            f"{owner}: image must be an array, got a path. Open it first: np.asarray(PIL.Image.open(path))."
-        )
     image = _check.real_array(owner, "image", image)
     if image.ndim == 2:
         image = image[..., None]
@@ -83,6 +80,7 @@ def levels(owner: str, image: Array) -> FloatArray:
     return np.repeat(found[..., :1], 3, axis=2) if found.shape[2] < 3 else found[..., :3]
 
 
+@public
 def prepare(image: Array, preprocessing: str, dtype: type = np.float32) -> FloatArray:
     """Return an image in the form that a network expects.
 
@@ -115,7 +113,8 @@ def prepare(image: Array, preprocessing: str, dtype: type = np.float32) -> Float
 
 def prepare_levels(images: FloatArray, preprocessing: str, dtype: type = np.float32) -> FloatArray:
     """Return images in levels from 0 to 255, (N, H, W, 3) with red first, as `prepare` would: (N, 3, H, W)."""
-    how, found = PREPARATIONS[preprocessing], images.astype(dtype, copy=False)
+    how, dtype = PREPARATIONS[preprocessing], np.dtype(dtype).type
+    found = images.astype(dtype, copy=False)
     if how.channels == "BGR":
         found = found[..., ::-1]
     found = (found * dtype(how.scale) - np.array(how.mean, dtype)) / np.array(how.deviation, dtype)

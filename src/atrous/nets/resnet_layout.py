@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from atrous import _check
+from atrous._kinds import public
 from atrous.conv.receptive_field import Spatial
 from atrous.errors import ParameterError
 from atrous.nets.multi_grid import multi_grid_rates
@@ -28,6 +29,7 @@ BOTTLENECK, BASIC = (1, 3, 1), (3, 3)
 CONVENTIONS = {"caffe": ("first", 0), "torchvision": ("first", 1), "slim": ("last", 1)}
 
 
+@public
 def resnet_chain(
     units: Sequence[int] = (3, 4, 23, 3),
     *,
@@ -64,10 +66,14 @@ def resnet_chain(
         Fewer than two stages, an unknown convention, or the wrong number of multi-grid rates.
     """
     units = tuple(_check.integer(owner, f"units[{i}]", n, least=1) for i, n in enumerate(units))
-    if len(units) < 2:
-        raise ParameterError(f"{owner}: units must list the units of at least two stages, got {units}.")
+    if len(units) < 2 or sum(units) > 1000:
+        raise ParameterError(
+            f"{owner}: units must list the units of at least two stages, 1000 in all at most, got {units}."
+        )
     which, place = CONVENTIONS[_check.one_of(owner, "convention", convention, tuple(CONVENTIONS))]
-    place = min(place, kernels.index(3))
+    if tuple(kernels) not in ((1, 3, 1), (3, 3)):
+        raise ParameterError(f"{owner}: kernels must be (1, 3, 1) or (3, 3), got {tuple(kernels)!r}.")
+    place = min(place, tuple(kernels).index(3))
     chain = [Spatial(7, 2, name="conv1"), Spatial(3, 2, name="pool1")]
     for stage, rates in enumerate(multi_grid_rates(owner, multi_grid, units), start=1):
         strided = stage > 1 if which == "first" else stage < len(units)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.compose.match import mismatch
 from atrous.crf.dense import dense_crf
@@ -42,11 +43,6 @@ def _weights(network, params):
                 f"segment: params do not fit {network.name}: {wrong}. Pass what network.load or network.init returns."
             )
         return network.split(params)
-    if not (isinstance(params, (tuple, list)) and len(params) == 2 and all(isinstance(p, Mapping) for p in params)):
-        raise ParameterError(
-            f"segment: params must be the pair (params, state) or one dictionary of both, got {type(params).__name__}. "
-            "For a file use network.load(file)."
-        )
     return tuple(params)
 
 
@@ -58,6 +54,7 @@ def _scores(network, params, state, x):
     return network.infer(params, state, np.ascontiguousarray(x))[:, :, :h, :w]
 
 
+@public
 def predict(
     image: Array,
     network: Network,
@@ -99,13 +96,14 @@ def predict(
     that fits the network's grid (`Network.fitting`), and the scores are cropped.
     """
     owner = "predict"
-    if not isinstance(network, Network):
-        raise ParameterError(f"{owner}: network must come from build, got {type(network).__name__}.")
     params, state = _weights(network, params)
     dtype = np.asarray(next(iter(params.values()))).dtype.type
     x = prepare(image, network.preprocessing, dtype)
     size = x.shape[2:]
-    scales = [_check.number(owner, f"scales[{i}]", s, above=0) for i, s in enumerate(np.atleast_1d(scales).tolist())]
+    scales = [
+        _check.number(owner, f"scales[{i}]", s, above=0, below=1e6)
+        for i, s in enumerate(np.atleast_1d(scales).tolist())
+    ]
     if not scales:
         raise ParameterError(f"{owner}: scales must be positive numbers, at least one, got {scales}.")
     if len(scales) > 1 or flip:
@@ -113,6 +111,7 @@ def predict(
     fused, seen = None, 0
     for scale in scales:
         at = tuple(int((n - 1) * scale + 1e-9) + 1 for n in size)
+        _check.small_enough(owner, "the image in one of these scales,", (3, *at))
         scaled = x if at == size else resize_bilinear(x, at)
         for mirrored in (False, True) if flip else (False,):
             scores = _scores(network, params, state, scaled[..., ::-1] if mirrored else scaled)
@@ -133,6 +132,7 @@ def predict(
     return (fused / seen)[0]
 
 
+@public
 def segment(
     image: Array,
     network: Network,

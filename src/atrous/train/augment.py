@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 from atrous.layers.resize import resize_bilinear, resize_labels
@@ -40,6 +41,7 @@ def _pair(owner, image, labels):
     return image.astype(np.float32, copy=False), labels
 
 
+@public
 def scale_pair(image: Array, labels: Array, factor: float) -> tuple[FloatArray, Array]:
     """Resize an image and its labels by one factor.
 
@@ -71,14 +73,16 @@ def scale_pair(image: Array, labels: Array, factor: float) -> tuple[FloatArray, 
     """
     owner = "scale_pair"
     image, labels = _pair(owner, image, labels)
-    factor = _check.number(owner, "factor", factor, above=0)
+    factor = _check.number(owner, "factor", factor, above=0, below=_check.LIMIT)
     size = tuple(int(factor * (n - 1)) + 1 for n in labels.shape)
+    _check.small_enough(owner, "the result of this factor,", (*size, 3))
     if size == labels.shape:
         return image, labels
     planes = resize_bilinear(np.ascontiguousarray(image.transpose(2, 0, 1)), size)
     return planes.transpose(1, 2, 0), resize_labels(labels, size)
 
 
+@public
 def crop_pair(
     image: Array,
     labels: Array,
@@ -124,6 +128,9 @@ def crop_pair(
     owner = "crop_pair"
     image, labels = _pair(owner, image, labels)
     high, wide = _check.per_axis(owner, "size", size, 2, least=1)
+    _check.small_enough(owner, "the window of this size,", (high, wide, 3))
+    if np.shape(mean) != (3,):
+        raise ParameterError(f"{owner}: mean must be 3 numbers, one for each colour, got {mean!r}.")
     if not np.iinfo(labels.dtype).min <= ignore <= np.iinfo(labels.dtype).max:
         raise ParameterError(f"{owner}: ignore={ignore} does not fit into labels of {labels.dtype}.")
     top, left = (int(rng.integers(0, max(0, n - m) + 1)) for n, m in zip(labels.shape, (high, wide), strict=True))
@@ -136,6 +143,7 @@ def crop_pair(
     return found, kept
 
 
+@public
 def augment(
     image: Array,
     labels: Array,
@@ -182,6 +190,11 @@ def augment(
     ((33, 33, 3), (33, 33))
     """
     image, labels = _pair("augment", image, labels)
+    if crop is not None:
+        crop = _check.per_axis("augment", "crop", crop, 2, least=1)
+        _check.small_enough("augment", "a crop", (*crop, 3))
+    for i, scale in enumerate(scales):
+        _check.number("augment", f"scales[{i}]", scale, above=0, below=1e4)
     chosen, turned = rng.random(), rng.random() < 0.5
     if len(scales):
         image, labels = scale_pair(image, labels, scales[int(chosen * len(scales))])

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 
@@ -32,6 +33,7 @@ class Batch(NamedTuple):
     """Which samples these are."""
 
 
+@public
 def epoch_order(count: int, seed: int, epoch: int) -> Array:
     """Return the order of the samples in an epoch.
 
@@ -52,6 +54,7 @@ def epoch_order(count: int, seed: int, epoch: int) -> Array:
     >>> sorted(epoch_order(4, seed=0, epoch=1).tolist())
     [0, 1, 2, 3]
     """
+    seed, epoch = (_check.integer("epoch_order", name, n, least=0) for name, n in (("seed", seed), ("epoch", epoch)))
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
@@ -59,6 +62,11 @@ def _batch(samples, chosen, seed, epoch, change):
     pairs = []
     for index in chosen:
         image, labels = samples[int(index)]
+        if np.ndim(image) != 3 or np.ndim(labels) != 2:
+            raise ShapeError(
+                f"batches: samples must be pairs of an image (H, W, 3) and labels (H, W), got {np.shape(image)} and "
+                f"{np.shape(labels)}."
+            )
         if change is not None:
             image, labels = change(image, labels, np.random.default_rng([seed, epoch, int(index)]))
         pairs.append((np.asarray(image, np.float32), np.asarray(labels)))
@@ -71,6 +79,7 @@ def _batch(samples, chosen, seed, epoch, change):
     return Batch(np.stack([i for i, _ in pairs]), np.stack([lab for _, lab in pairs]), tuple(map(int, chosen)))
 
 
+@public
 def batches(
     samples: Sequence[tuple[Array, Array]],
     size: int,
@@ -126,7 +135,7 @@ def batches(
     seed, epoch = _check.integer(owner, "seed", seed, least=0), _check.integer(owner, "epoch", epoch, least=0)
     first = _check.integer(owner, "first", first, least=0)
     if len(samples) < size:
-        raise ParameterError(f"{owner}: a batch of {size} needs as many samples, got {len(samples)}.")
+        raise ParameterError(f"{owner}: a batch of size {size} needs as many samples, got {len(samples)}.")
     order = epoch_order(len(samples), seed, epoch)
     parts = [order[i : i + size] for i in range(first * size, len(order) - size + 1, size)]
     made = (_batch(samples, part, seed, epoch, change) for part in parts)

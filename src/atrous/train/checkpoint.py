@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray, PathLike
 from atrous.errors import ParameterError
 from atrous.train.loop import Step
@@ -43,6 +44,7 @@ def _found(folder):
     return sorted((path for path, match in numbers.items() if match), key=lambda path: -int(numbers[path][1]))
 
 
+@public
 def save_checkpoint(folder: PathLike, step: Step, *, keep: int = 2) -> Path:
     """Write a step of `training` to a folder, then delete all but the newest checkpoints.
 
@@ -79,6 +81,7 @@ def save_checkpoint(folder: PathLike, step: Step, *, keep: int = 2) -> Path:
     return path
 
 
+@public
 def load_checkpoint(source: PathLike) -> Checkpoint:
     """Read a checkpoint, or of a folder the newest that can be read.
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import AtrousError, ParameterError
 from atrous.nets.network import Network
@@ -75,6 +76,7 @@ class Step(NamedTuple):
     momentum: dict[str, FloatArray]
 
 
+@public
 def learning_rate(recipe: Recipe, number: int) -> float:
     """Return the rate of step `number` + 1.
 
@@ -98,7 +100,9 @@ def learning_rate(recipe: Recipe, number: int) -> float:
     >>> [round(learning_rate(Recipe(steps=100, rate=1.0), i), 3) for i in (0, 50, 100)]
     [1.0, 0.536, 0.0]
     """
+    number = _check.integer("learning_rate", "number", number, least=0)
     _check.one_of("Recipe", "policy", recipe.policy, ("poly", "step"))
+    _check.integer("Recipe", "warm_up", recipe.warm_up, least=0)
     if recipe.policy == "poly":
         rate = poly_schedule(number, base=recipe.rate, total=recipe.steps, power=recipe.power)
     else:
@@ -126,6 +130,7 @@ def _endless(samples, recipe, first):
         epoch, first = epoch + 1, 0
 
 
+@public
 def training(
     network: Network,
     params: Mapping[str, FloatArray],
@@ -173,11 +178,18 @@ def training(
     >>> [step.number for step in steps]
     [1, 2]
     """
-    accumulate = _check.integer("Recipe", "accumulate", recipe.accumulate, least=1)
-    total = _check.integer("Recipe", "steps", recipe.steps, least=1)
+    for name in ("steps", "batch", "accumulate"):
+        _check.integer("Recipe", name, getattr(recipe, name), least=1)
+    for name in ("rate", "decay", "coefficient"):
+        _check.number("Recipe", name, getattr(recipe, name), least=0, below=1e30)
+    if recipe.clip is not None:
+        _check.number("Recipe", "clip", recipe.clip, above=0)
+    accumulate, total = recipe.accumulate, recipe.steps
     source = _endless(samples, recipe, number * accumulate)
     keep_freed_memory()
     params, state = dict(params), dict(state)
+    if not params:
+        raise ParameterError("training: params is empty. Pass what network.init or network.load gives.")
     dtype = next(iter(params.values())).dtype.type
     try:
         while number < total:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import Array, FloatArray
 from atrous.errors import ParameterError, ShapeError
 from atrous.layers.training import bilinear_backward, bilinear_forward
@@ -52,6 +53,7 @@ class Objective(NamedTuple):
     """New running statistics."""
 
 
+@public
 def loss_terms(network: Network) -> tuple[LossTerm, ...]:
     """Return the terms with which the network's paper trains it.
 
@@ -83,6 +85,7 @@ def loss_terms(network: Network) -> tuple[LossTerm, ...]:
     return (LossTerm(), LossTerm("aux_logits", 0.5)) if "aux_logits" in names else (LossTerm(),)
 
 
+@public
 def objective(
     network: Network,
     params: Mapping[str, FloatArray],

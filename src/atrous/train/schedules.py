@@ -13,8 +13,10 @@ Role: public functions, plain numbers.
 from __future__ import annotations
 
 from atrous import _check
+from atrous._kinds import public
 
 
+@public
 def poly_schedule(step: int, *, base: float, total: int, power: float = 0.9, end: float = 0.0) -> float:
     """Return the learning rate of the poly policy, end + (base − end)·(1 − step/total)^power.
 
@@ -58,6 +60,7 @@ def poly_schedule(step: int, *, base: float, total: int, power: float = 0.9, end
     return end + (base - end) * (left**power if left else 0.0)
 
 
+@public
 def step_schedule(step: int, *, base: float, every: int, factor: float = 0.1) -> float:
     """Return the learning rate of the step policy, base·factor^⌊step/every⌋.
 
@@ -95,6 +98,7 @@ def step_schedule(step: int, *, base: float, every: int, factor: float = 0.1) ->
     return base * factor ** (step // every)
 
 
+@public
 def warm_up(rate: float, step: int, *, steps: int, start: float = 0.0) -> float:
     """Return a rate that rises in a straight line from `start` to what a schedule gives, over the first steps.
 

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from atrous._kinds import public
 from atrous._types import PathLike
 from atrous.crf.params import CRF_PRESETS, CRFParams
 from atrous.data.classes import CLASS_NAMES, Classes, classes_of
@@ -65,6 +66,7 @@ class Setup(NamedTuple):
     """The description as it was read, with what was replaced."""
 
 
+@public
 def presets() -> list[str]:
     """Return the names of the setups that come with the package.
 
@@ -123,6 +125,7 @@ def classes_for(kind, count):
     return classes_of(count, kind if known else None)
 
 
+@public
 def mean_colour(network: Network) -> tuple[float, float, float]:
     """Return the colour, red first, that the network's preparation turns into zero.
 
@@ -144,6 +147,7 @@ def mean_colour(network: Network) -> tuple[float, float, float]:
     return tuple(float(v) for v in -offset / gain)
 
 
+@public
 def read_setup(
     source: PathLike | Mapping[str, Any], replace: Mapping[str, Mapping[str, Any] | None] | None = None
 ) -> Setup:
@@ -176,7 +180,7 @@ def read_setup(
     """
     owner = "read_setup"
     if isinstance(source, Mapping):
-        where, described = owner, dict(source)
+        where, described = f"{owner}: the source", dict(source)
     else:
         where, described = _read(owner, source)
     _known(where, described, ("network", "data", "held_out", "augment", "recipe"))

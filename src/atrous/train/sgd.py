@@ -28,6 +28,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.errors import ParameterError, ShapeError
 
@@ -52,6 +53,7 @@ def multipliers_of(names, multipliers, owner="multipliers_of"):
     return found
 
 
+@public
 def sgd_step(
     params: Mapping[str, FloatArray],
     grads: Mapping[str, FloatArray],
@@ -113,7 +115,7 @@ def sgd_step(
     for what, arrays in (("gradient", grads), ("momentum", momentum)):
         for name, array in arrays.items():
             if name not in params:
-                raise ParameterError(f"{owner}: there is a {what} of {name!r}, but no such parameter.")
+                raise ParameterError(f"{owner}: there is a {what} of {name!r}, but params has no array of this name.")
             if np.shape(array) != np.shape(params[name]):
                 raise ShapeError(
                     f"{owner}: the {what} of {name!r} has shape {np.shape(array)}, the parameter "
@@ -141,6 +143,7 @@ def sgd_step(
     return new, kept
 
 
+@public
 def clip_gradients(grads: Mapping[str, FloatArray], limit: float) -> tuple[dict[str, FloatArray], float]:
     """Scale all gradients so that their common Euclidean norm is at most `limit`; return them and the norm before.
 
@@ -175,6 +178,7 @@ def clip_gradients(grads: Mapping[str, FloatArray], limit: float) -> tuple[dict[
     return {name: g * g.dtype.type(limit / norm) for name, g in grads.items()}, norm
 
 
+@public
 def add_gradients(
     total: Mapping[str, FloatArray] | None, grads: Mapping[str, FloatArray], share: float = 1.0
 ) -> dict[str, FloatArray]:

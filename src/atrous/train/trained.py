@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from atrous import _check
+from atrous._kinds import public
 from atrous._types import FloatArray
 from atrous.crf.params import CRFParams
 from atrous.nets.network import Network
@@ -39,7 +40,8 @@ class Trained(NamedTuple):
     """The commit, the versions, the machine, and the measures on held-out scenes."""
 
 
-def trained(name: str = "shapes", dtype: Any = np.float32) -> Trained:
+@public
+def trained(name: str = "shapes", dtype: type = np.float32) -> Trained:
     """Return a network that comes with the package, trained.
 
     Parameters

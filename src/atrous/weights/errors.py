@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from atrous._check import shown
 from atrous.errors import AtrousError, ParameterError
 
 
@@ -24,13 +25,15 @@ def told(owner, verb, path):
     try:
         yield
     except WeightsError as error:
-        raise WeightsError(f"{owner}: cannot {verb} {path}: {error}") from error
+        raise WeightsError(f"{owner}: cannot {verb} {shown(str(path))}: {error}") from error
     except OSError as error:
-        raise WeightsError(f"{owner}: cannot {verb} {path}: {error.strerror or error}.") from error
+        raise WeightsError(f"{owner}: cannot {verb} {shown(str(path))}: {error.strerror or error}.") from error
     except MemoryError as error:
-        raise WeightsError(f"{owner}: cannot {verb} {path}: there is not enough memory. Free some.") from error
+        raise WeightsError(
+            f"{owner}: cannot {verb} {shown(str(path))}: there is not enough memory. Free some."
+        ) from error
     except Exception as error:  # the decoders of zip, npy, JSON and pickle raise nearly everything on a broken file
         what = f"{type(error).__name__}: {error}"[:200]
         if verb == "read":
             what = f"it is broken or cut short ({what}). Copy or download it again."
-        raise WeightsError(f"{owner}: cannot {verb} {path}: {what}") from error
+        raise WeightsError(f"{owner}: cannot {verb} {shown(str(path))}: {what}") from error

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from atrous._atomic import replacing
+from atrous._kinds import public
 from atrous._types import Array, PathLike
 from atrous.errors import DTypeError, ParameterError
 from atrous.weights.archive import read_npz, write_npz
@@ -41,6 +42,7 @@ NO_WEIGHTS = [
 ]
 
 
+@public
 def load_weights(path: PathLike) -> dict[str, Array]:
     """Read named arrays from a file of NumPy, safetensors, PyTorch or Caffe; the file is not trusted.
 
@@ -128,6 +130,7 @@ def _recognised(file, suffix):
     raise WeightsError(f"its format is unknown, or it is cut short. It must be one of {READ}.")
 
 
+@public
 def save_weights(weights: Mapping[str, Array], path: PathLike, *, overwrite: bool = True) -> None:
     """Write named arrays as .npz or .safetensors, whole or not at all.
 
@@ -188,12 +191,8 @@ def save_weights(weights: Mapping[str, Array], path: PathLike, *, overwrite: boo
 
 def _arrays(owner, weights):
     """Return name → native array, checked."""
-    if not isinstance(weights, Mapping) or not weights:
-        raise ParameterError(
-            f"{owner}: weights must map at least one name to an array, got {type(weights).__name__} with "
-            f"{len(weights) if hasattr(weights, '__len__') else 'no'} elements. Save a pair (params, state) as "
-            "{**params, **state}."
-        )
+    if not weights:
+        raise ParameterError(f"{owner}: weights must map at least one name to an array, got none.")
     found = {}
     for name, value in weights.items():
         if not isinstance(name, str) or not name or "\0" in name:
