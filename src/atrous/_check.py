@@ -62,8 +62,11 @@ def no_array(owner, name, value, *, floats=False, like=None):
     )
 
 
-def float_array(owner, name, value, *, like=None):
-    """Return `value` as an ndarray of native float32 or float64; with `like`, of the same dtype as that array."""
+def float_array(owner, name, value, *, like=None, batch=False):
+    """Return `value` as an ndarray of native float32 or float64; with `like`, of the same dtype as that array.
+
+    With `batch`, the first of several axes is a batch, which may be empty.
+    """
     array = _as_array(value)
     if array is None or array.dtype.newbyteorder("=") not in FLOATS:
         raise no_array(owner, name, value, floats=True, like=like)
@@ -72,7 +75,7 @@ def float_array(owner, name, value, *, like=None):
             f"{owner}: {name} must have the dtype of the other arrays, {like.dtype}, got {array.dtype}. "
             f"Convert it with {name}.astype(np.{like.dtype})."
         )
-    if array.size == 0:
+    if 0 in array.shape[1 if batch and array.ndim > 1 else 0 :]:
         raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}. Every axis needs at least one element.")
     small_enough(owner, name, array.shape)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -121,12 +124,12 @@ def number(owner, name, value, *, least=None, above=None, below=None):
     return found
 
 
-def real_array(owner, name, value):
-    """Return any array of real numbers; masked and ragged arrays are refused."""
+def real_array(owner, name, value, *, batch=False):
+    """Return any array of real numbers; masked and ragged ones are refused. `batch` as for `float_array`."""
     array = _as_array(value)
     if array is None or array.dtype.kind not in "buif":
         raise no_array(owner, name, value)
-    if array.size == 0:
+    if 0 in array.shape[1 if batch and array.ndim > 1 else 0 :]:
         raise ShapeError(f"{owner}: {name} is empty, shape {array.shape}. Every axis needs at least one element.")
     return array
 
@@ -153,7 +156,7 @@ def one_of(owner, name, value, choices):
 
 def upstream(owner, dy, shape, like, *, name="dy"):
     """Return the gradient with respect to an output: an array of its shape, with the dtype of `like`."""
-    dy = float_array(owner, name, dy, like=like)
+    dy = float_array(owner, name, dy, like=like, batch=True)
     if dy.shape != tuple(shape):
         raise ShapeError(f"{owner}: {name} must have the shape of the output, {tuple(shape)}, got {dy.shape}.")
     return dy

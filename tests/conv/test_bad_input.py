@@ -141,7 +141,7 @@ BAD = [
     bad("groups and channels", conv(groups=3), ParameterError, "groups must divide the 4 channels .* 6 filters, got 3"),
     bad("groups and filters", conv(groups=4), ParameterError, "groups must divide the 4 channels .* 6 filters, got 4"),
     bad("x empty", conv(ones(1, 4, 0, 7)), ShapeError, r"x is empty, shape \(1, 4, 0, 7\)"),
-    bad("batch empty", conv(ones(0, 4, 6, 7)), ShapeError, r"x is empty, shape \(0, 4, 6, 7\)"),
+    bad("channels empty", conv(ones(1, 0, 6, 7)), ShapeError, r"x is empty, shape \(1, 0, 6, 7\)"),
     bad("x an empty list", conv([]), ShapeError, r"x is empty, shape \(0,\)"),
     bad("w empty", conv(w=ones(6, 4, 0, 3)), ShapeError, r"w is empty, shape \(6, 4, 0, 3\)"),
     bad("no filters", conv(w=ones(0, 4, 3, 3)), ShapeError, r"w is empty, shape \(0, 4, 3, 3\)"),

@@ -41,7 +41,7 @@ def test_the_cache_is_the_output_and_nan_passes(forward, backward, values, slope
 
 BAD = [
     ("integers", lambda: relu_forward(np.ones(3, int)), DTypeError, "relu_forward: x must be float32 or float64"),
-    ("empty", lambda: relu6_forward(np.ones((0, 3))), ShapeError, "empty"),
+    ("empty", lambda: relu6_forward(np.ones((3, 0))), ShapeError, "empty"),
     ("dy shape", lambda: relu_backward(X[1:], relu_forward(X)[1]), ShapeError, r"\(5,\), got \(4,\)"),
     ("dy dtype", lambda: relu6_backward(X.astype("f4"), relu6_forward(X)[1]), DTypeError, "float64, got float32"),
     ("other cache", lambda: relu_backward(X, relu6_forward(X)[1]), ParameterError, "relu_forward, got Relu6Cache"),

@@ -160,7 +160,7 @@ def aspp_forward(
     ((1, 4, 9, 9), {'r6.w': (2, 4, 3, 3), 'r6.b': (2,), 'r12.w': (2, 4, 3, 3), 'r12.b': (2,)})
     """
     owner = "aspp_forward"
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     if x.ndim != 4:
         raise ShapeError(f"{owner}: x must be (N, C, H, W), got shape {x.shape}. For one map use x[None].")
     _check.one_of(owner, "form", form, FORMS)

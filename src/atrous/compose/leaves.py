@@ -141,7 +141,7 @@ class BatchNorm(Part):
 
     def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
         """Normalise with the statistics of the batch in training, and with the running ones otherwise."""
-        x = _check.float_array("forward", "x", x)
+        x = _check.float_array("forward", "x", x, batch=True)
         if x.ndim < 2 or x.shape[1] != self.c:
             raise ShapeError(
                 f"forward: {self.gamma} is for {self.c} channels, x must be (N, {self.c}, *S), got {x.shape}."

@@ -84,7 +84,7 @@ def branches_forward(
     (array([2., 3., 3., 3., 2.]), array([2., 2., 3., 2., 2.]))
     """
     owner = "branches_forward"
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     weights = tuple(_check.float_array(owner, f"weights[{i}]", w, like=x) for i, w in enumerate(weights))
     biases = (None,) * len(weights) if biases is None else tuple(biases)
     rates = tuple(rates)
@@ -145,7 +145,7 @@ def branches_backward(
     owner = "branches_backward"
     x, weights, biased, geometries = cache
     rank = x.ndim - 2
-    dys = [_check.float_array(owner, f"dys[{i}]", dy, like=x) for i, dy in enumerate(dys)]
+    dys = [_check.float_array(owner, f"dys[{i}]", dy, like=x, batch=True) for i, dy in enumerate(dys)]
     expected = [(g.n, g.f, *g.out[3 - rank :]) for g in geometries]
     if [dy.shape for dy in dys] != expected:
         raise ShapeError(

@@ -169,7 +169,7 @@ def conv_geometry(
             f"{owner}: w must be (F, C/groups, *K) with {rank + 2} axes like x, got shape {tuple(w_shape)}; "
             f"x is {tuple(x_shape)}."
         )
-    n, c, *size = (_check.integer(owner, f"x_shape[{i}]", v, least=1) for i, v in enumerate(x_shape))
+    n, c, *size = (_check.integer(owner, f"x_shape[{i}]", v, least=min(i, 1)) for i, v in enumerate(x_shape))
     f, c_group, *kernel = (_check.integer(owner, f"w_shape[{i}]", v, least=1) for i, v in enumerate(w_shape))
     groups = _check.integer(owner, "groups", groups, least=1)
     if c % groups or f % groups:

@@ -80,6 +80,15 @@ class Method(NamedTuple):
     """Whether they keep layouts in a Filter, and whether `forward` takes an Epilogue and where to write."""
 
 
+EMPTY_BATCH = Method(
+    lambda x, w, g: np.zeros((0, g.f, *g.out), x.dtype),
+    lambda dy, w, g: np.zeros((0, g.c, *g.size), dy.dtype),
+    lambda dy, x, g: np.zeros((g.f, g.c // g.groups, *g.kernel), dy.dtype),
+    prepares=False,
+)
+"""Every method of a batch without samples: empty maps, and a gradient of filters that is a sum of nothing."""
+
+
 def available_methods(g=None):
     """Return the names of the methods that can be used on this machine, with g only those that fit this geometry."""
     here = METHODS if gpu.why_not() is None else METHODS[:-1]
@@ -113,6 +122,9 @@ def method_named(owner, name, g, dtype, *, ours=False):
     """Return the Method of that name; "interlace:direct" is interlace with direct as the inner convolution."""
     if name in ("cuda", "interlace:cuda"):
         gpu.require(owner)
+    if not g.n:
+        _method(owner, "reference" if name in ("auto", "exact") else name, g)
+        return EMPTY_BATCH
     return _found(owner, name, g, np.dtype(dtype), ours) if isinstance(name, str) else _method(owner, name, g)
 
 

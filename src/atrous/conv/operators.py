@@ -42,7 +42,7 @@ class ConvGrads(NamedTuple):
 
 def _checked(owner, x, w, b, options):
     """Return x, w (an array or a Filter) and b, the geometry of their convolution, and its method."""
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     options = dict(options_of(owner, w, options))
     method = options.pop("method")
     filters = _check.float_array(owner, "w", w.w if isinstance(w, Filter) else w, like=x)
@@ -94,7 +94,7 @@ def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, emp
     x, w, _, g, method = _checked(owner, x, w, None, {**DEFAULTS, **options})
     found, rank = method_named(owner, method, g, x.dtype, ours=True), x.ndim - 2
     forward = found.forward if found.prepares else None
-    if method == "auto" and depthwise.fits_last(g):
+    if method == "auto" and g.n and depthwise.fits_last(g):
         forward = depthwise.forward_last
     if forward:
         add = None if add is None else np.moveaxis(add, 1, -1)
@@ -125,7 +125,7 @@ def atrous_conv(
     Parameters
     ----------
     x : ndarray of shape (N, C, *S)
-        Input, float32 or float64, 1 to 3 spatial axes. Never modified; any memory layout.
+        Input, float32 or float64, 1 to 3 spatial axes; N may be 0. Never modified; any memory layout.
     w : ndarray of shape (F, C/groups, *K), or Filter
         Filters, dtype of `x`; or what `prepare_filter` returns, which knows the options.
     b : ndarray of shape (F,), optional

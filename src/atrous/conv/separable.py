@@ -41,7 +41,7 @@ class SeparableGrads(NamedTuple):
 
 def _grouped(owner, x, name, w):
     """Return depthwise filters as those of as many groups as channels, and the number of channels."""
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     w = _check.float_array(owner, name, w, like=x)
     if w.ndim != x.ndim or w.ndim < 3 or w.shape[0] != x.shape[1]:
         raise ShapeError(

@@ -74,7 +74,7 @@ def _transpose_geometry(owner, y, w, rate, stride, padding, groups, size):
 
 
 def _transpose(owner, y, w, rate, stride, padding, groups, size, method):
-    y = _check.float_array(owner, "y", y)
+    y = _check.float_array(owner, "y", y, batch=True)
     w = _check.float_array(owner, "w", w, like=y)
     g = _transpose_geometry(owner, y, w, rate, stride, padding, groups, size)
     x = method_named(owner, method, g, y.dtype).backward_input(lift(y), lift(w), g)

@@ -152,6 +152,8 @@ def _batch(owner, probabilities, images, params, shared, batches):
             )
     rest = [{name: batch[i] for name, batch in given.items()} for i in range(count)]
     found = [dense_crf(probabilities[i], images[i], params, **shared, **rest[i]) for i in range(count)]
+    if not found:
+        return np.empty((0, probabilities.shape[1], *np.shape(images)[1:3]), probabilities.dtype)
     return np.stack(found)
 
 
@@ -259,7 +261,7 @@ def dense_crf(
     [0, 0, 0, 0, 1, 1, 1, 1]
     """
     owner = "dense_crf"
-    probabilities = _check.real_array(owner, "probabilities", probabilities)
+    probabilities = _check.real_array(owner, "probabilities", probabilities, batch=np.ndim(probabilities) == 4)
     shape = probabilities.shape
     if len(shape) == 4:
         shared = {

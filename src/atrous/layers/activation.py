@@ -65,7 +65,7 @@ def relu_forward(x: FloatArray) -> tuple[FloatArray, ReluCache]:
     >>> relu_forward(np.array([-1.0, 0.0, 2.0]))[0]
     array([0., 0., 2.])
     """
-    y = np.clip(_check.float_array("relu_forward", "x", x), 0, None)
+    y = np.clip(_check.float_array("relu_forward", "x", x, batch=True), 0, None)
     return y, ReluCache(y)
 
 
@@ -103,7 +103,7 @@ def relu6_forward(x: FloatArray) -> tuple[FloatArray, Relu6Cache]:
     >>> relu6_forward(np.array([-1.0, 2.0, 7.0]))[0]
     array([0., 2., 6.])
     """
-    y = np.clip(_check.float_array("relu6_forward", "x", x), 0, 6)
+    y = np.clip(_check.float_array("relu6_forward", "x", x, batch=True), 0, 6)
     return y, Relu6Cache(y)
 
 

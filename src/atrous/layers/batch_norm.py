@@ -194,7 +194,7 @@ def batch_norm_forward(
     (array([-1.,  1.]), (array([0.2]), array([1.1])))
     """
     owner = "batch_norm_forward"
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     if x.ndim < 2:
         raise ShapeError(f"{owner}: x must be (N, C, *S), at least two axes, got shape {x.shape}.")
     gamma, beta, mean, var = _parameters(owner, x, x.shape[1], gamma=gamma, beta=beta, mean=mean, var=var)
@@ -203,7 +203,7 @@ def batch_norm_forward(
     if momentum > 1:
         raise ParameterError(f"{owner}: momentum must be between 0 and 1, got {momentum}.")
     count = x.size // x.shape[1]
-    if mode == "train" and count == 1:
+    if mode == "train" and count < 2:
         raise ShapeError(
             f"{owner}: training needs more than one value per channel, got x of shape {x.shape}. Enlarge the batch, or "
             'use mode="eval".'

@@ -88,7 +88,7 @@ def dropout_forward(
     array([0., 2., 2., 2., 0., 0., 2., 2.])
     """
     owner = "dropout_forward"
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     p = _check.number(owner, "probability", probability, least=0, below=1)
     if not train or p == 0:
         return x, DropoutCache(None, p, x.shape, x.dtype)

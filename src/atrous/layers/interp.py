@@ -118,7 +118,7 @@ def interp_forward(
     array([[0., 2., 4., 6., 8.]])
     """
     owner = "interp_forward"
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     if x.ndim < 2:
         raise ShapeError(f"{owner}: the array must be (..., H, W), at least two axes, got shape {x.shape}.")
     size, inner = _interp(owner, x.shape[-2:], zoom, shrink, crop)

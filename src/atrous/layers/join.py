@@ -60,8 +60,11 @@ def _branches(owner, arrays, *, free_channels=False):
     arrays = tuple(arrays)
     if not arrays:
         raise ParameterError(f"{owner}: arrays must hold at least one array, got none.")
-    first = _check.float_array(owner, "arrays[0]", arrays[0])
-    arrays = (first, *(_check.float_array(owner, f"arrays[{i}]", a, like=first) for i, a in enumerate(arrays[1:], 1)))
+    first = _check.float_array(owner, "arrays[0]", arrays[0], batch=True)
+    arrays = (
+        first,
+        *(_check.float_array(owner, f"arrays[{i}]", a, like=first, batch=True) for i, a in enumerate(arrays[1:], 1)),
+    )
     shapes = [a.shape for a in arrays]
     compared = {(s[0], *s[2:]) if free_channels else s for s in shapes}
     if min(map(len, shapes)) < 2 or len(compared) > 1:

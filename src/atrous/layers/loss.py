@@ -118,7 +118,7 @@ PASSES = Passes(_losses, _gradient, bilinear_forward, bilinear_backward)
 
 
 def _forward(owner, logits, labels, ignore, class_weights, passes):
-    logits = _check.float_array(owner, "logits", logits)
+    logits = _check.float_array(owner, "logits", logits, batch=True)
     labels = _labels(owner, labels)
     if logits.ndim < 2 or labels.ndim != logits.ndim - 1 or labels.shape[0] != logits.shape[0]:
         raise ShapeError(
@@ -293,7 +293,7 @@ def segmentation_loss_forward(
 def segmentation_loss(logits, labels, ignore, resize, align_corners, class_weights, passes):
     """Return what `segmentation_loss_forward` does, by these passes."""
     owner = "segmentation_loss_forward"
-    logits = _check.float_array(owner, "logits", logits)
+    logits = _check.float_array(owner, "logits", logits, batch=True)
     labels = _labels(owner, labels)
     _check.one_of(owner, "resize", resize, ("labels", "logits"))
     if logits.ndim != 4 or labels.ndim != 3:

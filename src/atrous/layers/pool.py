@@ -81,7 +81,7 @@ class GlobalAverageCache(NamedTuple):
 
 
 def _image(owner, x):
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     if x.ndim not in (3, 4, 5):
         raise ShapeError(
             f"{owner}: x must be (N, C, *S) with 1, 2 or 3 spatial axes, got shape {x.shape}. For one grey image use "

@@ -106,7 +106,7 @@ def checked_size(owner, x, size):
 
 def bilinear(owner, x, size, align_corners):
     """Return (y, ResizeCache) of `bilinear_forward`; errors name `owner`."""
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     size = checked_size(owner, x, size)
     y = x
     with np.errstate(invalid="ignore", over="ignore"):
@@ -272,7 +272,7 @@ def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -
             f"resize_labels: labels must be integers, got {labels.dtype}. For scores use resize_bilinear; otherwise "
             "convert with labels.astype(np.int64)."
         )
-    if labels.size == 0:
+    if 0 in labels.shape[1 if labels.ndim > 2 else 0 :]:
         raise ShapeError(
             f"resize_labels: labels is empty, shape {labels.shape}. Every axis needs at least one element."
         )

@@ -40,7 +40,7 @@ def less_maximum(x, axis):
 
 
 def _centred(owner, x, axis):
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     axis = _check.integer(owner, "axis", axis, least=-x.ndim)
     if axis >= x.ndim:
         raise ParameterError(f"{owner}: axis must be below {x.ndim}, the number of axes of x {x.shape}; got {axis}.")

@@ -54,7 +54,7 @@ def _relu_adjoint(head, tail, dy, y, dx):
 
 def relu_forward(x):
     """Return (y, cache) as `activation.relu_forward` does."""
-    x = _check.float_array("relu_forward", "x", x)
+    x = _check.float_array("relu_forward", "x", x, batch=True)
     y = np.empty(x.shape, x.dtype)
     launch(_relu, -(-x.size // BLOCK), _flat(x), y.reshape(-1), work=MOVE * x.size)
     return y, ReluCache(y)
@@ -130,7 +130,7 @@ def _max_pool_adjoint(head, tail, dy, x, y, dx, down, across):
 
 def max_pool_forward(x, kernel, *, stride=1, rate=1, padding=0, size_rule="floor"):
     """Return (y, cache) as `pool.max_pool_forward` does, for two spatial axes."""
-    x = _check.float_array("max_pool_forward", "x", x)
+    x = _check.float_array("max_pool_forward", "x", x, batch=True)
     windows = pool.pool_windows("max_pool_forward", x.shape[2:], kernel, stride, rate, padding, size_rule)
     y = np.empty((*x.shape[:2], *(w.out for w in windows)), x.dtype)
     launch(_max_pool, x.shape[0] * x.shape[1], _flat(x), y.reshape(-1), *windows, work=MOVE * x.size)
@@ -223,15 +223,15 @@ def _norm_adjoint(head, tail, dy, x, dx, images, channels, size, gamma, mean, in
 
 def batch_norm_forward(x, gamma, beta, mean, var, *, mode, momentum=0.1, eps=1e-5):
     """Return (y, cache, running statistics) as `batch_norm.batch_norm_forward` does, of arrays that fit each other."""
-    if mode == "train" and not eps:
-        # A variance of 0 is then an error.
+    if mode == "train" and not (eps and x.size):
+        # A variance of 0 is then an error, and so is an empty batch.
         return batch_norm.batch_norm_forward(x, gamma, beta, mean, var, mode=mode, momentum=momentum, eps=eps)
     if mode != "train":
         with np.errstate(invalid="ignore", over="ignore"):
             inverse = batch_norm.inverse_deviation("batch_norm_forward", var, eps)
             scale, shift = batch_norm.scale_and_shift(gamma, beta, mean, inverse)
         return _scale(x, scale, shift), BatchNormCache(x, gamma, mean, inverse, mode), (mean, var)
-    n, channels, size = *x.shape[:2], x[0, 0].size
+    n, channels, size = *x.shape[:2], math.prod(x.shape[2:])
     y, (used, inverse), running = np.empty(x.shape, x.dtype), np.empty((2, channels)), np.empty((2, channels), x.dtype)
     launch(
         _normalise, channels, _flat(x), y.reshape(-1), n, channels, size, plain(gamma), plain(beta),
@@ -243,7 +243,7 @@ def batch_norm_forward(x, gamma, beta, mean, var, *, mode, momentum=0.1, eps=1e-
 def _scale(x, scale, shift):
     y = np.empty(x.shape, x.dtype)
     launch(
-        _scaled, x.shape[0] * x.shape[1], _flat(x), y.reshape(-1), x.shape[1], x[0, 0].size, scale, shift,
+        _scaled, x.shape[0] * x.shape[1], _flat(x), y.reshape(-1), x.shape[1], math.prod(x.shape[2:]), scale, shift,
         work=MOVE * x.size,
     )  # fmt: skip
     return y
@@ -259,7 +259,8 @@ def batch_norm_backward(dy, cache):
     dx, channels = np.empty(x.shape, x.dtype), x.shape[1]
     dgamma, dbeta = np.empty((2, channels), x.dtype)
     launch(
-        _norm_adjoint, channels, _flat(dy), _flat(x), dx.reshape(-1), len(x), channels, x[0, 0].size, plain(gamma),
+        _norm_adjoint, channels, _flat(dy), _flat(x), dx.reshape(-1), len(x), channels, math.prod(x.shape[2:]),
+        plain(gamma),
         mean.astype(np.float64, copy=False), inverse, mode == "train", dgamma, dbeta, work=MOVE * x.size,
     )  # fmt: skip
     return BatchNormGrads(dx, dgamma, dbeta)
@@ -293,7 +294,7 @@ def _enlarge_adjoint(head, tail, dy, dx, h, w, down, across):
 
 def bilinear_forward(x, size, *, align_corners=True):
     """Return (y, cache) as `resize.bilinear_forward` does, for x (N, C, H, W)."""
-    x = _check.float_array("bilinear_forward", "x", x)
+    x = _check.float_array("bilinear_forward", "x", x, batch=True)
     size = resize.checked_size("bilinear_forward", x, size)
     return inference.resize(x, size, align_corners, planes=True), ResizeCache(x.shape, size, align_corners, x.dtype)
 

@@ -120,7 +120,7 @@ def upsample_forward(x: FloatArray, factor: int) -> tuple[FloatArray, UpsampleCa
              [ 9., 12., 12.,  9.]]]])
     """
     owner = "upsample_forward"
-    x = _check.float_array(owner, "x", x)
+    x = _check.float_array(owner, "x", x, batch=True)
     if x.ndim != 4:
         raise ShapeError(f"{owner}: x must be (N, C, H, W), got shape {x.shape}. For one grey image use x[None, None].")
     factor = _check.integer(owner, "factor", factor, least=1)

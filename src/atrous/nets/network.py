@@ -243,7 +243,7 @@ class Network(NamedTuple):
         return {name: variables[name].draw(rng, dtype) for name in names}
 
     def _checked(self, owner, params, state, x):
-        x = _check.float_array(owner, "x", x)
+        x = _check.float_array(owner, "x", x, batch=True)
         if x.ndim != 4 or x.shape[1] != 3:
             last = " Are the channels last? Use np.moveaxis(x, -1, 1)." if x.ndim == 4 and x.shape[3] == 3 else ""
             raise ShapeError(
@@ -395,6 +395,9 @@ class Network(NamedTuple):
     @staticmethod
     def _run(program, arrays, x):
         """Run a program on the CPU, in memory that its feature maps share."""
+        if not len(x):  # the shapes are those of a blank image
+            y, found = Network._run(program, arrays, np.zeros((1, *x.shape[1:]), x.dtype))
+            return y[:0], {name: a[:0] for name, a in found.items()}
         memory = Memory()
         table = {**CPU, "conv": partial(conv, convolve=partial(convolve, empty=memory.empty))}
         y, found = run(program, table, arrays, x)
