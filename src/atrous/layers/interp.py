@@ -17,7 +17,7 @@ from atrous import _check
 from atrous._kinds import public
 from atrous._types import FloatArray, PerAxis
 from atrous.errors import ParameterError, ShapeError
-from atrous.layers.resize import ResizeCache, bilinear, bilinear_adjoint
+from atrous.layers.resize import ResizeCache, bilinear, bilinear_adjoint, check_planes
 
 
 class InterpCache(NamedTuple):
@@ -119,8 +119,7 @@ def interp_forward(
     """
     owner = "interp_forward"
     x = _check.float_array(owner, "x", x, batch=True)
-    if x.ndim < 2:
-        raise ShapeError(f"{owner}: the array must be (..., H, W), at least two axes, got shape {x.shape}.")
+    check_planes(owner, x)
     size, inner = _interp(owner, x.shape[-2:], zoom, shrink, crop)
     y, resized = bilinear(owner, x[(..., *inner)], size, True)
     return y, InterpCache(x.shape, inner, resized)

@@ -95,10 +95,17 @@ def _gather(dy, samples, axis, align_corners):
     return dx
 
 
-def checked_size(owner, x, size):
-    """Return the two sizes after checking them and x's axes."""
+def check_planes(owner, x):
+    """Refuse what has no pixels to resize."""
     if x.ndim < 2:
         raise ShapeError(f"{owner}: the array must be (..., H, W), at least two axes, got shape {x.shape}.")
+    if 0 in x.shape[-2:]:
+        raise ShapeError(f"{owner}: the array is empty, x has shape {x.shape}. H and W must be at least 1.")
+
+
+def checked_size(owner, x, size):
+    """Return the two sizes after checking them and x's axes."""
+    check_planes(owner, x)
     size = _check.per_axis(owner, "size", size, 2, least=1)
     _check.small_enough(owner, "the result of this size,", (*x.shape[:-2], *size))
     return size
@@ -271,10 +278,6 @@ def resize_labels(labels: Array, size: PerAxis, *, align_corners: bool = True) -
         raise DTypeError(
             f"resize_labels: labels must be integers, got {labels.dtype}. For scores use resize_bilinear; otherwise "
             "convert with labels.astype(np.int64)."
-        )
-    if 0 in labels.shape[1 if labels.ndim > 2 else 0 :]:
-        raise ShapeError(
-            f"resize_labels: labels is empty, shape {labels.shape}. Every axis needs at least one element."
         )
     size = checked_size("resize_labels", labels, size)
     for axis, outputs in zip(AXES, size, strict=True):
