@@ -271,6 +271,7 @@ LEVELS = [
     # layers
     {
         "layers.activation",
+        "layers.hard_swish",
         "layers.dropout",
         "layers.join",
         "layers.batch_norm",

@@ -248,6 +248,8 @@ CALLS = {
     "presets": {},
     "read_setup": {"source": "tiny_v1", "replace": {"train": {"steps": 3}}},
     "receptive_field": {"layers": [(3, 2, 1), (3, 1, 2)]},
+    "hard_sigmoid_forward": {"x": X},
+    "hard_swish_forward": {"x": X},
     "relu6_forward": {"x": X},
     "relu_forward": {"x": X},
     "resize_bilinear": {"x": X, "size": (9, 9), "align_corners": True},

@@ -2,7 +2,7 @@
 
 Read in this order:
 
-1. `activation`   rectifiers
+1. `activation`   rectifiers; `hard_swish`: the sigmoid and the swish of MobileNetV3
 2. `pool`         maximum and average over windows, with strides, rates and three rules for the size
 3. `batch_norm`   training, inference, frozen; folded into one scale and shift
 4. `dropout`      random features set to 0
