@@ -280,7 +280,7 @@ LEVELS = [
         "layers.softmax",
         "layers.upsample",
     },
-    {"layers.loss", "layers.interp", "layers.cuda", "layers.inference"},
+    {"layers.loss", "layers.squeeze_excite", "layers.interp", "layers.cuda", "layers.inference"},
     {"layers.training"},
     {"layers.training_loss"},
     # the lattice

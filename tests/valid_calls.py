@@ -286,6 +286,9 @@ CALLS = {
         "dtype": np.float32,
     },
     "spatial_backward": {"d_features": SPATIAL.features, "term": SPATIAL, "sigma": 2.0},
+    "squeeze_excite_forward": {
+        "x": X, "w1": floats(3, 2, 1, 1), "b1": floats(3), "w2": floats(2, 3, 1, 1), "b2": floats(2),
+    },
     "step_schedule": {"step": 1, "base": 0.1, "every": 10, "factor": 0.1},
     "sum_forward": {"arrays": [X, X]},
     "trained": {"name": "shapes", "dtype": np.float32},

@@ -94,6 +94,7 @@ _MODULES = {
         "max_pool_backward max_pool_forward"
     ),
     "layers.batch_norm": "batch_norm_backward batch_norm_forward fold_batch_norm",
+    "layers.squeeze_excite": "squeeze_excite_backward squeeze_excite_forward",
     "layers.dropout": "dropout_backward dropout_forward",
     "layers.softmax": "log_softmax_backward log_softmax_forward softmax_backward softmax_forward",
     "layers.loss": "cross_entropy_backward cross_entropy_forward segmentation_loss_backward segmentation_loss_forward",
