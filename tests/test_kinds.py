@@ -52,7 +52,7 @@ def test_a_generator_function_checks_at_the_call():
         (([X, "x"], {}), r"values\[1\] must be an array, got 'x'"),
         (([X, [[1], [2, 3]]], {}), r"values\[1\] must be one rectangular array"),
         (([X], {"a": 1, "b": 2.5}), r"names\['b'\] must be an integer, got 2.5"),
-        (([X], {1: 1}), "names as a dictionary with keys that must be text, got 1"),
+        (([X], {1: 1}), "names: every key must be text, got 1"),
         (([X], [1]), r"names must be a dictionary of integers, got \[1\]"),
         (({"a": X}, {}), "values must be a sequence of arrays of real numbers"),
         (([X], {}, (1, 2)), None),

@@ -28,6 +28,13 @@ from atrous.errors import AtrousError, ParameterError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def _mismatch(owner, name, wanted, value):
+    """Return the error for a value that is of another kind than the one wanted."""
+    file = isinstance(value, (str, os.PathLike)) and "dictionary of arrays" in wanted
+    fix = " Read a file with load_weights(file)." if file else ""
+    return ParameterError(f"{owner}: {name} must be {wanted}, got {told(value)}.{fix}")
+
+
 class Kind(NamedTuple):
     """What an argument may be: the test, its words for one and for many, and the error."""
 
@@ -40,11 +47,7 @@ class Kind(NamedTuple):
 
     def error(self, owner, name, value):
         """Return the error for an argument that does not fit."""
-        if self.why is not None:
-            return self.why(owner, name, value)
-        file = isinstance(value, (str, os.PathLike)) and "dictionary of arrays" in self.one
-        fix = " Read a file with load_weights(file)." if file else ""
-        return ParameterError(f"{owner}: {name} must be {self.one}, got {told(value)}.{fix}")
+        return self.why(owner, name, value) if self.why else _mismatch(owner, name, self.one, value)
 
 
 def _is_integer(value):
@@ -93,23 +96,14 @@ def _is_iterable(value):
     )
 
 
-def _array(one, many, *, floats=False):
-    return Kind(
-        _is_array,
-        one,
-        many,
-        lambda value: isinstance(value, (np.ndarray, list)),
-        functools.partial(no_array, floats=floats),
-    )
-
-
 def _any_of(*kinds):
     """Return the kind of values that are of one of several kinds."""
     kinds = tuple(dict.fromkeys(kinds))
     if len(kinds) == 1:
         return kinds[0]
     one, many = (
-        ", ".join(words[:-1]) + f" or {words[-1]}" for words in zip(*(kind[1:3] for kind in kinds), strict=True)
+        ", ".join(words[:-1]) + f" or {words[-1]}"
+        for words in ([kind.one for kind in kinds], [kind.many for kind in kinds])
     )
 
     def near(value):
@@ -117,7 +111,7 @@ def _any_of(*kinds):
 
     def why(owner, name, value):
         nearest = [kind for kind in kinds if kind.near(value)]
-        return (nearest[0] if len(nearest) == 1 else Kind(bool, one, many)).error(owner, name, value)
+        return nearest[0].error(owner, name, value) if len(nearest) == 1 else _mismatch(owner, name, one, value)
 
     return Kind(lambda value: any(kind.fits(value) for kind in kinds), one, many, near, why)
 
@@ -129,7 +123,7 @@ def _holds(form, one, many, wrong, otherwise=None):
         if form(value):
             place, kind, item = wrong(value)
             return kind.error(owner, name + place, item)
-        return Kind(form, one, many, why=otherwise).error(owner, name, value)
+        return otherwise(owner, name, value) if otherwise else _mismatch(owner, name, one, value)
 
     def near(value):
         return form(value) and wrong(value) is not None
@@ -166,7 +160,7 @@ def _mapping(keys, values):
 
     def wrong(value):
         held = value if isinstance(value, dict) else {}
-        key = next(((" as a dictionary with keys that", keys, k) for k in held if not keys.fits(k)), None)
+        key = next(((": every key", keys, k) for k in held if not keys.fits(k)), None)
         return key or next(((f"[{k!r}]", values, v) for k, v in held.items() if not values.fits(v)), None)
 
     def form(value):
@@ -175,8 +169,14 @@ def _mapping(keys, values):
     return _holds(form, f"a dictionary of {values.many}", f"dictionaries of {values.many}", wrong)
 
 
-FLOATS = _array("an array of float32 or float64", "arrays of float32 or float64", floats=True)
-REALS = _array("an array of real numbers", "arrays of real numbers")
+REALS = Kind(
+    _is_array, "an array of real numbers", "arrays of real numbers",
+    near=lambda value: isinstance(value, (np.ndarray, list)), why=no_array,
+)  # fmt: skip
+FLOATS = REALS._replace(
+    one="an array of float32 or float64", many="arrays of float32 or float64",
+    why=functools.partial(no_array, floats=True),
+)  # fmt: skip
 SIMPLE = {
     type(None): Kind(lambda value: value is None, "None", "None"),
     bool: Kind(lambda value: isinstance(value, (bool, np.bool_)), "True or False", "booleans"),

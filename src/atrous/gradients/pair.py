@@ -32,8 +32,6 @@ def is_float(a):
 
 
 def _copy(a):
-    if isinstance(a, np.ma.MaskedArray):
-        raise DTypeError("gradcheck: inputs must be plain arrays, got a masked one. Fill it: a.filled(0.0).")
     return a.copy(order="K") if isinstance(a, np.ndarray) else a
 
 
@@ -66,12 +64,15 @@ def _positional(function):
 def as_list(inputs):
     """Return the inputs, which may be one array, any sequence or a dict, as a list."""
     if isinstance(inputs, np.ndarray):
-        return [inputs]
+        inputs = [inputs]
     if not isinstance(inputs, (list, tuple, dict)) and not hasattr(inputs, "__iter__"):
         raise ParameterError(
             f"gradcheck: inputs must be an array, a sequence or a dictionary of arrays, got {told(inputs)}."
         )
-    return list(inputs.values() if isinstance(inputs, dict) else inputs)
+    found = list(inputs.values() if isinstance(inputs, dict) else inputs)
+    if any(isinstance(a, np.ma.MaskedArray) for a in found):
+        raise DTypeError("gradcheck: inputs must be plain arrays, got a masked one. Fill it: a.filled(0.0).")
+    return found
 
 
 def _loss_and_grads(function):

@@ -30,7 +30,7 @@ class HardSigmoidCache(NamedTuple):
 
 
 class HardSwishCache(NamedTuple):
-    """What `hard_swish_backward` needs: a reference to the input."""
+    """What `hard_swish_backward` needs: a reference to the input, as two inputs may give the same output."""
 
     x: FloatArray
 
@@ -41,24 +41,7 @@ def _gate(x):
 
 @public
 def hard_sigmoid_forward(x: FloatArray) -> tuple[FloatArray, HardSigmoidCache]:
-    """Return min(max(x/6 + 1/2, 0), 1).
-
-    Parameters
-    ----------
-    x : ndarray of any shape
-        float32 or float64. Never modified.
-
-    Returns
-    -------
-    y : ndarray of the shape of `x`
-        dtype of `x`; NaN stays NaN.
-    cache : HardSigmoidCache
-        A reference to `x`.
-
-    Raises
-    ------
-    DTypeError, ShapeError
-        `x` is not float32 or float64, or empty.
+    """Return min(max(x/6 + 1/2, 0), 1). Arguments and errors are those of `relu_forward`; the cache refers to x.
 
     Examples
     --------
@@ -79,28 +62,7 @@ def hard_sigmoid_backward(dy: FloatArray, cache: HardSigmoidCache) -> FloatArray
 
 @public
 def hard_swish_forward(x: FloatArray) -> tuple[FloatArray, HardSwishCache]:
-    """Return x·min(max(x/6 + 1/2, 0), 1).
-
-    Parameters
-    ----------
-    x : ndarray of any shape
-        float32 or float64. Never modified.
-
-    Returns
-    -------
-    y : ndarray of the shape of `x`
-        dtype of `x`; 0 for −inf, NaN stays NaN.
-    cache : HardSwishCache
-        A reference to `x`.
-
-    Raises
-    ------
-    DTypeError, ShapeError
-        As for `hard_sigmoid_forward`.
-
-    Notes
-    -----
-    The slope is negative between −3 and −1.5, so the output does not tell it: the cache keeps x.
+    """Return x·min(max(x/6 + 1/2, 0), 1), and 0 for −inf. Arguments and errors are those of `relu_forward`.
 
     Examples
     --------

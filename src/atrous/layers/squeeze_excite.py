@@ -5,8 +5,8 @@
     g = hard_sigmoid(h·W₂ᵀ + b₂)             (N, C): the gate
     y = x·g
 
-Backward, x is reached on two ways: through the product, dy·g, and through the gate, whose gradient Σ dy·x over the
-positions goes back through both matrices to the mean, which hands an equal share to every position.
+The gradient reaches x in two ways: through the product, as dy·g, and through the gate. The gate's gradient, Σ dy·x over
+the positions, goes back through both matrices to the mean, which gives every position an equal share.
 
 Role: public functions.
 

@@ -78,7 +78,7 @@ def _chosen(owner, name, value, count):
     """Return indices below `count`."""
     found = np.asarray(value)
     if found.ndim != 1 or found.dtype.kind not in "iu" or found.size == 0 or found.min() < 0 or found.max() >= count:
-        raise ParameterError(f"{owner}: {name} must be different indices below {count}, got {told(value)}.")
+        raise ParameterError(f"{owner}: {name} must be indices below {count}, got {told(value)}.")
     return found
 
 

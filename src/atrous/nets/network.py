@@ -5,10 +5,10 @@ Role: public functions.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ from atrous.weights.names import renamed
 
 def flat(weights):
     """Return weights as one dictionary: from a path, a dictionary, or the pair (params, state)."""
-    if isinstance(weights, (str, Path)):
+    if isinstance(weights, (str, os.PathLike)):
         return load_weights(weights)
     pair = (weights,) if isinstance(weights, Mapping) else weights
     return {name: np.asarray(array) for part in pair for name, array in part.items()}
@@ -217,7 +217,7 @@ class Network(NamedTuple):
         if odd := [name for name in variables if given[name].dtype.kind not in "fiu"]:
             raise WeightsError(f"load: {odd[0]} must contain real numbers, got {given[odd[0]].dtype}.")
         # The caller's arrays are copied; arrays from a file have no other owner.
-        take = np.ascontiguousarray if isinstance(weights, (str, Path)) else np.array
+        take = np.ascontiguousarray if isinstance(weights, (str, os.PathLike)) else np.array
         with np.errstate(over="ignore"):
             found = {name: np.require(take(given[name], dtype), requirements="C") for name in variables}
         if broken := [name for name, a in found.items() if not np.isfinite(a).all()]:
