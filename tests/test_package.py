@@ -261,6 +261,7 @@ LEVELS = [
     {"conv.geometry", "conv.receptive_field"},
     {"conv.definition", "conv.reference", "conv.im2col", "conv.taps", "conv.output_stride", "nets.multi_grid"},
     {"nets.resnet_layout", "conv.upsampled", "conv.interlace", "conv.shift", "conv.direct", "conv.cuda"},
+    {"conv.activations"},
     {"conv.epilogue", "conv.filters"},
     {"conv.micro_kernel", "conv.channels_last", "conv.cook_toom", "conv.winograd_tiles"},
     {"conv.implicit_gemm", "conv.depthwise", "conv.winograd_transforms", "conv.cost_model"},
@@ -272,6 +273,7 @@ LEVELS = [
     {
         "layers.activation",
         "layers.hard_swish",
+        "layers.sigmoid",
         "layers.dropout",
         "layers.join",
         "layers.batch_norm",
@@ -304,7 +306,7 @@ LEVELS = [
     # networks
     {"compose.program", "compose.match", "aspp.reference", "nets.preparation", "nets.convolutionalize"},
     {"compose.part"},
-    {"compose.leaves", "compose.chain", "compose.input_size", "compose.multi_scale"},
+    {"compose.activation", "compose.leaves", "compose.chain", "compose.input_size", "compose.multi_scale"},
     {
         "compose.side_head",
         "compose.residual",
@@ -316,6 +318,7 @@ LEVELS = [
     {
         "compose.crf_layer",
         "compose.enlarge",
+        "compose.gate",
         "compose.skip_connections",
         "compose.cpu",
         "compose.memory",
@@ -324,11 +327,11 @@ LEVELS = [
         "nets.resnet",
         "nets.xception",
     },
-    {"aspp.forms", "nets.classifiers", "nets.deeplab_v1"},
+    {"aspp.forms", "nets.classifiers", "nets.deeplab_v1", "nets.mobilenet"},
     {"aspp.operators", "nets.deeplab_v2", "nets.deeplab_v3", "nets.drawing"},
     {"nets.fresh"},
     {"nets.deeplab_v3plus", "nets.network"},
-    {"nets.smp", "nets.mmseg", "nets.jfzhang"},
+    {"nets.smp", "nets.mmseg", "nets.jfzhang", "nets.deeplab_mobile"},
     {"nets.catalogue", "nets.segmentation", "nets.from_classifier"},
     {"nets.guess"},
     # training
@@ -352,6 +355,7 @@ ONLY = {
     "nets.resnet_layout": {"_check", "_kinds", "errors", "conv.receptive_field", "nets.multi_grid"},
     "conv.tap_range": set(),
     "conv.taps": {"conv.tap_range", "jit.numba_or_not"},
+    "conv.activations": {"jit.lanes", "jit.numba_or_not"},
     "gradients": {"_types", "_check", "_kinds", "errors", "gradients"},
     "jit.lanes": {"jit.numba_or_not", "jit.llvm_lanes"},
     "jit.barrier": {"jit.numba_or_not"},

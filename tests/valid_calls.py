@@ -267,6 +267,7 @@ CALLS = {
     "segment": {
         "image": PHOTO, "network": NETWORK, "params": PARAMS, "crf": None, "scales": (1.0,), "flip": False,
     },
+    "sigmoid_forward": {"x": X},
     "segmentation_loss_forward": {
         "logits": UNARY[None], "labels": MASK[None], "ignore": 255, "resize": "labels", "align_corners": True,
         "class_weights": floats(3),

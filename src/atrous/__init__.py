@@ -88,6 +88,7 @@ _MODULES = {
     "conv.branches": "BranchesCache branches_backward branches_forward",
     "aspp.operators": "ASPPCache aspp_backward aspp_forward",
     "layers.activation": "relu6_backward relu6_forward relu_backward relu_forward",
+    "layers.sigmoid": "sigmoid_backward sigmoid_forward",
     "layers.hard_swish": "hard_sigmoid_backward hard_sigmoid_forward hard_swish_backward hard_swish_forward",
     "layers.pool": (
         "average_pool_backward average_pool_forward global_average_backward global_average_forward "

@@ -9,11 +9,13 @@ from oracles.drawn import drawn
 from tolerances import assert_close, relative_error
 
 import atrous
+from atrous.compose.activation import RELU, Activation
 from atrous.compose.chain import Chain, chain
 from atrous.compose.cpu import CPU
 from atrous.compose.enlarge import Deconv, Enlarge
+from atrous.compose.gate import Gate, squeeze_excite
 from atrous.compose.image_pooling import ImagePooling
-from atrous.compose.leaves import Dropout, Endpoint, Pool, ReLU, Subsample
+from atrous.compose.leaves import Dropout, Endpoint, GlobalAverage, Pool, Subsample
 from atrous.compose.multi_scale import MultiScale
 from atrous.compose.parallel import Parallel
 from atrous.compose.program import for_inference, run
@@ -64,6 +66,7 @@ def test_cuda_networks_are_those_of_the_cpu(rng, name, options):
     [
         *("deeplabv1_largefov", "deeplabv1_msc", "deeplabv2_vgg16_aspp_s", "deeplabv2_resnet101_aspp"),
         *("deeplabv3_resnet50", "vainf_deeplabv3plus_resnet50"),
+        *("torchvision_lraspp_mobilenet_v3_large", "vainf_deeplabv3plus_mobilenet"),
     ],
 )
 def test_cuda_tiny_networks_are_those_of_the_cpu(rng, name):
@@ -76,20 +79,23 @@ def conv(name, c, f, *args, **options):
     return TORCH.conv(name, c, f, *args, bias=True, **options)
 
 
-TRUNK = chain(Endpoint("image"), conv("a", 2, 3, stride=2), ReLU(), Endpoint("half"), Pool(), conv("b", 3, 3))
+TRUNK = chain(Endpoint("image"), conv("a", 2, 3, stride=2), RELU, Endpoint("half"), Pool(), conv("b", 3, 3))
 SIDES = (("image", conv("c", 2, 3, stride=4, padding=((1, 3), (1, 0)))), ("half", conv("d", 3, 3, stride=2)))
 PARTS = {
-    "leaves": chain(TORCH.norm("n", 2), ReLU(), Pool("average", 3, 1), Dropout(), Subsample(2)),
+    "leaves": chain(TORCH.norm("n", 2), RELU, Pool("average", 3, 1), Dropout(), Subsample(2)),
     "norm with bias": chain(conv("a", 2, 3), TORCH.norm("n", 3)),
     "bare": Chain((TORCH.conv("a", 2, 2, groups=2),)),
     "deconv": chain(Deconv("up.w", "up.b", 2, 3, 2), Enlarge(2)),
     "residual": Residual(chain(conv("a", 2, 2, stride=2), TORCH.norm("n", 2)), Subsample(2)),
     "residual with an endpoint": Residual(chain(conv("a", 2, 2), Endpoint("half"))),
-    "residual after ReLU": Residual(chain(conv("a", 2, 2), ReLU()), relu=False),
-    "sum": Parallel((conv("a", 2, 3), chain(conv("b", 2, 3, rate=2), ReLU())), "sum"),
+    "residual after ReLU": Residual(chain(conv("a", 2, 2), RELU), relu=False),
+    "sum": Parallel((conv("a", 2, 3), chain(conv("b", 2, 3, rate=2), RELU)), "sum"),
     "max": Parallel((conv("a", 2, 3), conv("b", 2, 3, rate=2), conv("c", 2, 3, 1)), "max"),
-    "image pooling": Parallel((conv("a", 2, 1), ImagePooling(chain(conv("b", 2, 2, 1), ReLU())))),
-    "skip connections by sum": SkipConnections(TRUNK, SIDES, "sum"),
+    "gate": Gate(conv("a", 2, 3), chain(GlobalAverage(), conv("b", 2, 3, 1), Activation("sigmoid"))),
+    "squeeze and excitation": chain(conv("a", 2, 4), Activation("hard_swish"), squeeze_excite("se", 4, 2)),
+    "relu6": chain(conv("a", 2, 4), Activation("relu6")),
+    "image pooling": Parallel((conv("a", 2, 1), ImagePooling(chain(conv("b", 2, 2, 1), RELU)))),
+    "skip connections by sum": SkipConnections(TRUNK, SIDES, "sum", crop=True),
     "skip connections": SkipConnections(TRUNK, SIDES[1:], trunk_first=False, align_corners=False),
     "scales": MultiScale(chain(conv("a", 2, 2, stride=2), Endpoint("half")), (Fraction(1), Fraction(1, 2))),
 }

@@ -7,13 +7,15 @@ import pytest
 from directions import assert_gradients
 from tolerances import assert_close
 
-from atrous import atrous_conv, average_pool_forward, max_pool_forward, resize_bilinear
+from atrous import atrous_conv, average_pool_forward, max_pool_forward, resize_bilinear, squeeze_excite_forward
+from atrous.compose.activation import RELU, Activation
 from atrous.compose.chain import Chain, chain
 from atrous.compose.cpu import CPU
 from atrous.compose.enlarge import Deconv, Enlarge
+from atrous.compose.gate import Gate, squeeze_excite
 from atrous.compose.image_pooling import ImagePooling
 from atrous.compose.input_size import ToInputSize
-from atrous.compose.leaves import Dropout, Endpoint, Pool, ReLU, Subsample
+from atrous.compose.leaves import Dropout, Endpoint, GlobalAverage, Pool, Subsample
 from atrous.compose.multi_scale import MultiScale
 from atrous.compose.parallel import Parallel
 from atrous.compose.part import Part, walk
@@ -41,7 +43,7 @@ def normalised(p, name, x):
     return gamma * (x - mean) / np.sqrt(var + 1e-5) + beta
 
 
-TRUNK = chain(Endpoint("image"), conv("a", 2, 3, stride=2), ReLU(), Endpoint("half"), Pool(), conv("b", 3, 3))
+TRUNK = chain(Endpoint("image"), conv("a", 2, 3, stride=2), RELU, Endpoint("half"), Pool(), conv("b", 3, 3))
 
 
 def _trunk(p, x):
@@ -55,6 +57,17 @@ def _sum_of_sides(p, x):
     from_half = convolved(p, "d", half, stride=2)
     h, w = (min(a.shape[axis] for a in (y, from_image, from_half)) for axis in (2, 3))
     return sum(a[:, :, :h, :w] for a in (y, from_image, from_half))
+
+
+def _resized_sum(p, x):
+    half, y = _trunk(p, x)
+    side = convolved(p, "d", half)
+    return resize_bilinear(y, side.shape[2:], align_corners=False) + side
+
+
+def _gated(p, x):
+    body = np.maximum(normalised(p, "n", convolved(p, "a", x)), 0)
+    return body / (1 + np.exp(-convolved(p, "b", x.mean((2, 3), keepdims=True))))
 
 
 def _concatenated_side(p, x):
@@ -95,17 +108,25 @@ def _stamped(p, x, factor=3):
     return y[:, :, reach:-reach, reach:-reach] + p["up.b"][:, None, None]
 
 
+SIGMOID = Activation("sigmoid")
+FUNCTIONS = {
+    "relu6": lambda v: np.clip(v, 0, 6),
+    "hard_swish": lambda v: v * np.clip(v / 6 + 0.5, 0, 1),
+    "hard_sigmoid": lambda v: np.clip(v / 6 + 0.5, 0, 1),
+    "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+}
+
 CASES = {
     "enlarge": (chain(conv("a", 2, 2), Enlarge(2)), lambda p, x: resize_bilinear(convolved(p, "a", x), (13, 17))),
     "deconv": (Deconv("up.w", "up.b", 2, 3, 3), _stamped),
     "chain": (
-        chain(conv("a", 2, 3), SHORT.norm("n", 3), ReLU(), Dropout(), Pool("average", 3, 1), Subsample(2)),
+        chain(conv("a", 2, 3), SHORT.norm("n", 3), RELU, Dropout(), Pool("average", 3, 1), Subsample(2)),
         lambda p, x: average_pool_forward(
             np.maximum(normalised(p, "n", convolved(p, "a", x)), 0), 3, stride=1, padding=1
         )[0][:, :, ::2, ::2],
     ),
     "norm and ReLU without a convolution": (
-        chain(SHORT.norm("n", 2), ReLU(), Pool("max", 2, 1, padding=0)),
+        chain(SHORT.norm("n", 2), RELU, Pool("max", 2, 1, padding=0)),
         lambda p, x: max_pool_forward(np.maximum(normalised(p, "n", x), 0), 2)[0],
     ),
     "residual": (
@@ -119,11 +140,11 @@ CASES = {
         ),
     ),
     "residual with a stride and no ReLU": (
-        Residual(chain(ReLU(), conv("a", 2, 2, stride=2), ReLU()), Subsample(2), relu=False),
+        Residual(chain(RELU, conv("a", 2, 2, stride=2), RELU), Subsample(2), relu=False),
         lambda p, x: np.maximum(convolved(p, "a", np.maximum(x, 0), stride=2), 0) + x[:, :, ::2, ::2],
     ),
     "sum": (
-        Parallel((conv("a", 2, 3), chain(conv("b", 2, 3, rate=2), ReLU())), "sum"),
+        Parallel((conv("a", 2, 3), chain(conv("b", 2, 3, rate=2), RELU)), "sum"),
         lambda p, x: convolved(p, "a", x) + np.maximum(convolved(p, "b", x, rate=2), 0),
     ),
     "max": (
@@ -134,15 +155,37 @@ CASES = {
         Parallel((conv("a", 2, 1), Pool("max", 3, 1))),
         lambda p, x: np.concatenate([convolved(p, "a", x), max_pool_forward(x, 3, padding=1)[0]], axis=1),
     ),
-    "image pooling": (Parallel((conv("a", 2, 1), ImagePooling(chain(conv("b", 2, 2, 1), ReLU())))), _pooled),
+    "image pooling": (Parallel((conv("a", 2, 1), ImagePooling(chain(conv("b", 2, 2, 1), RELU)))), _pooled),
     "skip connections, sum": (
         SkipConnections(
             TRUNK,
             (("image", conv("c", 2, 3, stride=4, padding=((1, 3), (1, 0)))), ("half", conv("d", 3, 3, stride=2))),
             "sum",
+            crop=True,
         ),
         _sum_of_sides,
     ),
+    "skip connections, resized sum": (
+        SkipConnections(TRUNK, (("half", conv("d", 3, 3)),), "sum", align_corners=False),
+        _resized_sum,
+    ),
+    "gate": (
+        Gate(chain(conv("a", 2, 3), SHORT.norm("n", 3), RELU), chain(GlobalAverage(), conv("b", 2, 3, 1), SIGMOID)),
+        _gated,
+    ),
+    "squeeze and excitation": (
+        chain(conv("a", 2, 4), squeeze_excite("se", 4, 2)),
+        lambda p, x: squeeze_excite_forward(
+            convolved(p, "a", x), *(p[f"se.fc{i}.{end}"] for i in (1, 2) for end in ("weight", "bias"))
+        )[0],
+    ),
+    **{
+        f"{kind} after a sum": (
+            chain(Residual(conv("a", 2, 2), relu=False), Activation(kind)),
+            lambda p, x, function=function: function(convolved(p, "a", x) + x),
+        )
+        for kind, function in FUNCTIONS.items()
+    },
     "skip connections, concat": (
         SkipConnections(TRUNK, (("half", conv("d", 3, 2, stride=2)),), trunk_first=False, align_corners=False),
         _concatenated_side,
@@ -249,10 +292,10 @@ def test_steps_give_what_forward_gives(name, fuse, rng):
 
 
 def test_chains_without_a_name_are_flattened():
-    inner = chain(ReLU(), None, Dropout())
-    assert chain(inner, Pool()).members == (ReLU(), Dropout(), Pool())
+    inner = chain(RELU, None, Dropout())
+    assert chain(inner, Pool()).members == (RELU, Dropout(), Pool())
     named = chain(inner, name="block")
-    assert chain(named, Pool()).members == (Chain((ReLU(), Dropout()), "block"), Pool())
+    assert chain(named, Pool()).members == (Chain((RELU, Dropout()), "block"), Pool())
 
 
 def test_a_side_head_costs_nothing_unless_asked_for(rng):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import atrous
+from atrous.compose.activation import RELU
 from atrous.compose.chain import chain
 from atrous.compose.cpu import CPU
-from atrous.compose.leaves import Endpoint, ReLU, Subsample
+from atrous.compose.leaves import Endpoint, Subsample
 from atrous.compose.parallel import Parallel
 from atrous.compose.program import Pass, for_inference, fused, lowered, run
 from atrous.compose.residual import Residual
@@ -30,40 +31,41 @@ def ops(program):
 
 def test_a_chain_is_one_step_for_each_operation():
     norm = SHORT.norm("n", 2)
-    program = lowered(chain(conv("a"), norm, ReLU()), SIZE)
+    program = lowered(chain(conv("a"), norm, RELU), SIZE)
     assert [(s.op, s.reads, s.writes) for s in program.steps] == [
-        ("conv", (0,), (1,)), ("norm", (1,), (2,)), ("relu", (2,), (3,)),
+        ("conv", (0,), (1,)), ("norm", (1,), (2,)), ("activation", (2,), (3,)),
     ]  # fmt: skip
     assert program.output == 3
     (step,) = fused(program).steps
     assert (step.op, step.reads, step.writes) == ("conv", (0,), (3,))
-    assert step.what[0][1] == Pass(norm=norm, relu=True)
+    assert step.what[0][1] == Pass(norm=norm, activation="relu")
 
 
 def test_a_shortcut_joins_the_pass_of_the_convolution_that_ends_later():
     norm = SHORT.norm("n", 2)
     (step,) = fused(lowered(Residual(chain(conv("a"), norm)), SIZE)).steps
     assert step.reads == (0, 0)
-    assert step.what[0][1] == Pass(norm=norm, add=1, relu=True)
+    assert step.what[0][1] == Pass(norm=norm, add=1, activation="relu")
 
-    both = fused(lowered(Residual(chain(conv("a"), ReLU()), conv("b")), SIZE)).steps
+    both = fused(lowered(Residual(chain(conv("a"), RELU), conv("b")), SIZE)).steps
     assert [s.what[0][0].w for s in both] == ["a.w", "b.w"]
-    assert both[0].what[0][1] == Pass(relu=True)
-    assert both[1].what[0][1] == Pass(add=1, relu=True)
+    assert both[0].what[0][1] == Pass(activation="relu")
+    assert both[1].what[0][1] == Pass(add=1, activation="relu")
     assert both[1].reads == (0, both[0].writes[0])
 
 
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        pytest.param(chain(ReLU(), conv("a")), ["relu", "conv"], id="ReLU before"),
-        pytest.param(chain(conv("a"), ReLU(), SHORT.norm("n", 2)), ["conv", "norm"], id="norm after ReLU"),
-        pytest.param(chain(conv("a"), Endpoint("e"), ReLU()), ["conv", "relu"], id="endpoint in between"),
-        pytest.param(Residual(chain(conv("a"), Endpoint("e"))), ["conv", "join", "relu"], id="endpoint before the sum"),
-        pytest.param(Residual(chain(conv("a"), ReLU()), relu=False), ["conv", "join"], id="sum after ReLU"),
-        pytest.param(Residual(chain(conv("a"), ReLU()), Subsample(1)), ["conv", "subsample", "join", "relu"],
+        pytest.param(chain(RELU, conv("a")), ["activation", "conv"], id="ReLU before"),
+        pytest.param(chain(conv("a"), RELU, SHORT.norm("n", 2)), ["conv", "norm"], id="norm after ReLU"),
+        pytest.param(chain(conv("a"), Endpoint("e"), RELU), ["conv", "activation"], id="endpoint in between"),
+        pytest.param(Residual(chain(conv("a"), Endpoint("e"))), ["conv", "join", "activation"],
+                     id="endpoint before the sum"),
+        pytest.param(Residual(chain(conv("a"), RELU), relu=False), ["conv", "join"], id="sum after ReLU"),
+        pytest.param(Residual(chain(conv("a"), RELU), Subsample(1)), ["conv", "subsample", "join", "activation"],
                      id="no convolution last"),
-        pytest.param(Residual(Residual(conv("a"), relu=False)), ["conv", "join", "relu"], id="second sum"),
+        pytest.param(Residual(Residual(conv("a"), relu=False)), ["conv", "join", "activation"], id="second sum"),
         pytest.param(chain(Residual(conv("a"), relu=False), SHORT.norm("n", 2)), ["conv", "norm"],
                      id="norm after sum"),
         pytest.param(Parallel((conv("a"), conv("b")), "sum"), ["conv", "join"], id="one step writes both"),

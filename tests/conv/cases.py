@@ -98,3 +98,12 @@ def random_case(rng, rank):
     x = (int(pick(1, 4)), groups * per_group, *size)
     w = (groups * int(pick(1, 3)), per_group, *kernel)
     return Case("random", x, w, tuple(rate), tuple(int(pick(1, 5)) for _ in range(rank)), tuple(pads), groups)
+
+
+# What may follow a convolution in the same pass, in plain NumPy.
+ACTIVATIONS = {
+    None: lambda v: v,
+    "relu": lambda v: np.maximum(v, 0),
+    "relu6": lambda v: np.minimum(np.maximum(v, 0), 6),
+    "hard_swish": lambda v: v * np.clip((v + 3) / 6, 0, 1),
+}

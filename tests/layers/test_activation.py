@@ -1,4 +1,4 @@
-"""Rectifiers: values and slopes on both sides of their corners."""
+"""Rectifiers: values and slopes on both sides of their corners. The sigmoid: numbers of any size."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from directions import assert_gradients
 
 from atrous.errors import AtrousError, DTypeError, ParameterError, ShapeError
 from atrous.layers.activation import relu6_backward, relu6_forward, relu_backward, relu_forward
+from atrous.layers.sigmoid import sigmoid_backward, sigmoid_forward
 
 PAIRS = [
     pytest.param(relu_forward, relu_backward, [0, 0, 1, 6, 7], [0, 0, 1, 1, 1], id="relu"),
@@ -54,3 +55,17 @@ def test_bad_input_gives_one_clear_error(call, error, message):
     with pytest.raises(error, match=message) as caught:
         call()
     assert isinstance(caught.value, AtrousError)
+
+
+def test_sigmoid_of_numbers_of_any_size():
+    x = np.array([-1e300, -800.0, -1, 0, 1, 40, 1e300, np.inf, -np.inf, np.nan])
+    y, cache = sigmoid_forward(x)
+    np.testing.assert_allclose(y, [0, 0, 0.2689414213699951, 0.5, 0.7310585786300049, 1, 1, 1, 0, np.nan], rtol=1e-15)
+    assert cache.y is y
+    assert sigmoid_forward(np.array([-700.0]))[0] == pytest.approx(np.exp(-700.0), rel=1e-14)
+    assert sigmoid_forward(x.clip(-90, 90).astype(np.float32))[0].dtype == np.float32
+    assert np.array_equal(sigmoid_backward(np.full(10, 4.0), cache)[[1, 3, 7]], [0, 1, 0])
+
+
+def test_gradients_of_the_sigmoid(rng):
+    assert_gradients(sigmoid_forward, sigmoid_backward, [3 * rng.standard_normal((2, 3, 4))])

@@ -57,14 +57,26 @@ def assert_same(found, expected, *, exact=False):
     np.testing.assert_allclose(found, expected, rtol=limit, atol=limit)
 
 
-@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "hard_swish"])
 @pytest.mark.parametrize("shortcut", [False, True])
-def test_cuda_epilogue(draw, shortcut, relu):
+def test_cuda_epilogue(draw, shortcut, activation):
     from numba import cuda
 
-    x, scale, shift, add = draw(2, 3, 3, 5), draw(3), draw(3), draw(2, 3, 3, 5)[::-1]
-    found = on_device("epilogue", x, scale, shift, add=cuda.to_device(add.copy()) if shortcut else None, relu=relu)
-    assert_same(found, epilogue(x.copy(), scale, shift, add=add if shortcut else None, relu=relu))
+    x, scale, shift, add = 6 * draw(2, 3, 3, 5), draw(3), draw(3), draw(2, 3, 3, 5)[::-1]
+    given = cuda.to_device(add.copy()) if shortcut else None
+    found = on_device("epilogue", x, scale, shift, add=given, activation=activation)
+    assert_same(found, epilogue(x.copy(), scale, shift, add=add if shortcut else None, activation=activation))
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "hard_sigmoid"])
+def test_cuda_sigmoids(draw, name):
+    x = 4 * draw(2, 3, 3, 5)
+    assert_same(on_device(name, x), getattr(atrous, f"{name}_forward")(x)[0])
+
+
+def test_cuda_multiply(draw):
+    x, numbers = draw(2, 3, 3, 5), draw(2, 3, 1, 1)
+    assert_same(on_device("multiply", x, numbers), x * numbers, exact=True)
 
 
 @pytest.mark.parametrize("biased", [False, True])

@@ -13,7 +13,7 @@ import atrous
 OTHERS = ("tiny_smp_", "tiny_mmseg_", "tiny_jfzhang_")
 TINY = [name for name in atrous.networks() if name.startswith("tiny_") and not name.startswith(OTHERS)]
 # Batch norms of v2 are frozen, those of VGG do not exist.
-NORMED = [name for name in TINY if "resnet" in name or "xception" in name]
+NORMED = [name for name in TINY if any(backbone in name for backbone in ("resnet", "xception", "mobilenet"))]
 TRAINED = [name for name in NORMED if "deeplabv2" not in name]
 MODES = [*((name, "eval") for name in TINY), *((name, "train") for name in TRAINED)]
 
@@ -138,6 +138,19 @@ VARIANTS = [
     *(("deeplabv3plus_xception65", {"output_stride": s}, {"output_stride": s}) for s in (8, 32)),
     ("deeplabv3plus_xception65", {"separable": False}, {"separable": False}),
     ("vainf_deeplabv3plus_resnet50", {"output_stride": 8}, {"output_stride": 8}),
+    *(
+        (f"{name}_mobilenet{of}", {"output_stride": s}, {"output_stride": s})
+        for name, of, s in (
+            ("deeplabv3", "v2", 4),
+            ("deeplabv3plus", "v2", 32),
+            ("vainf_deeplabv3plus", "", 8),
+            ("torchvision_deeplabv3", "_v3_large", 8),
+            ("torchvision_lraspp", "_v3_large", 32),
+        )
+    ),
+    ("deeplabv3_mobilenetv2", {"rates": ()}, {"rates": ()}),
+    ("deeplabv3plus_mobilenetv2", {"separable": True}, {"separable": True}),
+    ("torchvision_lraspp_mobilenet_v3_large", {"reduced_tail": True}, {}),
     ("deeplabv2_resnet101_aspp", {"multi_scale": False}, {"multi_scale": False}),
     ("deeplabv1_4x4", {"fc6": (4, 8)}, {"rate": 8}),
     ("deeplabv2_vgg16_aspp_s", {"rates": (1, 2, 3)}, {"rates": (1, 2, 3)}),

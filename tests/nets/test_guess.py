@@ -50,6 +50,12 @@ def test_separable_convolutions_are_told_by_the_arrays(name):
     ]
 
 
+def test_a_reduced_tail_is_told_by_the_shapes():
+    options = {"classes": 6, "reduced_tail": True}
+    name = "torchvision_lraspp_mobilenet_v3_large"
+    assert guess(arrays(name, **options)) == [(name, options)]
+
+
 def test_options_that_names_tell_can_be_overruled():
     weights = arrays("deeplabv2_resnet101_aspp", classes=4)
     weights = {name.replace("base.aspp.c", "layer5.conv2d_list."): array for name, array in weights.items()}

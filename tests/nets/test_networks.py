@@ -1,6 +1,7 @@
 """Networks as descriptions: the papers' numbers, output strides, gradients, side results, and what is refused."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -243,7 +244,9 @@ def test_training_moves_every_running_statistic(name, rng):
     params, state = arrays(network)
     asked = {key: None for key in network.endpoint_names if key == "aux_logits"}
     x = image(name, rng, n=2)
-    _, _, after = network.forward(params, state, x, train=True, rng=np.random.default_rng(0), endpoints=asked)
+    _, _, after = network.with_batch_norms(momentum=0.1).forward(
+        params, state, x, train=True, rng=np.random.default_rng(0), endpoints=asked
+    )
     assert [key for key in state if np.array_equal(after[key], state[key])] == []
     slow = network.with_batch_norms(momentum=0.0003)
     _, _, slower = slow.forward(params, state, x, train=True, rng=np.random.default_rng(0), endpoints=asked)
@@ -604,6 +607,25 @@ def test_networks_begin_with_a_resnet(rng):
 # Weights
 
 
+@pytest.mark.parametrize("name", [n for n in TINY if "mobilenet" in n])
+def test_networks_begin_with_a_mobilenet(name, rng):
+    """torchvision's classifiers: ``features.0.0.weight`` … and matrices."""
+    network = build(name, 3)
+    weights = {
+        re.sub(r"^backbone\.((low|high)_level_features\.)?", "features.", key): rng.standard_normal(v.shape)
+        for key, v in network.variables().items()
+        if key.startswith("backbone.")
+    }
+    last = [a for a in weights.values() if a.ndim == 4][-1].shape[0]
+    more = {"classifier.0.weight": rng.standard_normal((7, last)), "classifier.3.weight": rng.standard_normal((9, 7))}
+    options = {"preprocessing": network.preprocessing}
+    begun, state = atrous.from_classifier(network, {**weights, **more}, rng, np.float64, **options)
+    begun = begun | state
+    found = {re.sub(r"^backbone\.((low|high)_level_features\.)?", "features.", key): a for key, a in begun.items()}
+    for key, a in weights.items():
+        np.testing.assert_array_equal(found[key], a, err_msg=key)
+
+
 def test_weights_come_under_the_names_of_others(rng, tmp_path):
     network = build("tiny_deeplabv2_resnet101_aspp", 3)
     params, state = arrays(network, np.float32)
@@ -745,7 +767,6 @@ def test_wrong_names_and_options():
     with pytest.raises(ParameterError, match="has no option 'num_classes'; it takes classes, "):
         build("deeplabv3_resnet50", num_classes=3)
     for options, message in (
-        ({"rates": ()}, "rates must be different integers, at least one"),
         ({"output_stride": 16.0}, "output_stride must be an integer"),
         ({"units": (1, 1)}, "units must be 4 numbers"),
         ({"multi_grid": (0, 1, 2)}, r"multi_grid\[0\] must be at least 1"),
@@ -754,6 +775,14 @@ def test_wrong_names_and_options():
             build("deeplabv3_resnet50", **options)
     with pytest.raises(ParameterError, match="units must have at least 2 in stage 1"):
         build("deeplabv3plus_resnet101", units=(1, 1, 1, 3))
+    for name in ("deeplabv2_vgg16_aspp_l", "deeplabv2_resnet101_aspp"):
+        with pytest.raises(ParameterError, match="rates of v2 must be at least one integer"):
+            build(name, rates=())
+    with pytest.raises(ParameterError, match="output_stride of MobileNets must be 4, 8, 16 or 32, got 2"):
+        build("deeplabv3_mobilenetv2", output_stride=2)
+    for multiplier in (0, -1.0, "x", np.nan):
+        with pytest.raises(ParameterError, match="multiplier must be"):
+            build("deeplabv3_mobilenetv2", multiplier=multiplier)
     assert build("deeplabv2_vgg16_aspp_l", rates="ASPP-S").body == build("deeplabv2_vgg16_aspp_s").body
     with pytest.raises(ParameterError, match="rates must be different"):
         build("deeplabv3_resnet50", rates=(6, 6))

@@ -259,10 +259,10 @@ def test_smp_begins_with_a_classifier(rng):
         ("backbone.stage4.0.branches.0.0.conv1.weight", "HRNet"),
         ("backbone.low_level_features.0.0.weight", "VainF on MobileNet"),
         ("backbone.features.0.0.weight", "jfzhang95 on MobileNet or DRN"),
-        ("backbone.0.0.weight", "torchvision on MobileNet"),
+        ("backbone.1.block.0.0.weight", "torchvision on MobileNetV3; here"),
         ("decode_head.convs.0.conv.weight", "mmsegmentation; here"),
         ("segmentation_head.0.weight", "segmentation_models.pytorch; here"),
-        ("classifier.classifier.0.convs.0.0.weight", "VainF; here is its v3"),
+        ("classifier.classifier.0.convs.0.0.weight", "VainF; here are its v3 and v3+"),
     ],
 )
 def test_projects_whose_networks_are_not_here_are_named(name, words):

@@ -309,6 +309,76 @@ def xception(w, x, output_stride):
     return x, low
 
 
+# MobileNets
+
+V2_STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)
+V3_STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1)
+
+
+def unit_layers(w, base):
+    """Return the (convolution, norm) pairs of an inverted residual, two or three, and its gate or None."""
+    layers, gate = [], None
+    inner = base + (".block." if w.numbers(f"{base}.block.") else ".conv.")
+    for i in w.numbers(inner):
+        if f"{inner}{i}.fc1" in w:
+            gate = f"{inner}{i}"
+        elif f"{inner}{i}.0" in w:
+            layers.append((f"{inner}{i}.0", f"{inner}{i}.1"))
+        elif w.p[f"{inner}{i}.weight"].ndim == 4:
+            layers.append((f"{inner}{i}", f"{inner}{i + 1}"))
+    return layers, gate
+
+
+def inverted_residual(w, base, x, stride, rate, activation, eps, *, early_zeros):
+    """Return (result without the shortcut, what the depthwise convolution gives)."""
+    (*expand, depthwise, project), gate = unit_layers(w, base)
+    zeros = rate * (w.p[f"{depthwise[0]}.weight"].shape[2] // 2)
+    if early_zeros:
+        x, zeros = functional.pad(x, (zeros,) * 4), 0
+    for name, normed in expand:
+        x = activation(norm(w, normed, conv(w, name, x), eps))
+    x = inside = activation(norm(w, depthwise[1], conv(w, depthwise[0], x, stride, rate, zeros), eps))
+    if gate:
+        means = x.mean((2, 3), keepdim=True)
+        # The slope of functional.hardsigmoid is a sixth in float32 only.
+        x = x * (conv(w, f"{gate}.fc2", conv(w, f"{gate}.fc1", means).relu()) / 6 + 0.5).clamp(0, 1)
+    return norm(w, project[1], conv(w, project[0], x), eps), inside
+
+
+def mobilenet(w, x, bases, strides, activations, output_stride, eps, *, even=False, early_zeros=False):
+    """Return of the stem and every unit (the result, what the depthwise convolution gives)."""
+    first = conv(w, f"{bases[0]}.0", x, 2, pad=0 if early_zeros else None)
+    seen = [(activations[0](norm(w, f"{bases[0]}.1", first, eps)), None)]
+    plan = remove_strides(strides, output_stride, 2)
+    for base, wanted, (stride, rate, behind), activation in zip(bases[1:], strides, plan, activations[1:], strict=True):
+        x, rate = seen[-1][0], behind if even else rate  # noqa: PLW2901
+        y, inside = inverted_residual(w, base, x, stride, rate, activation, eps, early_zeros=early_zeros)
+        seen.append((x + y if wanted == 1 and x.shape == y.shape else y, inside))
+    return seen
+
+
+def mobilenet_v2(w, x, name, output_stride):
+    """Return (features, low-level features)."""
+    vainf = name.startswith("vainf")
+    low, high = "backbone.low_level_features.", "backbone.high_level_features."
+    if vainf:
+        bases = [f"{prefix}{i}" for prefix in (low, high) for i in w.numbers(prefix)]
+    else:
+        bases = [f"backbone.{i}" for i in w.numbers("backbone.")]
+    activations = [functional.relu6] * len(bases)
+    eps = 1e-5 if vainf else 1e-3
+    seen = mobilenet(w, x, bases, V2_STRIDES, activations, output_stride, eps, early_zeros=vainf)
+    return seen[-1][0], seen[3][0 if vainf else 1]
+
+
+def mobilenet_v3(w, x, output_stride):
+    """Return (features, features of stride 8)."""
+    *bases, last = [f"backbone.{i}" for i in w.numbers("backbone.")]
+    activations = [functional.hardswish, *[functional.relu] * 6, *[functional.hardswish] * 9]
+    seen = mobilenet(w, x, bases, V3_STRIDES, activations, output_stride, 1e-3, even=True)
+    return functional.hardswish(norm(w, f"{last}.1", conv(w, f"{last}.0", seen[-1][0]), 1e-3)), seen[4][0]
+
+
 # Heads of v3 and v3+
 
 
@@ -341,12 +411,40 @@ def deeplab_v3(
     return ends(x, features, conv(w, "classifier.4", head))
 
 
-def torchvision_v3(w, x, _, output_stride=8, rates=(12, 24, 36)):
-    stages = resnet(w, stem(w, x), torchvision_stages(w), "torchvision", output_stride)[0]
-    head = conv_norm_relu(w, ("classifier.1", "classifier.2"), aspp(w, "classifier.0", stages[3], rates))
-    found = ends(x, stages[3], conv(w, "classifier.4", head), align_corners=False)
+def deeplab_v3_mobilenet(w, x, name, output_stride=16, rates=None):
+    features, _ = mobilenet_v2(w, x, name, output_stride)
+    head = aspp(w, "classifier.0", features, paper_rates(output_stride) if rates is None else rates)
+    return ends(x, features, conv(w, "classifier.4", head))
+
+
+def vainf_v3(w, x, name, output_stride=16):
+    if "mobilenet" in name:
+        features, _ = mobilenet_v2(w, x, name, output_stride)
+    else:
+        features = resnet(w, stem(w, x), torchvision_stages(w), "torchvision", output_stride)[0][3]
+    head = aspp(w, "classifier.classifier.0", features, paper_rates(output_stride))
+    head = conv_norm_relu(w, ("classifier.classifier.1", "classifier.classifier.2"), head)
+    return ends(x, features, conv(w, "classifier.classifier.4", head), align_corners=False)
+
+
+def lraspp(w, x, _, output_stride=16):
+    features, low = mobilenet_v3(w, x, output_stride)
+    gate = conv(w, "classifier.scale.1", features.mean((2, 3), keepdim=True)).sigmoid()
+    gated = gate * conv_norm_relu(w, ("classifier.cbr.0", "classifier.cbr.1"), features)
+    scores = conv(w, "classifier.high_classifier", resize(gated, low.shape[2:], align_corners=False))
+    return ends(x, features, scores + conv(w, "classifier.low_classifier", low), align_corners=False)
+
+
+def torchvision_v3(w, x, name, output_stride=None, rates=(12, 24, 36)):
+    if "mobilenet" in name:
+        features, before = mobilenet_v3(w, x, output_stride or 16)
+    else:
+        stages = resnet(w, stem(w, x), torchvision_stages(w), "torchvision", output_stride or 8)[0]
+        features, before = stages[3], stages[2]
+    head = conv_norm_relu(w, ("classifier.1", "classifier.2"), aspp(w, "classifier.0", features, rates))
+    found = ends(x, features, conv(w, "classifier.4", head), align_corners=False)
     if "aux_classifier.4" in w:
-        side = conv_norm_relu(w, ("aux_classifier.0", "aux_classifier.1"), stages[2])
+        side = conv_norm_relu(w, ("aux_classifier.0", "aux_classifier.1"), before)
         found["aux_logits"] = resize(conv(w, "aux_classifier.4", side), x.shape[2:], align_corners=False)
     return found
 
@@ -364,6 +462,8 @@ def deeplab_v3plus(
 ):
     if "xception" in name:
         features, low = xception(w, x, output_stride)
+    elif "mobilenet" in name:
+        features, low = mobilenet_v2(w, x, name, output_stride)
     else:
         stages, low = resnet(w, stem(w, x), torchvision_stages(w), convention, output_stride, multi_grid)
         features = stages[-1]
@@ -378,13 +478,16 @@ def deeplab_v3plus(
     return ends(x, features, conv(w, "classifier.classifier.6", y))
 
 
-def vainf_v3plus(w, x, _, output_stride=16, rates=None):
-    stages = resnet(w, stem(w, x), torchvision_stages(w), "torchvision", output_stride)[0]
-    encoded = aspp(w, "classifier.aspp", stages[3], rates or paper_rates(output_stride))
-    low = conv_norm_relu(w, ("classifier.project.0", "classifier.project.1"), stages[0])
+def vainf_v3plus(w, x, name, output_stride=16, rates=None):
+    if "mobilenet" in name:
+        features, low = mobilenet_v2(w, x, name, output_stride)
+    else:
+        low, *_, features = resnet(w, stem(w, x), torchvision_stages(w), "torchvision", output_stride)[0]
+    encoded = aspp(w, "classifier.aspp", features, rates or paper_rates(output_stride))
+    low = conv_norm_relu(w, ("classifier.project.0", "classifier.project.1"), low)
     y = torch.cat([low, resize(encoded, low.shape[2:], align_corners=False)], 1)
     y = conv_norm_relu(w, ("classifier.classifier.0", "classifier.classifier.1"), y)
-    return ends(x, stages[3], conv(w, "classifier.classifier.3", y), align_corners=False)
+    return ends(x, features, conv(w, "classifier.classifier.3", y), align_corners=False)
 
 
 def ends(x, features, scores, *, align_corners=True):
@@ -397,9 +500,12 @@ NETWORKS = {
     "deeplabv2_vgg16_": deeplab_v2_vgg,
     "deeplabv2_resnet101_": deeplab_v2_resnet,
     "deeplabv3_resnet": deeplab_v3,
-    "torchvision_deeplabv3_resnet": torchvision_v3,
+    "deeplabv3_mobilenet": deeplab_v3_mobilenet,
+    "torchvision_deeplabv3_": torchvision_v3,
+    "torchvision_lraspp_": lraspp,
     "deeplabv3plus_": deeplab_v3plus,
-    "vainf_deeplabv3plus_resnet": vainf_v3plus,
+    "vainf_deeplabv3_": vainf_v3,
+    "vainf_deeplabv3plus_": vainf_v3plus,
     "dense_vgg16": dense_vgg,
     "dense_resnet": dense_resnet,
 }

@@ -6,9 +6,10 @@
 Role: description.
 """
 
+from atrous.compose.activation import RELU
 from atrous.compose.chain import chain
 from atrous.compose.image_pooling import ImagePooling
-from atrous.compose.leaves import Dropout, ReLU
+from atrous.compose.leaves import Dropout
 from atrous.compose.parallel import Parallel
 from atrous.compose.styles import TORCH
 
@@ -33,8 +34,8 @@ def summed_vgg(c, width, classes, rates, named, *, style=TORCH, dropout=None):
         drop = Dropout(dropout) if dropout else None
         branches.append(
             chain(
-                style.conv(named(i, "fc6"), c, width, bias=True, rate=rate), ReLU(), drop,
-                style.conv(named(i, "fc7"), width, width, 1, bias=True), ReLU(), drop,
+                style.conv(named(i, "fc6"), c, width, bias=True, rate=rate), RELU, drop,
+                style.conv(named(i, "fc7"), width, width, 1, bias=True), RELU, drop,
                 style.conv(named(i, "fc8"), width, classes, 1, bias=True, sigma=SIGMA),
                 name=f"rate {rate}",
             )

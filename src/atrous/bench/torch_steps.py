@@ -51,6 +51,15 @@ def table(*, train=False):
         gamma, beta, mean, var = part.arrays(p, p)
         return functional.batch_norm(x, mean, var, gamma, beta, train and not part.frozen, part.momentum, part.eps)
 
+    functions = {
+        "relu": functional.relu, "relu6": functional.relu6, "hard_swish": functional.hardswish,
+        "hard_sigmoid": functional.hardsigmoid,
+    }  # fmt: skip
+
+    def activation(what, p, x):
+        kind, in_place = what
+        return x.sigmoid() if kind == "sigmoid" else functions[kind](x, inplace=in_place)
+
     def pool(part, p, x):
         ceil = part.size_rule != "floor"
         if part.kind == "max":
@@ -72,7 +81,7 @@ def table(*, train=False):
         "conv": convs,
         "deconv": deconv,
         "norm": norm,
-        "relu": lambda in_place, p, x: torch.relu_(x) if in_place else torch.relu(x),
+        "activation": activation,
         "pool": pool,
         "average": lambda _, p, x: x.mean((2, 3), keepdim=True),
         "spread": lambda size, p, x: x.expand(*x.shape[:2], *size),
@@ -80,16 +89,21 @@ def table(*, train=False):
         "crop": lambda size, p, x: x[:, :, : size[0], : size[1]],
         "resize": resize,
         "join": join,
+        "multiply": lambda _, p, x, numbers: x * numbers,
     }
 
 
 def program_for(part, shape, endpoints=()):
-    """Return the program of a description for inputs of `shape` (C, H, W); ReLU overwrites what only it reads."""
+    """Return the program of a description for inputs of `shape` (C, H, W).
+
+    An activation overwrites what only it reads.
+    """
     program = lowered(part, shape, endpoints)
     reads, fresh, steps = program.reads(), set(), []
     for step in program.steps:
-        if step.op == "relu":
-            step = step._replace(what=reads[step.reads[0]] == 1 and step.reads[0] in fresh)  # noqa: PLW2901
+        if step.op == "activation":
+            in_place = reads[step.reads[0]] == 1 and step.reads[0] in fresh
+            step = step._replace(what=(step.what, in_place))  # noqa: PLW2901
         if step.op in {"conv", "norm", "join"}:
             fresh.update(step.writes)
         steps.append(step)

@@ -114,7 +114,8 @@ def label_of(op, what, x):
     """Return the name under which an operation on x is counted."""
     if op == "conv":
         return convs_label([conv for conv, _ in what], x)
-    return {"norm": "batch norm", "pool": "pool", "average": "pool", "relu": SUMS, "join": SUMS}.get(op, SIZES)
+    kinds = {"norm": "batch norm", "pool": "pool", "average": "pool"}
+    return kinds.get(op, SUMS if op in ("activation", "join", "multiply") else SIZES)
 
 
 def timed_op(op, function, timer):
@@ -141,22 +142,24 @@ def timed_op(op, function, timer):
 @contextmanager
 def timed_parts(timer):
     """Time every part's forward and backward pass, without the parts inside it, while the block runs."""
-    from atrous.compose import leaves
+    from atrous.compose.leaves import Conv
     from atrous.compose.parallel import Parallel
     from atrous.compose.part import Part
 
     inner, labels = [0.0], defaultdict(list)
 
     def label(part, x):
-        if isinstance(part, leaves.Conv):
+        if isinstance(part, Conv):
             return conv_label(part, x)
         if isinstance(part, Parallel):
             shared = [*part._split()[0].values()]
             return convs_label(shared, x) if shared else SUMS
-        kinds = {leaves.BatchNorm: "batch norm", leaves.Pool: "pool", leaves.Dropout: "dropout", leaves.ReLU: SUMS}
-        name = type(part).__name__
-        resizes = name in ("ToInputSize", "MultiScale", "SkipConnections")
-        return kinds.get(type(part), SUMS if name == "Residual" else SIZES if resizes else REST)
+        kinds = {
+            "BatchNorm": "batch norm", "Pool": "pool", "GlobalAverage": "pool", "Dropout": "dropout",
+            "Activation": SUMS, "Residual": SUMS, "Gate": SUMS,
+            "ToInputSize": SIZES, "MultiScale": SIZES, "SkipConnections": SIZES,
+        }  # fmt: skip
+        return kinds.get(type(part).__name__, REST)
 
     def wrapped(method, place):
         def call(part, *arguments, **options):

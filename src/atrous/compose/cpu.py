@@ -1,14 +1,15 @@
 """A lowered network on the CPU: the table from each operation to the function that computes it.
 
-Batch norm, bias, shortcut and ReLU after a convolution are computed with it. Feature maps keep the memory layout in
-which the convolutions leave them, mostly with the channels last: the shapes are (N, C, H, W) all the same, and what is
-not a convolution works on any layout.
+Batch norm, bias, shortcut and activation after a convolution are computed with it. Feature maps keep the memory layout
+in which the convolutions leave them, mostly with the channels last: the shapes are (N, C, H, W) all the same, and what
+is not a convolution works on any layout.
 
 Role: inference.
 """
 
 import numpy as np
 
+from atrous.compose.activation import PAIRS
 from atrous.compose.parallel import JOINS
 from atrous.conv.operators import conv_in_inference
 from atrous.conv.transpose import conv_transpose_forward
@@ -24,13 +25,18 @@ def convolve(conv, after, p, x, add=None, *, empty=None):
         scale, shift = fold_batch_norm(*after.norm.arrays(p, p), eps=after.norm.eps)
         if conv.b:
             shift = shift + scale * p[conv.b]
-    after = {"scale": scale, "shift": shift, "add": add, "relu": after.relu}
+    after = {"scale": scale, "shift": shift, "add": add, "activation": after.activation}
     return conv_in_inference(x, p[conv.w], **after, empty=empty, **conv.options)
 
 
 def conv(what, p, *reads, convolve=convolve):
     """Return the results of convolutions of one input, each with what follows it."""
     return [convolve(conv, after, p, reads[0], None if after.add is None else reads[after.add]) for conv, after in what]
+
+
+def _activation(kind, p, x):
+    # That of training would change the memory layout.
+    return np.maximum(x, 0) if kind == "relu" else PAIRS[kind][0](x)[0]
 
 
 def _pool(what, p, x):
@@ -47,7 +53,7 @@ CPU = {
     "conv": conv,
     "deconv": _deconv,
     "norm": lambda norm, p, x: batch_norm_forward(x, *norm.arrays(p, p), mode="eval", eps=norm.eps)[0],
-    "relu": lambda _, p, x: np.maximum(x, 0),
+    "activation": _activation,
     "pool": _pool,
     "average": lambda _, p, x: global_average_forward(x)[0],
     "spread": lambda size, p, x: np.broadcast_to(x, (*x.shape[:2], *size)),
@@ -55,5 +61,6 @@ CPU = {
     "crop": lambda size, p, x: x[:, :, : size[0], : size[1]],
     "resize": lambda what, p, x: resize(x, *what),
     "join": lambda kind, p, *xs: JOINS[kind][0](xs)[0],
+    "multiply": lambda _, p, x, numbers: x * numbers,
     "crf": lambda layer, p, scores, x: layer.refine(p, scores, x),
 }

@@ -10,6 +10,7 @@ from functools import reduce
 import numpy as np
 from numba import cuda
 
+from atrous.conv.activations import NUMBERS
 from atrous.conv.cuda import backward_input_on_device, forward_on_device
 from atrous.conv.geometry import conv_geometry, drop, lift
 from atrous.layers import cuda as layers
@@ -30,8 +31,8 @@ def _conv(what, p, *reads):
         if after.norm:
             scale, shift = layers.fold_batch_norm(*after.norm.arrays(p, p), after.norm.eps, shift)
         add = None if after.add is None else reads[after.add]
-        if shift is not None or add is not None or after.relu:
-            y = layers.epilogue(y, scale, shift, add=add, relu=after.relu)
+        if shift is not None or add is not None or after.activation:
+            y = layers.epilogue(y, scale, shift, add=add, activation=after.activation)
         ys.append(y)
     return ys
 
@@ -44,6 +45,12 @@ def _deconv(deconv, p, x):
 
 def _norm(norm, p, x):
     return layers.epilogue(x, *layers.fold_batch_norm(*norm.arrays(p, p), norm.eps))
+
+
+def _activation(kind, p, x):
+    if kind in NUMBERS:
+        return layers.epilogue(x, activation=kind)
+    return (layers.sigmoid if kind == "sigmoid" else layers.hard_sigmoid)(x)
 
 
 def _pool(what, p, x):
@@ -66,7 +73,7 @@ CUDA = {
     "conv": _conv,
     "deconv": _deconv,
     "norm": _norm,
-    "relu": lambda _, p, x: layers.epilogue(x, relu=True),
+    "activation": _activation,
     "pool": _pool,
     "average": lambda _, p, x: layers.global_average(x),
     "spread": lambda size, p, x: layers.take(x, size, 0),
@@ -74,5 +81,6 @@ CUDA = {
     "crop": lambda size, p, x: layers.take(x, size),
     "resize": lambda what, p, x: layers.resize_bilinear(x, what[0], align_corners=what[1]),
     "join": _join,
+    "multiply": lambda _, p, x, numbers: layers.multiply(x, numbers),
     "crf": _crf,
 }

@@ -9,12 +9,12 @@ DeepLab v3, arXiv:1706.05587, Section 3.3.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from atrous.compose.chain import Chain
+from atrous.compose.leaves import GlobalAverage
 from atrous.compose.part import Part
 from atrous.compose.program import Value
 from atrous.layers.pool import global_average_backward, global_average_forward
@@ -46,8 +46,7 @@ class ImagePooling(Part):
 
     def lower(self, lowering, x):
         """Add the mean, lower the body, and repeat its value at every position."""
-        (c, *size), field = lowering.values[x]
-        mean = lowering.add("average", [x], Value((c, 1, 1), field._replace(size=math.inf)))
-        y = lowering.part(self.body, mean)
+        (_, *size), _ = lowering.values[x]
+        y = lowering.part(self.body, GlobalAverage().lower(lowering, x))
         shape = (lowering.values[y].shape[0], *size)
         return lowering.add("spread", [y], Value(shape, lowering.values[y].field), tuple(size))

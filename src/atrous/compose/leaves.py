@@ -22,14 +22,18 @@ from atrous.conv.operators import conv_backward, conv_in_training
 from atrous.conv.receptive_field import Spatial
 from atrous.errors import ShapeError
 from atrous.layers.dropout import dropout_backward, dropout_forward
-from atrous.layers.pool import average_pool_backward, average_pool_forward, pool_windows
+from atrous.layers.pool import (
+    average_pool_backward,
+    average_pool_forward,
+    global_average_backward,
+    global_average_forward,
+    pool_windows,
+)
 from atrous.layers.training import (
     batch_norm_backward,
     batch_norm_forward,
     max_pool_backward,
     max_pool_forward,
-    relu_backward,
-    relu_forward,
 )
 
 
@@ -170,23 +174,6 @@ class BatchNorm(Part):
 
 
 @dataclass(frozen=True)
-class ReLU(Part):
-    """max(x, 0)."""
-
-    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
-        """Return max(x, 0)."""
-        return *relu_forward(x), state
-
-    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
-        """Return dx."""
-        return relu_backward(dy, cache), {}
-
-    def lower(self, lowering, x):
-        """Add a ReLU."""
-        return lowering.add("relu", [x], lowering.values[x])
-
-
-@dataclass(frozen=True)
 class Pool(Part):
     """Max or average pooling; `size_rule` as for `max_pool_forward`."""
 
@@ -220,6 +207,24 @@ class Pool(Part):
         after = field.after(Spatial(self.kernel, self.stride, self.rate, windows[0].padding))
         value = Value((c, *(w.out for w in windows)), after)
         return lowering.add("pool", [x], value, self)
+
+
+@dataclass(frozen=True)
+class GlobalAverage(Part):
+    """The mean over all positions, (N, C, 1, 1)."""
+
+    def forward(self, params, state, x, *, train=False, rng=None, endpoints=None):
+        """Return the means."""
+        return *global_average_forward(x), state
+
+    def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
+        """Give every position its share."""
+        return global_average_backward(dy, cache), {}
+
+    def lower(self, lowering, x):
+        """Add the mean, which sees the whole image."""
+        (c, *_), field = lowering.values[x]
+        return lowering.add("average", [x], Value((c, 1, 1), field._replace(size=math.inf)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ The operations, and what the step of each carries:
 
     conv        ((Conv, Pass), …): convolutions of one input, each with what follows it
     norm        BatchNorm
-    relu
+    activation  its name, as in `activation`
     pool        Pool
     average     the mean over all positions
     spread      size: one value repeated at every position
@@ -20,6 +20,7 @@ The operations, and what the step of each carries:
     crop        size: the first rows and columns
     resize      (size, align_corners)
     join        "sum", "max" or "concat"
+    multiply    a map times one number for each channel
     crf         CRFLayer: scores refined with the image
 """
 
@@ -31,6 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from atrous.conv.activations import NUMBERS as FUSED
 from atrous.conv.receptive_field import ReceptiveField
 
 
@@ -48,7 +50,7 @@ class Pass(NamedTuple):
     """The batch norm."""
     add: int | None = None
     """The index, among the slots that the step reads, of the one to add."""
-    relu: bool = False
+    activation: str | None = None
 
 
 class Step(NamedTuple):
@@ -160,7 +162,7 @@ def lowered(part: Any, shape: Sequence[int], endpoints: Sequence[str] = (), owne
 
 
 def fused(program: Program) -> Program:
-    """Return a program in which batch norm, a sum of two and ReLU are part of the convolution before them.
+    """Return a program in which batch norm, a sum of two and an activation are part of the convolution before them.
 
     Without fusing, each of them reads a feature map from memory and writes it again: up to four passes instead of one.
     Only inference can be fused. In training, batch norm needs the finished convolution for its statistics, and the
@@ -177,7 +179,7 @@ def fused(program: Program) -> Program:
         writes = (*step.writes[:k], new, *step.writes[k + 1 :])
         steps[at] = step._replace(reads=(*step.reads, *extra), writes=writes, what=what)
         written[new] = at
-        if reads[new] == 1 and not what[k][1].relu:
+        if reads[new] == 1 and not what[k][1].activation:
             made[new] = at, k
 
     written = {0: -1}
@@ -188,8 +190,8 @@ def fused(program: Program) -> Program:
             after = steps[at].what[k][1]
         if step.op == "norm" and after == Pass():
             grow(slot, step.writes[0], norm=step.what)
-        elif step.op == "relu" and after is not None:
-            grow(slot, step.writes[0], relu=True)
+        elif step.op == "activation" and step.what in FUSED and after is not None:
+            grow(slot, step.writes[0], activation=step.what)
         elif step.op == "join" and step.what == "sum" and (pair := _addend(step.reads, made, written, steps)):
             slot, other = pair
             grow(slot, step.writes[0], extra=(other,), add=len(steps[written[slot]].reads))

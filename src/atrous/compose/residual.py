@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from atrous.compose.activation import RELU
 from atrous.compose.chain import Chain
 from atrous.compose.part import Part
 from atrous.layers.activation import ReluCache
@@ -56,4 +57,4 @@ class Residual(Part):
         y = lowering.part(self.body, x)
         side = x if self.shortcut is None else lowering.part(self.shortcut, x)
         y = lowering.join("sum", [y, side])
-        return lowering.add("relu", [y], lowering.values[y]) if self.relu else y
+        return RELU.lower(lowering, y) if self.relu else y

@@ -25,13 +25,13 @@ from atrous.layers.training import bilinear_backward, bilinear_forward
 class SkipConnections(Part):
     """A trunk, and side branches (endpoint, branch), each of which reads an endpoint inside the trunk.
 
-    If `join` is "concat", all are first resized to the size of the first side; if it is "sum", they are cropped to the
-    smallest.
+    All are first resized to the size of the first side or, if `crop`, cropped to the smallest.
     """
 
     trunk: Chain
     sides: tuple[tuple[str, Part], ...]
     join: str = "concat"
+    crop: bool = False
     trunk_first: bool = True
     align_corners: bool = True
     name: str = ""
@@ -53,7 +53,7 @@ class SkipConnections(Part):
             ys.append(side)
             caches.append(cache)
         shapes, resized = [a.shape for a in ys], {}
-        if self.join == "sum":
+        if self.crop:
             h, w = _smallest(shapes)
             ys = [a[:, :, :h, :w] for a in ys]
         else:
@@ -66,7 +66,7 @@ class SkipConnections(Part):
         """Run every path back; the gradients of the sides enter the trunk at their endpoints."""
         trunk, caches, shapes, resized, joined = cache
         ds = list(JOINS[self.join][1](dy, joined)[:: 1 if self.trunk_first else -1])
-        if self.join == "sum":
+        if self.crop:
             ds = [_uncropped(d, shape) for d, shape in zip(ds, shapes, strict=True)]
         else:
             ds = [bilinear_backward(d, resized[i]) if i in resized else d for i, d in enumerate(ds)]
@@ -83,7 +83,7 @@ class SkipConnections(Part):
         """Lower the trunk, then each side from its endpoint, then the join."""
         slots = [lowering.part(self.trunk, x)]
         slots += [lowering.part(branch, lowering.marks[name][-1]) for name, branch in self.sides]
-        if self.join == "sum":
+        if self.crop:
             size = _smallest([lowering.values[slot].shape for slot in slots])
             slots = [lowering.crop(slot, size) for slot in slots]
         else:

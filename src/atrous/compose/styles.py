@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from atrous.compose.activation import Activation
 from atrous.compose.chain import chain
-from atrous.compose.leaves import BatchNorm, Conv, ReLU
+from atrous.compose.leaves import BatchNorm, Conv
 
 
 class Style(NamedTuple):
@@ -29,10 +30,12 @@ class Style(NamedTuple):
         """Return the batch norm called `name`."""
         return BatchNorm(*(f"{name}.{end}" for end in (self.gamma, self.beta, self.mean, self.var)), c, **options)
 
-    def conv_norm(self, conv, norm, c, f, kernel=1, *, relu=True, eps=1e-5, frozen=False, **options):
-        """Return convolution, batch norm and ReLU."""
-        norm = self.norm(norm, f, eps=eps, frozen=frozen)
-        return chain(self.conv(conv, c, f, kernel, **options), norm, ReLU() if relu else None)
+    def conv_norm(
+        self, conv, norm, c, f, kernel=1, *, activation="relu", eps=1e-5, momentum=0.1, frozen=False, **options
+    ):
+        """Return convolution, batch norm and an activation, or none if `activation` is None."""
+        norm = self.norm(norm, f, eps=eps, momentum=momentum, frozen=frozen)
+        return chain(self.conv(conv, c, f, kernel, **options), norm, activation and Activation(activation))
 
 
 # PyTorch's style, for every network, and the style of `aspp_forward`.

@@ -79,12 +79,12 @@ def conv_in_training(x, w, b, g):
     return _forward("conv_forward", x, w, b, g, "auto"), ConvCache(x, w, b is not None, g, "auto")
 
 
-def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, empty=None, **options):
-    """Return max(scale·conv(x, w) + shift + add, 0), in the memory layout of the fastest method.
+def conv_in_inference(x, w, *, scale=None, shift=None, add=None, activation=None, empty=None, **options):
+    """Return f(scale·conv(x, w) + shift + add), in the memory layout of the fastest method.
 
     That is with the channels last wherever the method can; such an x is not copied. `scale` and `shift` have one number
-    per filter, `add` the shape of the result; all may be None. `empty(shape, dtype)` returns memory for the result. `w`
-    and the options are those of `atrous_conv`.
+    per filter, `add` the shape of the result, f is one of `activations`; all may be None. `empty(shape, dtype)` returns
+    memory for the result. `w` and the options are those of `atrous_conv`.
     """
     from atrous.conv import depthwise
     from atrous.conv.channels_last import empty_map
@@ -98,11 +98,11 @@ def conv_in_inference(x, w, *, scale=None, shift=None, add=None, relu=False, emp
         forward = depthwise.forward_last
     if forward:
         add = None if add is None else np.moveaxis(add, 1, -1)
-        after = make_epilogue(g.f, x.dtype, scale=scale, shift=shift, add=add, relu=relu)
+        after = make_epilogue(g.f, x.dtype, scale=scale, shift=shift, add=add, activation=activation)
         out = (empty or empty_map)((g.n, g.f, *g.out), x.dtype)
         return drop(forward(lift(x), w if isinstance(w, Filter) else lift(w), g, after, out), rank)
     y = np.ascontiguousarray(drop(found.forward(lift(x), _lifted(w, found), g), rank))
-    return epilogue(y, scale, shift, add=add, relu=relu)
+    return epilogue(y, scale, shift, add=add, activation=activation)
 
 
 @public

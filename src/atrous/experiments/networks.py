@@ -119,7 +119,7 @@ def small(
         body = chain(Endpoint("image"), *parts, Endpoint("features"), HEADS[head](c, CLASSES, **options))
     if also_from:
         sides = tuple((f"stage {i}" if i else "image", _side(i, output_stride)) for i in also_from)
-        body = SkipConnections(body, sides, "sum", name="multi-scale features")
+        body = SkipConnections(body, sides, "sum", crop=True, name="multi-scale features")
     if multi_scale:
         body = MultiScale(body, SCALES)
     network = Network(name, CLASSES, ToInputSize(chain(body, Endpoint("low_logits"))), "slim", "mean", 1, {})

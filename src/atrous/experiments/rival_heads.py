@@ -58,7 +58,8 @@ def skips(trunk, widths, classes, *, stages=(4, 3), width=32):
     body = chain(*trunk, unit("fc6", widths[-1], width), scores("fc8", width, classes))
     for stage in stages:
         up = chain(body, _up(f"up{stage}", classes, 2, "bilinear"))
-        body = SkipConnections(up, ((f"stage {stage}", scores(f"score{stage}", widths[stage - 1], classes)),), "sum")
+        side = f"stage {stage}", scores(f"score{stage}", widths[stage - 1], classes)
+        body = SkipConnections(up, (side,), "sum", crop=True)
     return body
 
 

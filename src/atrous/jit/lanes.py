@@ -81,7 +81,7 @@ def total(value):
     return value[0]
 
 
-add, multiply, larger, largest = np.add, np.multiply, np.maximum, np.max
+add, multiply, larger, smaller, largest = np.add, np.multiply, np.maximum, np.minimum, np.max
 
 
 if not OFF:
@@ -97,6 +97,7 @@ if not OFF:
         multiply,
         repeat,
         repeat_line,
+        smaller,
         store,
         total,
         transpose,

@@ -156,6 +156,7 @@ add = _binary("add", lambda builder, a, b: builder.fadd(a, b))
 multiply = _binary("multiply", lambda builder, a, b: builder.fmul(a, b))
 # If the comparison fails, b is taken: a NaN in b is kept, a NaN in a is lost.
 larger = _binary("larger", lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+smaller = _binary("smaller", lambda builder, a, b: builder.select(builder.fcmp_ordered("<", a, b), a, b))
 
 
 def _halved(builder, value, combine):

@@ -3,19 +3,20 @@
 Read in this order:
 
 1. `activation`       rectifiers
-2. `hard_swish`       the sigmoid and the swish of MobileNetV3, in straight lines and a parabola
-3. `pool`             maximum and average over windows, with strides, rates and three rules for the size
-4. `squeeze_excite`   each channel times a number that depends on the means of all channels
-5. `batch_norm`       training, inference, frozen; folded into one scale and shift
-6. `dropout`          random features set to 0
-7. `join`             sum, maximum or concatenation of branches
-8. `resize`           bilinear resizing; nearest neighbour for labels
-9. `interp`           Caffe's Interp layer: a crop and a resize
-10. `upsample`        bilinear upsampling as a transposed convolution
-11. `softmax`         scores to probabilities
-12. `loss`            cross-entropy, also for labels of another size
-13. `epilogue`        batch norm, shortcut and ReLU in one pass, for inference
-14. `cuda`            these layers on a GPU, for inference
+2. `sigmoid`          the logistic sigmoid
+3. `hard_swish`       the sigmoid and the swish of MobileNetV3, in straight lines and a parabola
+4. `pool`             maximum and average over windows, with strides, rates and three rules for the size
+5. `squeeze_excite`   each channel times a number that depends on the means of all channels
+6. `batch_norm`       training, inference, frozen; folded into one scale and shift
+7. `dropout`          random features set to 0
+8. `join`             sum, maximum or concatenation of branches
+9. `resize`           bilinear resizing; nearest neighbour for labels
+10. `interp`          Caffe's Interp layer: a crop and a resize
+11. `upsample`        bilinear upsampling as a transposed convolution
+12. `softmax`         scores to probabilities
+13. `loss`            cross-entropy, also for labels of another size
+14. `epilogue`        batch norm, shortcut and ReLU in one pass, for inference
+15. `cuda`            these layers on a GPU, for inference
 
 A forward pass returns (y, cache). Its backward pass takes (dy, cache), where dy is the gradient of the loss with the
 shape and dtype of y (a loss takes the number `dloss`), and returns dx with the shape and dtype of x. A cache can be

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import cuda
 
+from atrous.conv.activations import activated, curve_of
 from atrous.conv.taps import is_inside, tap_position
 from atrous.jit.gpu import grid
 from atrous.layers.pool import counts_padding, pool_windows
@@ -45,7 +46,7 @@ def _fold(gamma, beta, mean, var, eps, bias, scale, shift):
 
 
 @cuda.jit
-def _epilogue(x, scale, shift, add, has_add, lowest, y):
+def _epilogue(x, scale, shift, add, has_add, curve, y):
     i = cuda.grid(1)
     if i >= y.size:
         return
@@ -53,7 +54,7 @@ def _epilogue(x, scale, shift, add, has_add, lowest, y):
     v = x[at] * scale[at[1]] + shift[at[1]]
     if has_add:
         v += add[at]
-    y[at] = lowest if v < lowest else v
+    y[at] = activated(v, curve)
 
 
 @cuda.jit
@@ -125,6 +126,33 @@ def _resize(x, rows, row_weights, columns, column_weights, y):
 
 
 @cuda.jit
+def _sigmoid(x, y):
+    i = cuda.grid(1)
+    if i < y.size:
+        at = _index(i, y.shape)
+        t = math.exp(-abs(x[at]))
+        y[at] = (t if x[at] < 0 else y.dtype.type(1)) / (y.dtype.type(1) + t)
+
+
+@cuda.jit
+def _hard_sigmoid(x, y):
+    i = cuda.grid(1)
+    if i < y.size:
+        at = _index(i, y.shape)
+        v = x[at] / y.dtype.type(6) + y.dtype.type(0.5)
+        v = y.dtype.type(0) if v < 0 else v
+        y[at] = y.dtype.type(1) if v > 1 else v
+
+
+@cuda.jit
+def _multiply(x, numbers, y):
+    i = cuda.grid(1)
+    if i < y.size:
+        n, c, iy, ix = _index(i, y.shape)
+        y[n, c, iy, ix] = x[n, c, iy, ix] * numbers[n, c, 0, 0]
+
+
+@cuda.jit
 def _softmax(x, y):
     """One thread per sample loops over its channels."""
     i = cuda.grid(1)
@@ -187,12 +215,12 @@ def fold_batch_norm(gamma, beta, mean, var, eps, bias=None):
     return scale, shift
 
 
-def epilogue(x, scale=None, shift=None, *, add=None, relu=False):
-    """Return scale·x + shift + add, at least 0 if `relu`; scale defaults to 1 and shift to 0."""
+def epilogue(x, scale=None, shift=None, *, add=None, activation=None):
+    """Return f(scale·x + shift + add), f one of `activations`; scale defaults to 1 and shift to 0."""
     scale = _numbers(x.shape[1], 1, x) if scale is None else scale
     shift = _numbers(x.shape[1], 0, x) if shift is None else shift
-    lowest = x.dtype.type(0 if relu else -np.inf)
-    return _made(_epilogue, x.shape, x, x, scale, shift, x if add is None else add, add is not None, lowest)
+    other, curve = x if add is None else add, curve_of(activation, x.dtype)
+    return _made(_epilogue, x.shape, x, x, scale, shift, other, add is not None, curve)
 
 
 def _pool(kernel, x, options, *arguments):
@@ -227,6 +255,21 @@ def resize_bilinear(x, size, *, align_corners=True):
     """Return x resized bilinearly."""
     axes = (_taps(n, o, align_corners, x.dtype) for n, o in zip(x.shape[2:], size, strict=True))
     return _made(_resize, (*x.shape[:2], *size), x, x, *(array for axis in axes for array in axis))
+
+
+def sigmoid(x):
+    """Return 1 / (1 + exp(−x))."""
+    return _made(_sigmoid, x.shape, x, x)
+
+
+def hard_sigmoid(x):
+    """Return x/6 + 1/2, at least 0 and at most 1."""
+    return _made(_hard_sigmoid, x.shape, x, x)
+
+
+def multiply(x, numbers):
+    """Return x times one number for each image and channel, (N, C, 1, 1)."""
+    return _made(_multiply, x.shape, x, x, numbers)
 
 
 def softmax(x):

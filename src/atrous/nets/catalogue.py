@@ -18,9 +18,17 @@ from atrous._kinds import public
 from atrous.aspp.forms import RATES
 from atrous.errors import ParameterError
 from atrous.nets.classifiers import dense_resnet, dense_vgg16
+from atrous.nets.deeplab_mobile import (
+    deeplab_v3_mobilenet_v2,
+    deeplab_v3plus_mobilenet_v2,
+    torchvision_lraspp,
+    torchvision_v3_mobilenet_v3,
+    vainf_v3_mobilenet,
+    vainf_v3plus_mobilenet,
+)
 from atrous.nets.deeplab_v1 import deeplab_v1
 from atrous.nets.deeplab_v2 import deeplab_v2_resnet, deeplab_v2_vgg
-from atrous.nets.deeplab_v3 import deeplab_v3, torchvision_v3
+from atrous.nets.deeplab_v3 import deeplab_v3, torchvision_v3, vainf_v3
 from atrous.nets.deeplab_v3plus import deeplab_v3plus_resnet, deeplab_v3plus_xception, vainf_v3plus
 from atrous.nets.jfzhang import jfzhang_resnet, jfzhang_xception
 from atrous.nets.mmseg import mmseg_v3, mmseg_v3plus
@@ -44,6 +52,8 @@ SMALL_MSC = {**SMALL_VGG, "multi_scale_width": 6}
 SMALL_RESNET = {"units": (3, 2, 2, 3), "width": 3}
 SMALL_HEAD = {**SMALL_RESNET, "aspp_width": 8}
 SMALL_DECODER = {**SMALL_HEAD, "low_width": 6}
+SMALL_WIDTHS = {"multiplier": 1 / 16, "multiple": 1}
+SMALL_MOBILE = {**SMALL_WIDTHS, "aspp_width": 8}
 SMALL_XCEPTION = {"middle": 2, "divisor": 32, "aspp_width": 8, "low_width": 6}
 
 
@@ -79,6 +89,22 @@ CATALOGUE = {
     "deeplabv3plus_xception65": Entry(deeplab_v3plus_xception, {}, SMALL_XCEPTION, "xception", "mean"),
     "vainf_deeplabv3plus_resnet50": Entry(vainf_v3plus, {"depth": 50}, SMALL_DECODER, "torchvision", "mean", 0),
     "vainf_deeplabv3plus_resnet101": Entry(vainf_v3plus, {"depth": 101}, SMALL_DECODER, "torchvision", "mean", 0),
+    "vainf_deeplabv3_resnet50": Entry(vainf_v3, {"depth": 50}, SMALL_HEAD, "torchvision", "mean", 0),
+    "vainf_deeplabv3_resnet101": Entry(vainf_v3, {"depth": 101}, SMALL_HEAD, "torchvision", "mean", 0),
+    "deeplabv3_mobilenetv2": Entry(deeplab_v3_mobilenet_v2, {}, SMALL_MOBILE, "xception", "mean"),
+    "deeplabv3plus_mobilenetv2": Entry(
+        deeplab_v3plus_mobilenet_v2, {}, {**SMALL_MOBILE, "low_width": 6}, "xception", "mean"
+    ),
+    "torchvision_deeplabv3_mobilenet_v3_large": Entry(
+        torchvision_v3_mobilenet_v3, {}, SMALL_MOBILE, "torchvision", "mean", 0
+    ),
+    "torchvision_lraspp_mobilenet_v3_large": Entry(
+        torchvision_lraspp, {}, {**SMALL_WIDTHS, "head_width": 8}, "torchvision", "mean", 0
+    ),
+    "vainf_deeplabv3_mobilenet": Entry(vainf_v3_mobilenet, {}, SMALL_MOBILE, "torchvision", "mean", 0),
+    "vainf_deeplabv3plus_mobilenet": Entry(
+        vainf_v3plus_mobilenet, {}, {**SMALL_MOBILE, "low_width": 6}, "torchvision", "mean", 0
+    ),
     **{
         f"smp_{name}_resnet{depth}": Entry(builder, {"depth": depth}, small, "torchvision", "mean", 16)
         for name, builder, small in (
@@ -128,10 +154,19 @@ def takes(name):
     return {key: entry.options.get(key, p.default) for key, p in parameters.items()}
 
 
+# The options that are numbers from 1 on.
+COUNTS = (
+    "output_stride", "blocks", "width", "aspp_width", "low_width", "multi_scale_width", "head_width", "middle",
+    "multiple", "kernel",
+)  # fmt: skip
+
+
 def _checked_option(name, value):
     """Return the checked value of an option, a sequence of numbers as a tuple of ints."""
-    if name in {"output_stride", "blocks", "width", "aspp_width", "low_width", "multi_scale_width", "middle", "kernel"}:
+    if name in COUNTS:
         return _check.integer("build", name, value, least=1)
+    if name == "multiplier":
+        return _check.number("build", name, value, above=0, below=1e3)
     if value is None or name not in {"rates", "fc6", "multi_grid", "units", "widths"}:
         return value
     if isinstance(value, str):
@@ -140,8 +175,8 @@ def _checked_option(name, value):
     found = tuple(_check.integer("build", f"{name}[{i}]", n, least=1) for i, n in enumerate(numbers))
     if name == "fc6" and len(found) != 2:
         raise ParameterError(f"build: fc6 must be (kernel, rate), got {value!r}.")
-    if name == "rates" and (not found or len(set(found)) < len(found)):
-        raise ParameterError(f"build: rates must be different integers, at least one, got {value!r}.")
+    if name == "rates" and len(set(found)) < len(found):
+        raise ParameterError(f"build: rates must be different integers, got {value!r}.")
     if name in {"units", "widths"} and len(found) != {"units": 4, "widths": 5}[name]:
         raise ParameterError(f"build: {name} must be {4 if name == 'units' else 5} numbers, got {value!r}.")
     return found if np.ndim(value) or name == "rates" else found[0]

@@ -10,9 +10,10 @@ References
 Chen et al., DeepLab v1, arXiv:1412.7062, Section 3.1.
 """
 
+from atrous.compose.activation import RELU
 from atrous.compose.chain import chain
 from atrous.compose.input_size import ToInputSize
-from atrous.compose.leaves import Dropout, Endpoint, ReLU
+from atrous.compose.leaves import Dropout, Endpoint
 from atrous.compose.styles import TORCH
 from atrous.conv.output_stride import plan_output_stride
 from atrous.conv.receptive_field import Spatial
@@ -38,7 +39,7 @@ def dense_vgg16(classes=1000, *, output_stride=32, widths=vgg.WIDTHS, width=4096
     )  # fmt: skip
     fc6 = TORCH.conv("fc6", widths[-1], width, kernel, bias=True, rate=last.rate, padding="valid")
     scores = chain(
-        fc6, ReLU(), Dropout(0.5), TORCH.conv("fc7", width, width, 1, bias=True), ReLU(), Dropout(0.5),
+        fc6, RELU, Dropout(0.5), TORCH.conv("fc7", width, width, 1, bias=True), RELU, Dropout(0.5),
         TORCH.conv("fc8", width, classes, 1, bias=True, sigma=0.01), name="fc6–fc8",
     )  # fmt: skip
     return ToInputSize(chain(trunk, Endpoint("features"), scores, Endpoint("low_logits")))

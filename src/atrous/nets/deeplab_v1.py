@@ -7,9 +7,10 @@ networks. The paper concatenates the multi-scale features before one classifier;
 scores of one classifier per feature map, which is the same linear map.
 """
 
+from atrous.compose.activation import RELU
 from atrous.compose.chain import chain
 from atrous.compose.input_size import ToInputSize
-from atrous.compose.leaves import Dropout, Endpoint, ReLU
+from atrous.compose.leaves import Dropout, Endpoint
 from atrous.compose.skip_connections import SkipConnections
 from atrous.compose.styles import TORCH
 from atrous.nets import vgg
@@ -18,8 +19,8 @@ from atrous.nets import vgg
 def head(c, width, classes, kernel, rate):
     """Return fc6, fc7 and the classifier as convolutions."""
     return chain(
-        TORCH.conv("fc6", c, width, kernel, bias=True, rate=rate), ReLU(), Dropout(0.5),
-        TORCH.conv("fc7", width, width, 1, bias=True), ReLU(), Dropout(0.5),
+        TORCH.conv("fc6", c, width, kernel, bias=True, rate=rate), RELU, Dropout(0.5),
+        TORCH.conv("fc7", width, width, 1, bias=True), RELU, Dropout(0.5),
         TORCH.conv("fc8_voc12", width, classes, 1, bias=True, sigma=0.01),
         name="fc6–fc8",
     )  # fmt: skip
@@ -28,8 +29,8 @@ def head(c, width, classes, kernel, rate):
 def _multi_scale(i, c, width, classes, stride, padding):
     """Return the branch that starts at the image (i = 0) or at pool i: two layers and a classifier."""
     return chain(
-        TORCH.conv(f"ms{i}.conv1", c, width, bias=True, stride=stride, padding=padding), ReLU(), Dropout(0.5),
-        TORCH.conv(f"ms{i}.conv2", width, width, 1, bias=True), ReLU(), Dropout(0.5),
+        TORCH.conv(f"ms{i}.conv1", c, width, bias=True, stride=stride, padding=padding), RELU, Dropout(0.5),
+        TORCH.conv(f"ms{i}.conv2", width, width, 1, bias=True), RELU, Dropout(0.5),
         TORCH.conv(f"ms{i}.fc8", width, classes, 1, bias=True, sigma=0.01),
         name=f"pool{i}" if i else "image",
     )  # fmt: skip
@@ -48,5 +49,5 @@ def deeplab_v1(
             (f"pool{i}" if i else "image", _multi_scale(i, c, multi_scale_width, classes, stride, pad))
             for i, (c, stride, pad) in enumerate(zip((3, *widths[:4]), (8, 4, 2, 1, 1), pads, strict=True))
         )
-        scores = SkipConnections(scores, tuple(sides), "sum", name="multi-scale features")
+        scores = SkipConnections(scores, tuple(sides), "sum", crop=True, name="multi-scale features")
     return ToInputSize(chain(scores, Endpoint("low_logits")))

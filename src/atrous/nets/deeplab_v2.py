@@ -12,6 +12,7 @@ from atrous.compose.chain import chain
 from atrous.compose.input_size import ToInputSize
 from atrous.compose.leaves import Endpoint
 from atrous.compose.multi_scale import MultiScale
+from atrous.errors import ParameterError
 from atrous.nets import deeplab_v1, resnet, vgg
 
 
@@ -22,9 +23,16 @@ def _caffe(branch, piece):
 SCALES = (Fraction(1), Fraction(3, 4), Fraction(1, 2))
 
 
+def _checked(rates):
+    """Return the rates, of which v2 needs at least one: it has no other branch."""
+    if not rates:
+        raise ParameterError("build: rates of v2 must be at least one integer, got none.")
+    return rates
+
+
 def deeplab_v2_vgg(classes, *, rates=(6, 12, 18, 24), multi_scale=False, width=1024, widths=vgg.WIDTHS):
     """Return the network on VGG-16: LargeFOV with one rate, ASPP with several."""
-    if len(rates) == 1:
+    if len(_checked(rates)) == 1:
         scores = deeplab_v1.head(widths[-1], width, classes, 3, rates[0])
     else:
         scores = summed_vgg(widths[-1], width, classes, rates, _caffe, dropout=0.5)
@@ -41,7 +49,7 @@ def deeplab_v2_resnet(
         units, names=resnet.kazuto_names(), convention="caffe", output_stride=output_stride, width=width,
         pool_rule="ceil", frozen=frozen,
     )  # fmt: skip
-    scores = summed(c, classes, rates, lambda branch, piece: f"base.aspp.c{branch}")
+    scores = summed(c, classes, _checked(rates), lambda branch, piece: f"base.aspp.c{branch}")
     body = chain(*stages, Endpoint("features"), scores)
     if multi_scale:
         body = MultiScale(body, SCALES, align_corners)

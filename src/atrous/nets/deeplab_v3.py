@@ -9,10 +9,14 @@ from atrous.aspp.forms import concatenated
 from atrous.compose.chain import chain
 from atrous.compose.input_size import ToInputSize
 from atrous.compose.leaves import Dropout, Endpoint
+from atrous.compose.part import walk
 from atrous.compose.side_head import SideHead
 from atrous.compose.styles import TORCH
 from atrous.errors import ParameterError
 from atrous.nets import resnet
+
+# The prefix of VainF's heads.
+VAINF = "classifier.classifier"
 
 
 def aspp_names(prefix, rates, endings=("depthwise", "pointwise")):
@@ -64,6 +68,39 @@ def deeplab_v3(
     return ToInputSize(chain(*parts, scores, Endpoint("low_logits")))
 
 
+def side_head(c, classes):
+    """Return torchvision's side head, which reads c channels."""
+    width = max(1, c // 4)
+    body = chain(
+        TORCH.conv_norm("aux_classifier.0", "aux_classifier.1", c, width, 3), Dropout(0.1),
+        TORCH.conv("aux_classifier.4", width, classes, 1, bias=True, sigma=0.01), name="auxiliary head",
+    )  # fmt: skip
+    return SideHead("aux_logits", body)
+
+
+def headed(stages, c, classes, rates, width, *, names="classifier", dropout=0.5):
+    """Return stages of c channels, side heads among them, with the head of v3 in torchvision's form."""
+    rates = tuple(rates)
+    body = chain(
+        *stages, Endpoint("features"),
+        concatenated(c, width, rates, aspp_names(f"{names}.0", len(rates))), Dropout(dropout),
+        TORCH.conv_norm(f"{names}.1", f"{names}.2", width, width, 3),
+        TORCH.conv(f"{names}.4", width, classes, 1, bias=True, sigma=0.01), Endpoint("low_logits"),
+    )  # fmt: skip
+    sides = []
+    walk(body, lambda part: sides.append(part.name) if isinstance(part, SideHead) else None)
+    return ToInputSize(body, align_corners=False, also=tuple(sides))
+
+
+def vainf_v3(classes, *, depth=101, output_stride=16, rates=None, units=None, width=64, aspp_width=256):
+    """Return VainF's variant: torchvision's without a side head, under other names."""
+    stages, c = resnet.resnet(
+        units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention="torchvision",
+        output_stride=output_stride, width=width,
+    )  # fmt: skip
+    return headed(stages, c, classes, scaled_rates(output_stride, rates), aspp_width, names=VAINF, dropout=0.1)
+
+
 def torchvision_v3(
     classes, *, depth=101, output_stride=8, rates=(12, 24, 36), auxiliary=True, units=None, width=64, aspp_width=256
 ):
@@ -72,17 +109,5 @@ def torchvision_v3(
         units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention="torchvision",
         output_stride=output_stride, width=width,
     )  # fmt: skip
-    if auxiliary:
-        side = chain(
-            TORCH.conv_norm("aux_classifier.0", "aux_classifier.1", c // 2, c // 8, 3), Dropout(0.1),
-            TORCH.conv("aux_classifier.4", c // 8, classes, 1, bias=True, sigma=0.01), name="auxiliary head",
-        )  # fmt: skip
-        stages = [*stages[:-1], SideHead("aux_logits", side), stages[-1]]
-    rates = tuple(rates)
-    body = chain(
-        *stages, Endpoint("features"),
-        concatenated(c, aspp_width, rates, aspp_names("classifier.0", len(rates))), Dropout(0.5),
-        TORCH.conv_norm("classifier.1", "classifier.2", aspp_width, aspp_width, 3),
-        TORCH.conv("classifier.4", aspp_width, classes, 1, bias=True, sigma=0.01), Endpoint("low_logits"),
-    )  # fmt: skip
-    return ToInputSize(body, align_corners=False, also=("aux_logits",) if auxiliary else ())
+    side = side_head(c // 2, classes) if auxiliary else None
+    return headed([*stages[:-1], side, stages[-1]], c, classes, rates, aspp_width)

@@ -16,7 +16,7 @@ from atrous.nets import resnet, xception
 from atrous.nets.deeplab_v3 import aspp_names, scaled_rates
 
 # Endings of the names of separable convolutions. VainF's have nothing between depthwise and pointwise.
-OURS, VAINF = ("depthwise", "pointwise"), ("body.0", "body.1")
+OURS, OF_VAINF = ("depthwise", "pointwise"), ("body.0", "body.1")
 
 
 def refine(conv, norm, c, f, endings=None, *, between=True):
@@ -36,11 +36,11 @@ def decoded(encoder, project, parts, *, trunk_first=True, align_corners=True, al
     return ToInputSize(chain(joined, *parts, Endpoint("low_logits")), align_corners, also)
 
 
-def _decoded(
-    stages, c, low, classes, *, rates, separate, width, low_width, convs, trunk_first, image_pooling, endings=OURS
+def encoded_and_decoded(
+    stages, c, low, classes, *, rates, separate, width, low_width, convs, trunk_first, image_pooling, of_vainf=False
 ):
-    """Return encoder, skip connection and decoder under VainF's names."""
-    between = endings == OURS
+    """Return stages of c channels, `low` of them in "low_level", with ASPP and a decoder under VainF's names."""
+    endings, between = OF_VAINF if of_vainf else OURS, not of_vainf
     named = aspp_names("classifier.aspp", len(rates), endings)
     aspp = concatenated(c, width, rates, named, separate=separate, between=between, pool=image_pooling)
     encoder = chain(*stages, Endpoint("features"), aspp, Dropout(0.1))
@@ -63,7 +63,7 @@ def deeplab_v3plus_resnet(
         units or resnet.UNITS[depth], names=resnet.torchvision_names(), convention=convention,
         output_stride=output_stride, multi_grid=multi_grid, width=width, kind=stem, endpoint=(1, 2, "low_level"),
     )  # fmt: skip
-    return _decoded(
+    return encoded_and_decoded(
         stages, c, 4 * width, classes, rates=scaled_rates(output_stride, rates), separate=separable, width=aspp_width,
         low_width=low_width, convs=2, trunk_first=True, image_pooling=image_pooling,
     )  # fmt: skip
@@ -81,7 +81,7 @@ def deeplab_v3plus_xception(
         head = concatenated(c, aspp_width, rates, named, separate=separable, pool=image_pooling)
         scores = TORCH.conv("classifier.classifier.0", aspp_width, classes, 1, bias=True, sigma=0.01)
         return ToInputSize(chain(*stages, Endpoint("features"), head, Dropout(0.1), scores, Endpoint("low_logits")))
-    return _decoded(
+    return encoded_and_decoded(
         stages, c, 256 // divisor, classes, rates=scaled_rates(output_stride, rates), separate=separable,
         width=aspp_width, low_width=low_width, convs=2, trunk_first=True, image_pooling=image_pooling,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def vainf_v3plus(
         output_stride=output_stride, width=width,
     )  # fmt: skip
     stages = [*stages[:2], Endpoint("low_level"), *stages[2:]]
-    return _decoded(
+    return encoded_and_decoded(
         stages, c, 4 * width, classes, rates=scaled_rates(output_stride, rates), separate=separable, width=aspp_width,
-        low_width=low_width, convs=1, trunk_first=False, image_pooling=True, endings=VAINF,
+        low_width=low_width, convs=1, trunk_first=False, image_pooling=True, of_vainf=True,
     )  # fmt: skip

@@ -37,7 +37,7 @@ def from_classifier(
     Parameters
     ----------
     network : Network
-        One on VGG-16 or on a ResNet in torchvision's convention or names.
+        One on VGG-16, on a ResNet in torchvision's convention or names, or on a MobileNet.
     weights : dict of ndarray
         A classifier's weights in the order of its layers, such as `load_weights` of torchvision's vgg16 or resnet101,
         in torchvision's or Caffe's names; fully connected layers may be matrices. torchvision's ResNets have
@@ -74,7 +74,8 @@ def from_classifier(
         raise ParameterError(
             f"from_classifier: only {len(taken.intersection(trunk))} of the {len(trunk)} arrays of the trunk of "
             f"{network.name} are among weights, which have {', '.join(list(weights)[:4]) or 'nothing'} and so on. "
-            "VGG-16 fits networks on VGG-16, a ResNet those on a ResNet of its depth; no classifier fits Xception."
+            "VGG-16 fits networks on VGG-16, a ResNet those on a ResNet of its depth, a MobileNet those on the same "
+            "MobileNet; no classifier fits Xception."
         )
     for arrays in (params, state):
         arrays.update((name, np.ascontiguousarray(given[name], dtype)) for name in arrays.keys() & taken)

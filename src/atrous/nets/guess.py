@@ -22,7 +22,7 @@ from atrous.weights.files import load_weights, weights_format
 from atrous.weights.names import fitting, known_options, project, versions
 
 # Options that add or rename arrays, so that these tell their values.
-SWITCHES = ("auxiliary", "separable")
+SWITCHES = ("auxiliary", "separable", "reduced_tail")
 
 
 class Trial(NamedTuple):

@@ -12,8 +12,9 @@ jfzhang95/pytorch-deeplab-xception: ``modeling/``.
 """
 
 from atrous.aspp.forms import concatenated
+from atrous.compose.activation import RELU
 from atrous.compose.chain import chain
-from atrous.compose.leaves import Dropout, Endpoint, ReLU
+from atrous.compose.leaves import Dropout, Endpoint
 from atrous.compose.residual import Residual
 from atrous.compose.styles import TORCH
 from atrous.conv.output_stride import plan_output_stride
@@ -61,9 +62,9 @@ def _separable(name, norm, c, f, layer):
     """Return a separable convolution: depthwise, pointwise, a batch norm after each."""
     return chain(
         TORCH.conv_norm(
-            f"{name}.conv1", f"{name}.bn", c, c, 3, groups=c, stride=layer.stride, rate=layer.rate, relu=False
+            f"{name}.conv1", f"{name}.bn", c, c, 3, groups=c, stride=layer.stride, rate=layer.rate, activation=None
         ),
-        TORCH.conv_norm(f"{name}.pointwise", norm, c, f, relu=False),
+        TORCH.conv_norm(f"{name}.pointwise", norm, c, f, activation=None),
     )
 
 
@@ -76,12 +77,12 @@ def _module(index, module, c, layers):
     for i, layer in enumerate(layers):
         at = start + 3 * i
         named = f"{base}.rep.{at}", f"{base}.rep.{at + 1}"
-        parts += [ReLU() if i else None, _separable(*named, before[i], module.depths[i], layer)]
+        parts += [RELU if i else None, _separable(*named, before[i], module.depths[i], layer)]
     shortcut = None
     if module.shortcut == "conv":
         stride = layers[-1].stride
         named = f"{base}.skip", f"{base}.skipbn"
-        shortcut = TORCH.conv_norm(*named, c, module.depths[-1], stride=stride, relu=False)
+        shortcut = TORCH.conv_norm(*named, c, module.depths[-1], stride=stride, activation=None)
     return Residual(chain(*parts), shortcut, relu=False, name=base.removeprefix("backbone."))
 
 
@@ -103,10 +104,10 @@ def _xception(output_stride, middle, divisor):
         layers = planned[3 * i - 3 : 3 * i]
         if module.name == "exit.1":
             layers[2] = layers[2]._replace(rate=1)
-        parts += [_module(i, module, c, layers), ReLU(), Endpoint("low_level") if i == 1 else None]
+        parts += [_module(i, module, c, layers), RELU, Endpoint("low_level") if i == 1 else None]
         c = module.depths[-1]
     for i, (f, layer) in enumerate(zip(last.depths, planned[-3:], strict=True), start=3):
-        parts += [_separable(f"backbone.conv{i}", f"backbone.bn{i}", c, f, layer), ReLU()]
+        parts += [_separable(f"backbone.conv{i}", f"backbone.bn{i}", c, f, layer), RELU]
         c = f
     return parts, c
 

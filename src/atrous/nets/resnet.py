@@ -102,12 +102,14 @@ def _unit(names, stage, index, c, mid, layers, endpoint, frozen):
         # The planner widens 1×1 convolutions too, which changes nothing.
         rate = layer.rate if layer.kernel > 1 else 1
         named, options = names.unit(stage, index, piece), {"stride": layer.stride, "rate": rate, "frozen": frozen}
-        parts.append(TORCH.conv_norm(*named, before, after, layer.kernel, relu=piece < last, **options))
+        parts.append(
+            TORCH.conv_norm(*named, before, after, layer.kernel, activation="relu" if piece < last else None, **options)
+        )
         before = after
     body = chain(*parts, Endpoint(endpoint) if endpoint else None)
     stride = math.prod(layer.stride for layer in layers)
     if c != out:
-        shortcut = TORCH.conv_norm(*names.unit(stage, index, 0), c, out, stride=stride, relu=False, frozen=frozen)
+        shortcut = TORCH.conv_norm(*names.unit(stage, index, 0), c, out, stride=stride, activation=None, frozen=frozen)
     else:
         shortcut = Subsample(stride) if stride > 1 else None
     return Residual(body, shortcut, name=names.unit(stage, index, 1)[0].rpartition(".")[0])

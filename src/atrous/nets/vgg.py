@@ -10,8 +10,9 @@ References
 DeepLab v1, arXiv:1412.7062, Section 3.1; the layers as in the released prototxt files of v1 and v2.
 """
 
+from atrous.compose.activation import RELU
 from atrous.compose.chain import chain
-from atrous.compose.leaves import Endpoint, Pool, ReLU
+from atrous.compose.leaves import Endpoint, Pool
 from atrous.compose.styles import TORCH
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -28,7 +29,7 @@ def trunk(widths=WIDTHS, pools=LARGE_POOLS, rates=RATES, *, average=False, pool_
     for stage, (f, depth, rate) in enumerate(zip(widths, DEPTHS, rates, strict=True), start=1):
         block = []
         for i in range(1, depth + 1):
-            block += [TORCH.conv(f"conv{stage}_{i}", c, f, bias=True, rate=rate), ReLU()]
+            block += [TORCH.conv(f"conv{stage}_{i}", c, f, bias=True, rate=rate), RELU]
             c = f
         kernel, stride, padding = pools[stage - 1]
         block.append(Pool("max", kernel, stride, pool_rates[stage - 1], padding, size_rule, f"pool{stage}"))

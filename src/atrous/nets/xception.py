@@ -13,8 +13,9 @@ Chen et al., DeepLab v3+, arXiv:1802.02611, Section 3.2, Fig. 4; TensorFlow's ``
 
 from typing import NamedTuple
 
+from atrous.compose.activation import RELU
 from atrous.compose.chain import chain
-from atrous.compose.leaves import Endpoint, ReLU
+from atrous.compose.leaves import Endpoint
 from atrous.compose.residual import Residual
 from atrous.compose.styles import TORCH
 from atrous.conv.output_stride import plan_output_stride
@@ -48,13 +49,13 @@ def modules(middle=16, divisor=1):
 
 def _separable(name, c, f, stride, rate, *, inside):
     """Return a separable convolution with batch norms; a ReLU after both convolutions if `inside`, else one before."""
+    options = {"activation": "relu" if inside else None, "eps": EPS}
     return chain(
-        None if inside else ReLU(),
+        None if inside else RELU,
         TORCH.conv_norm(
-            f"{name}.depthwise", f"{name}.depthwise_bn", c, c, 3, groups=c, stride=stride, rate=rate, relu=inside,
-            eps=EPS,
+            f"{name}.depthwise", f"{name}.depthwise_bn", c, c, 3, groups=c, stride=stride, rate=rate, **options
         ),
-        TORCH.conv_norm(f"{name}.pointwise", f"{name}.pointwise_bn", c, f, relu=inside, eps=EPS),
+        TORCH.conv_norm(f"{name}.pointwise", f"{name}.pointwise_bn", c, f, **options),
     )  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def _module(module, c, layers, prefix, endpoint):
         return chain(*body.members, name=name)
     base, stride = f"{prefix}{module.name}.shortcut", layers[-1].stride
     shortcut = (
-        TORCH.conv_norm(base, f"{base}_bn", c, module.depths[-1], stride=stride, relu=False, eps=EPS)
+        TORCH.conv_norm(base, f"{base}_bn", c, module.depths[-1], stride=stride, activation=None, eps=EPS)
         if module.shortcut == "conv"
         else None
     )

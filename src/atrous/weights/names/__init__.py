@@ -1,7 +1,8 @@
 """Names that other projects give to the same arrays, translated into those of our networks.
 
     Caffe          conv1_1.0, conv1_1.1; res4b12_branch2a.0, bn4b12_branch2a.0 to .2, scale4b12_branch2a.0, .1
-    torchvision    its segmentation networks unchanged; classifiers: features.0.weight …, layer1.0.conv1.weight …
+    torchvision    its segmentation networks unchanged; classifiers: features.0.weight …, layer1.0.conv1.weight …,
+                   features.0.0.weight …
     kazuto1011     base.layer2.block1.reduce.conv.weight …, with or without "base."
     isht7          Scale.layer5.conv2d_list.0.weight …, with or without "Scale."
     VainF, segmentation_models.pytorch, mmsegmentation, jfzhang95    unchanged; older versions are translated
@@ -20,7 +21,14 @@ from atrous.weights.names.jfzhang import from_old_jfzhang
 from atrous.weights.names.kazuto import with_base
 from atrous.weights.names.projects import project as project
 from atrous.weights.names.smp import from_old_smp
-from atrous.weights.names.torchvision import encoder_from_resnet, from_resnet, from_vgg, kazuto_from_resnet
+from atrous.weights.names.torchvision import (
+    encoder_from_resnet,
+    from_mobilenet,
+    from_resnet,
+    from_vgg,
+    kazuto_from_resnet,
+    vainf_from_mobilenet,
+)
 from atrous.weights.names.wrappers import unwrapped, without_wrappers
 
 # Heads that only training uses: torchvision's, mmsegmentation's, and smp's classifier of whole images.
@@ -38,6 +46,8 @@ MAPS = (
     from_caffe,
     from_vgg,
     from_resnet,
+    from_mobilenet,
+    vainf_from_mobilenet,
     encoder_from_resnet,
     kazuto_from_resnet,
     with_base,

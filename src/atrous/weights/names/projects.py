@@ -14,19 +14,22 @@ _ROWS = (
     (r"layer5\.RC1\.", "Pytorch-Deeplab of speedinghzl with its refinement module, which is no DeepLab"),
     (r"layer6\.conv2d_list\.", "a v2 with a second head (layer6), as in AdaptSegNet; networks here have one"),
     (r"(xception|resnet)_features\.", "an early pytorch-deeplab-xception of jfzhang95, which was another network"),
-    (r"backbone\.stage4\.", "a DeepLab on HRNet; here are those on VGG, ResNet and Xception"),
-    (r"backbone\.low_level_features\.", "DeepLabV3Plus-Pytorch of VainF on MobileNet; here are those on ResNets"),
+    (r"backbone\.stage4\.", "a DeepLab on HRNet; here are those on VGG, ResNet, Xception and MobileNet"),
+    (r"backbone\.low_level_features\.", "DeepLabV3Plus-Pytorch of VainF on MobileNet, of another width or head"),
     (
         r"backbone\.(features\.\d|layer8\.)",
         "pytorch-deeplab-xception of jfzhang95 on MobileNet or DRN; here are those on ResNet-101 and Xception",
     ),
-    (r"backbone\.\d+\.", "torchvision on MobileNet; here are its networks on ResNets"),
+    (r"backbone\.\d+\.block\.", "torchvision on MobileNetV3; here are its networks on MobileNetV3-Large"),
     (r"decode_head\.", "mmsegmentation; here are its deeplabv3 and deeplabv3plus on r50-d8 and r101-d8"),
     (
         r"segmentation_head\.|decoder\.(blocks|aspp)\.",
         "segmentation_models.pytorch; here are its DeepLabV3 and DeepLabV3Plus on resnet18, 34, 50 and 101",
     ),
-    (r"classifier\.classifier\.0\.convs\.", "DeepLabV3Plus-Pytorch of VainF; here is its v3+ on ResNets"),
+    (
+        r"classifier\.(classifier\.0|aspp)\.convs\.",
+        "DeepLabV3Plus-Pytorch of VainF; here are its v3 and v3+ on ResNets and MobileNetV2",
+    ),
 )
 
 

@@ -34,6 +34,20 @@ def from_resnet(weights):
     return {f"backbone.{name}": array for name, array in weights.items()}
 
 
+def from_mobilenet(weights):
+    """Return a MobileNet classifier under the names of a backbone, which leave out "features"."""
+    return {f"backbone.{name.removeprefix('features.')}": array for name, array in weights.items()}
+
+
+def vainf_from_mobilenet(weights):
+    """Return a MobileNetV2 classifier under VainF's names, which tell features of stride 4 from the others."""
+
+    def renamed(match):
+        return f"backbone.{'low' if int(match[1]) < 4 else 'high'}_level_{match[0]}"
+
+    return {re.sub(r"^features\.(\d+)\.", renamed, name): array for name, array in weights.items()}
+
+
 def encoder_from_resnet(weights):
     """Return a ResNet classifier under the names of segmentation_models.pytorch."""
     return {f"encoder.{name}": array for name, array in weights.items()}
