@@ -7,26 +7,34 @@ is not a convolution works on any layout.
 Role: inference.
 """
 
+from functools import partial
+
 import numpy as np
 
 from atrous.compose.activation import PAIRS
+from atrous.compose.leaves import geometry
 from atrous.compose.parallel import JOINS
+from atrous.conv.channels_last import empty_map
+from atrous.conv.filters import options_of
 from atrous.conv.operators import conv_in_inference
 from atrous.conv.transpose import conv_transpose_forward
-from atrous.layers.batch_norm import batch_norm_forward, fold_batch_norm
-from atrous.layers.inference import max_pool, resize
-from atrous.layers.pool import average_pool_forward, global_average_forward
+from atrous.layers.batch_norm import batch_norm_forward, folded
+from atrous.layers.inference import global_average, max_pool, multiply, resize
+from atrous.layers.pool import average_pool_forward
 
 
 def convolve(conv, after, p, x, add=None, *, empty=None):
     """Return the result of a convolution and of what follows it, in memory that `empty` returns."""
     scale, shift = None, p[conv.b] if conv.b else None
     if after.norm:
-        scale, shift = fold_batch_norm(*after.norm.arrays(p, p), eps=after.norm.eps)
+        scale, shift = folded(*after.norm.arrays(p, p), after.norm.eps)
         if conv.b:
             shift = shift + scale * p[conv.b]
-    after = {"scale": scale, "shift": shift, "add": add, "activation": after.activation}
-    return conv_in_inference(x, p[conv.w], **after, empty=empty, **conv.options)
+    w = p[conv.w]
+    return conv_in_inference(
+        x, w, geometry(conv, x.shape, "infer"), method=options_of("infer", w, conv.options).get("method", "auto"),
+        scale=scale, shift=shift, add=add, activation=after.activation, empty=empty,
+    )  # fmt: skip
 
 
 def conv(what, p, *reads, convolve=convolve):
@@ -39,9 +47,9 @@ def _activation(kind, p, x):
     return np.maximum(x, 0) if kind == "relu" else PAIRS[kind][0](x)[0]
 
 
-def _pool(what, p, x):
+def _pool(what, p, x, *, empty=empty_map):
     if what.kind == "max":
-        return max_pool(x, what.kernel, **what.options)
+        return max_pool(x, what.kernel, **what.options, empty=empty)
     return average_pool_forward(x, what.kernel, **what.options)[0]
 
 
@@ -55,12 +63,18 @@ CPU = {
     "norm": lambda norm, p, x: batch_norm_forward(x, *norm.arrays(p, p), mode="eval", eps=norm.eps)[0],
     "activation": _activation,
     "pool": _pool,
-    "average": lambda _, p, x: global_average_forward(x)[0],
+    "average": lambda _, p, x: global_average(x),
     "spread": lambda size, p, x: np.broadcast_to(x, (*x.shape[:2], *size)),
     "subsample": lambda stride, p, x: x[:, :, ::stride, ::stride],
     "crop": lambda size, p, x: x[:, :, : size[0], : size[1]],
     "resize": lambda what, p, x: resize(x, *what),
     "join": lambda kind, p, *xs: JOINS[kind][0](xs)[0],
-    "multiply": lambda _, p, x, numbers: x * numbers,
+    "multiply": lambda _, p, x, numbers, **options: multiply(x, numbers, **options),
     "crf": lambda layer, p, scores, x: layer.refine(p, scores, x),
 }
+
+
+def in_memory(empty):
+    """Return the table with operations that write to memory which `empty` returns."""
+    more = {op: partial(CPU[op], empty=empty) for op in ("pool", "multiply")}
+    return {**CPU, **more, "conv": partial(conv, convolve=partial(convolve, empty=empty))}

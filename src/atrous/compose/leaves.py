@@ -38,7 +38,7 @@ from atrous.layers.training import (
 
 
 @lru_cache(maxsize=4096)
-def _geometry(conv, shape, owner):
+def geometry(conv, shape, owner):
     """Return the geometry of a Conv for an input of `shape` (N, C, H, W)."""
     return conv_geometry(shape, conv.shape, owner=owner, **conv.options)
 
@@ -88,7 +88,7 @@ class Conv(Part):
         """Return the convolution."""
         (w,) = fitting("forward", x, self.shape, params, self.w)
         (b,) = fitting("forward", x, (self.f,), params, self.b) if self.b else (None,)
-        y, cache = conv_in_training(x, w, b, _geometry(self, x.shape, "forward"))
+        y, cache = conv_in_training(x, w, b, geometry(self, x.shape, "forward"))
         return y, cache, state
 
     def backward(self, dy, cache, *, endpoints=None, needs_dx=True):
@@ -98,7 +98,7 @@ class Conv(Part):
 
     def geometry(self, shape, owner):
         """Return the geometry for one input of `shape` (C, H, W)."""
-        return _geometry(self, (1, *shape), owner)
+        return geometry(self, (1, *shape), owner)
 
     def spatial(self, g):
         """Return this layer as part of a chain, along the rows."""

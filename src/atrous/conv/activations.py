@@ -13,6 +13,7 @@ Only hard swish has the second factor, its gate. NaN stays NaN.
 Role: shared formulas.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ NUMBERS = {
 }
 
 
+@cache
 def curve_of(kind, dtype):
     """Return the Curve of an activation, one of `NUMBERS`."""
     number = np.dtype(dtype).type

@@ -16,11 +16,14 @@ Role: loops, for stride 1 and taps in the plane. Extra memory: one plane with it
 reach exactly the outputs that read them. Equal bits for any number of threads.
 """
 
+import inspect
+from itertools import product
+
 import numpy as np
 
-from atrous.conv.channels_last import channels_last, flat_map, scratch
+from atrous.conv.activations import activated, activated_line
+from atrous.conv.channels_last import channels_last, flat_map
 from atrous.conv.direct import plain
-from atrous.conv.epilogue import finish_row
 from atrous.conv.filters import kept
 from atrous.conv.geometry import mirrored
 from atrous.conv.taps import end_output, first_output, tap_position, taps_inside
@@ -32,8 +35,9 @@ from atrous.jit.threads import launch
 
 # Ranges of rows for each thread, which takes the next when it is done.
 PIECES = 4
-# Outputs in a row that share a line of weights, with the channels last.
-OUTPUTS = 4
+# With the channels last: outputs in a row that share lines of weights, how many lines, and how many for one output. A
+# multiply-add takes 4 steps of the clock, so that 8 sums are enough to start 2 in each.
+OUTPUTS, LINES, MORE = 4, 2, 4
 
 
 @compiled()
@@ -116,82 +120,137 @@ def _planes(head, tail, down, across, x, w, y, g):
             _rows(down, across, padded, step, w, f * taps, y, ((n * g.f + f) * g.d + oz) * g.oh * g.ow, g)
 
 
-def sum_lines(outputs, down, across, x, at, move, row_step, step, taps, c, channels, y, at_y):
-    """Write a line of channels of some outputs in a row, all of whose taps are inside.
+def sum_outputs(
+    outputs, lines, across, x, at, move, row_step, step, taps, rows, columns, wide, first, end, channels, scale, shift,
+    other, has_add, curve, idle, y, at_y,
+):  # fmt: skip
+    """Write all channels of the outputs first … end of a row, after the epilogue.
 
-    y[o, c … c + line] = Σ_k taps[k, c …] · x[at + o·move + k_y·row_step + k_x·step …]      o < len(outputs)
+    y[at_y + o·channels + c] = f(Σ_k taps[k, c] · x[at + o·move + k_y·row_step + k_x·step + c])
+
+    The taps inside are those in `rows` (first, end) and `columns`, which are all of `across` unless that is empty.
     """
-    lane = np.arange(LINE_BYTES // y.itemsize)
-    for o in range(len(outputs)):
-        y[at_y + o * channels + lane] = sum(
-            taps[(ky * len(across) + kx) * channels + c + lane]
-            * x[at + o * move + ky * row_step + kx * step + lane]
-            for ky in range(len(down)) for kx in range(len(across))
-        )  # fmt: skip
+    line = LINE_BYTES // y.itemsize
+    for o, c in product(range(first, end), range(0, channels, line)):
+        channel, v = min(c, channels - line) + np.arange(line), np.zeros(line, y.dtype)
+        for ky, kx in product(range(*rows), range(*columns)):
+            sample = at + o * move + ky * row_step + kx * step
+            v += taps[(ky * wide + kx) * channels + channel] * x[sample + channel]
+        target = at_y + o * channels + channel
+        if not idle:
+            v = v * scale[channel] + shift[channel]
+            v = activated_line(v + other[target] if has_add else v, curve)
+        y[target] = v
 
 
-def _text_of_lines(outputs, down, across):
-    """Return the source of `sum_lines`: each line of weights is loaded once for all outputs."""
-    body = [f"s{o} = zero" for o in range(outputs)]
-    for i, (ky, kx) in enumerate((ky, kx) for ky in range(down) for kx in range(across)):
-        body += [f"w = load_line(taps, uintp({i} * channels + c))", f"p = at + {ky} * row_step + {kx} * step"]
-        body += [f"s{o} = add_product(s{o}, w, load_line(x, uintp(p + {o} * move)))" for o in range(outputs)]
-    body += [f"store(y, uintp(at_y + {o} * channels), s{o})" for o in range(outputs)]
-    head = "def kernel(outputs, down, across, x, at, move, row_step, step, taps, c, channels, y, at_y):"
-    return "\n".join([head, "    zero = repeat_line(y.dtype.type(0))", *(f"    {s}" for s in body)])
+NAMES = ", ".join(inspect.signature(sum_outputs).parameters)
 
 
-@overload(sum_lines)
-def _typed_lines(outputs, down, across, x, at, move, row_step, step, taps, c, channels, y, at_y):
-    text = _text_of_lines(len(outputs), len(down), len(across))
-    return generated(text, load_line, store, repeat_line, add_product)
+def _text_of_outputs(outputs, lines, across):
+    """Return the source of `sum_outputs` for some outputs and lines of channels at a time, with a name for each sum.
+
+    Each line of weights is loaded once for all outputs. The last outputs and the last lines end with the row and with
+    the channels, and some are computed twice.
+    """
+    tile = [(o, i) for o in range(outputs) for i in range(lines)]
+    body = [f"s{o}_{i} = zero" for o, i in tile] + ["for ky in range(rows[0], rows[1]):"]
+    for kx in range(across) or ["kx"]:
+        taps = [f"w, p = (ky * wide + {kx}) * channels, at_o + ky * row_step + {kx} * step"]
+        taps += [f"w{i} = load_line(taps, uintp(w + c{i}))" for i in range(lines)]
+        taps += [f"s{o}_{i} = add_product(s{o}_{i}, w{i}, load_line(x, uintp(p + {o} * move + c{i})))" for o, i in tile]
+        body += [] if across else ["    for kx in range(columns[0], columns[1]):"]
+        body += [f"    {tap}" if across else f"        {tap}" for tap in taps]
+    finish = [
+        f"s{o}_{i} = add(multiply(s{o}_{i}, load_line(scale, uintp(c{i}))), load_line(shift, uintp(c{i})))"
+        for o, i in tile
+    ]
+    finish += ["if has_add:"]
+    finish += [f"    s{o}_{i} = add(s{o}_{i}, load_line(other, uintp(t + {o} * channels + c{i})))" for o, i in tile]
+    finish += [f"s{o}_{i} = activated_line(s{o}_{i}, curve)" for o, i in tile]
+    body += ["if not idle:", *_indented(finish)]
+    body += [f"store(y, uintp(t + {o} * channels + c{i}), s{o}_{i})" for o, i in tile]
+    text = [f"zero, line = repeat_line(y.dtype.type(0)), {LINE_BYTES} // y.itemsize"]
+    text += [f"for block in range(first, end, {outputs}):", f"    o = min(block, end - {outputs})"]
+    text += ["    at_o, t = at + o * move, at_y + o * channels", f"    for c in range(0, channels, {lines} * line):"]
+    text += [f"        c{i} = min(c + {i} * line, channels - line)" for i in range(lines)]
+    return "\n".join([f"def kernel({NAMES}):", *_indented([*text, *_indented(_indented(body))])])
+
+
+def _indented(lines):
+    return [f"    {line}" for line in lines]
+
+
+@overload(sum_outputs)
+def _typed_outputs(
+    outputs, lines, across, x, at, move, row_step, step, taps, rows, columns, wide, first, end, channels, scale, shift,
+    other, has_add, curve, idle, y, at_y,
+):  # fmt: skip
+    text = _text_of_outputs(len(outputs), len(lines), len(across))
+    return generated(text, load_line, store, repeat_line, add_product, add, multiply, activated_line)
 
 
 @compiled()
-def _rows_last(head, tail, outputs, down, across, x, taps, y, after, g):
-    """Write rows of outputs with the channels last, a line of channels at a time."""
-    line, channels = LINE_BYTES // y.itemsize, g.c
-    row_step, step, size = g.rh * g.w * channels, g.rw * channels, len(outputs)
-    sums = scratch(g.ow * channels, y)
+def _rows_last(head, tail, outputs, lines, across, one, more, x, taps, y, after, g):
+    """Write rows of outputs with the channels last, some outputs and lines of channels at a time.
+
+    Where a column of taps is outside, the outputs come one by one, with `more` lines of channels.
+    """
+    channels, size = g.c, len(outputs)
+    row_step, step, move = g.rh * g.w * channels, g.rw * channels, g.sw * channels
     first = min(first_output(-g.pw, g.sw, g.ow), g.ow)
     end = max(end_output(g.rw * (g.kw - 1) - g.pw, g.sw, g.w, g.ow), first)
+    if end - first < size:
+        first, end = 0, 0
+    # Taken out of the record once: each access to an array in it counts a reference.
+    scale, shift, other, has_add, curve, idle = (
+        after.scale,
+        after.shift,
+        after.add,
+        after.has_add,
+        after.curve,
+        after.idle,
+    )
+    for row in range(head, tail):
+        oy, image, at_y = row % g.oh, row // g.oh, row * g.ow * channels
+        iy = tap_position(oy, 0, g.sh, g.rh, g.ph)
+        at, inside = ((image * g.h + iy) * g.w - g.pw) * channels, taps_inside(iy, g.rh, g.kh, g.h)
+        if first < end:
+            sum_outputs(
+                outputs, lines, across, x, at, move, row_step, step, taps, inside, (0, g.kw), g.kw, first, end,
+                channels, scale, shift, other, has_add, curve, idle, y, at_y,
+            )  # fmt: skip
+        for o in range(g.ow):
+            if first <= o < end:
+                continue
+            some = taps_inside(tap_position(o, 0, g.sw, g.rw, g.pw), g.rw, g.kw, g.w)
+            sum_outputs(
+                one, more, (), x, at, move, row_step, step, taps, inside, some, g.kw, o, o + 1, channels, scale, shift,
+                other, has_add, curve, idle, y, at_y,
+            )  # fmt: skip
+
+
+@compiled()
+def _rows_of_few(head, tail, x, taps, y, after, g):
+    """Write rows of outputs with fewer channels than a line has."""
+    row_step, step = g.rh * g.w * g.c, g.rw * g.c
+    scale, shift, other, has_add, curve = after.scale, after.shift, after.add, after.has_add, after.curve
     for row in range(head, tail):
         oy, image = row % g.oh, row // g.oh
         iy = tap_position(oy, 0, g.sh, g.rh, g.ph)
         top, bottom = taps_inside(iy, g.rh, g.kh, g.h)
-        whole = bottom - top == g.kh and end - first >= size and channels >= line
-        for block in range(first, end if whole else first, size):
-            # The last outputs and the last lines of channels end with the row, and some are computed twice.
-            ox = min(block, end - size)
-            at = ((image * g.h + iy) * g.w + tap_position(ox, 0, g.sw, g.rw, g.pw)) * channels
-            for start in range(0, channels, line):
-                c = min(start, channels - line)
-                sum_lines(
-                    outputs, down, across, x, at + c, g.sw * channels, row_step, step, taps, c, channels, sums,
-                    ox * channels + c,
-                )  # fmt: skip
         for ox in range(g.ow):
-            if whole and first <= ox < end:
-                continue
-            ix = tap_position(ox, 0, g.sw, g.rw, g.pw)
+            ix, at_y = tap_position(ox, 0, g.sw, g.rw, g.pw), (row * g.ow + ox) * g.c
             left, right = taps_inside(ix, g.rw, g.kw, g.w)
-            at = ((image * g.h + iy) * g.w + ix) * channels
-            # The last line of channels ends with them, and computes some twice.
-            for start in range(0, channels if channels >= line else 0, line):
-                c = min(start, channels - line)
-                v = repeat_line(y.dtype.type(0))
-                for ky in range(top, bottom):
-                    for kx in range(left, right):
-                        weights = load_line(taps, np.uintp((ky * g.kw + kx) * channels + c))
-                        v = add_product(v, weights, load_line(x, np.uintp(at + ky * row_step + kx * step + c)))
-                store(sums, np.uintp(ox * channels + c), v)
-            for c in range(channels if channels < line else 0):
+            at = ((image * g.h + iy) * g.w + ix) * g.c
+            for c in range(g.c):
                 u = y.dtype.type(0)
                 for ky in range(top, bottom):
                     for kx in range(left, right):
-                        u += taps[(ky * g.kw + kx) * channels + c] * x[at + ky * row_step + kx * step + c]
-                sums[ox * channels + c] = u
-        finish_row(sums, 0, channels, g.ow, channels, 0, after, y, row * g.ow * channels, channels)
+                        u += taps[(ky * g.kw + kx) * g.c + c] * x[at + ky * row_step + kx * step + c]
+                if not after.idle:
+                    u = u * scale[c] + shift[c]
+                    u = activated(u + other[at_y + c] if has_add else u, curve)
+                y[at_y + c] = u
 
 
 def fits_last(g):
@@ -205,10 +264,16 @@ def forward_last(x, w, g, after, out):
     For any stride.
     """
     taps = kept(w, (__name__,), lambda w: np.ascontiguousarray(w.reshape(g.c, -1).T).reshape(-1))
-    launch(
-        _rows_last, g.n * g.d * g.oh, (0,) * OUTPUTS, (0,) * g.kh, (0,) * g.kw, channels_last(x, 0), taps,
-        flat_map(out), after, g, pieces=PIECES, work=g.macs,
-    )  # fmt: skip
+    arguments = channels_last(x, 0), taps, flat_map(out), after, g
+    line = LINE_BYTES // out.itemsize
+    if g.c < line:
+        kernel = _rows_of_few
+    else:
+        kernel, arguments = (
+            _rows_last,
+            ((0,) * OUTPUTS, (0,) * min(LINES, g.c // line), (0,) * g.kw, (0,), (0,) * MORE, *arguments),
+        )
+    launch(kernel, g.n * g.d * g.oh, *arguments, pieces=PIECES, work=g.macs)
     return out
 
 

@@ -112,8 +112,8 @@ def pack(w, groups, width, *, turned=False):
 
 
 @compiled()
-def _add_tap(rows, lines, a, at_a, a_row, packed, at_b, width, sums, at_c, c_row, depth, count):
-    """Add one tap's product to `count` rows of sums, a tile at a time."""
+def _add_tap(rows, lines, a, at_a, a_row, packed, at_b, width, sums, at_c, c_row, depth, count, add):
+    """Add one tap's product to `count` rows of sums, or with add=False write it there, a tile at a time."""
     size, end = len(rows), np.intp(count)
     for i in range(0, end, size):
         # The last tile starts earlier if there is room, and leaves alone what is done.
@@ -121,7 +121,7 @@ def _add_tap(rows, lines, a, at_a, a_row, packed, at_b, width, sums, at_c, c_row
         multiply_tile(
             rows, lines, a, np.uintp(at_a + start * a_row), np.uintp(a_row), np.uintp(1), packed, np.uintp(at_b),
             np.uintp(width), sums, np.uintp(at_c + start * c_row), np.uintp(c_row), np.uintp(depth), i - start,
-            min(size, end - start), True,
+            min(size, end - start), add,
         )  # fmt: skip
 
 
@@ -152,7 +152,8 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
         first_panel, top, oz = item % spans * span, item // spans % blocks * block, item // (spans * blocks) % od
         group, n = item // (spans * blocks * od) % g.groups, item // (spans * blocks * od * g.groups)
         some, plane = min(block, oh - top), od * oh * ow
-        sums[: some * row_size] = 0
+        if not joined:
+            sums[: some * row_size] = 0
         for k in range(0, depth, DEPTH):
             piece = min(DEPTH, depth - k)
             if laid:
@@ -180,6 +181,7 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
                                     rows, lines, near if laid else source, 0 if laid else at * depth + k,
                                     piece if laid else a_row, packed, at_b, width, sums, row * row_size + at_sums,
                                     step * span * width, piece, count * np.uintp(some) if joined else count,
+                                    not joined or k > 0,
                                 )  # fmt: skip
         c = first_panel * width
         channel, some_columns = group * columns + c, min(span * width, columns - c)
@@ -252,8 +254,8 @@ def _multiply(source, w, g, after, out, needs=None, *, turned):
     flat = flat_map(source) if laid else channels_last(source, len(rows) * step if short else 0)
     result = np.empty(shape, source.dtype) if out is None else out
     high, wide = shape[3:]
-    # Filters that stay in the second cache need not be shared by several rows.
-    samples = SAMPLES if packed.nbytes > SUMS else wide
+    # Filters that stay in the second cache need not be shared by several rows, unless these are one long row.
+    samples = SAMPLES if joined or packed.nbytes > SUMS else wide
     block = -(-high // -(-high * wide // samples))
     items, panels = g.n * g.groups * shape[2] * -(-high // block), -(-(shape[1] // g.groups) // width)
     room = max(1, SUMS // (block * wide * width * source.itemsize))

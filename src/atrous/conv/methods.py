@@ -61,6 +61,8 @@ PREPARES = ("implicit_gemm", "stacked_taps", "winograd")
 # does them at once, and nothing needs to be compiled first.
 SMALL = 1 << 22
 DEEP = {"forward": 200, "dw": 50}
+# OpenBLAS multiplies on one thread up to so many multiply-adds; beyond, its threads would wait against ours.
+ONE_THREAD = 1 << 18
 
 
 def compiles():
@@ -114,7 +116,7 @@ def _choose(g, dtype, which, ours):
         return "depthwise" if FITS["depthwise"](g) and g.macs >= SMALL else "direct"
     if g.macs < SMALL:
         deep = g.kernel != (1, 1, 1) and g.c // g.groups * math.prod(g.kernel) >= DEEP[which]
-        return "implicit_gemm" if deep else "im2col"
+        return "implicit_gemm" if deep or (ours and g.macs >= ONE_THREAD) else "im2col"
     return cost_model.choose(g, which, cost_model.candidates(g, exact=dtype != "float32", ours=ours))
 
 

@@ -9,6 +9,7 @@ Role: public functions. Bias and padding are handled here and nowhere else.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from atrous import _check
 from atrous._kinds import public
 from atrous._types import FloatArray, Padding, PerAxis
-from atrous.conv.filters import DEFAULTS, Filter, options_of
+from atrous.conv.filters import Filter, options_of
 from atrous.conv.geometry import ConvGeometry, conv_geometry, drop, lift
 from atrous.conv.methods import method_named
 from atrous.errors import ShapeError
@@ -79,20 +80,19 @@ def conv_in_training(x, w, b, g):
     return _forward("conv_forward", x, w, b, g, "auto"), ConvCache(x, w, b is not None, g, "auto")
 
 
-def conv_in_inference(x, w, *, scale=None, shift=None, add=None, activation=None, empty=None, **options):
+def conv_in_inference(x, w, g, *, method="auto", scale=None, shift=None, add=None, activation=None, empty=None):
     """Return f(scale·conv(x, w) + shift + add), in the memory layout of the fastest method.
 
-    That is with the channels last wherever the method can; such an x is not copied. `scale` and `shift` have one number
-    per filter, `add` the shape of the result, f is one of `activations`; all may be None. `empty(shape, dtype)` returns
-    memory for the result. `w` and the options are those of `atrous_conv`.
+    That is with the channels last wherever the method can; such an x is not copied. x and w have one dtype and fit the
+    geometry. `scale` and `shift` have one number per filter, `add` the shape of the result, f is one of `activations`;
+    all may be None. `empty(shape, dtype)` returns memory for the result.
     """
     from atrous.conv import depthwise
     from atrous.conv.channels_last import empty_map
     from atrous.conv.epilogue import epilogue, make_epilogue
+    from atrous.conv.im2col import is_pointwise
 
-    owner = "conv_in_inference"
-    x, w, _, g, method = _checked(owner, x, w, None, {**DEFAULTS, **options})
-    found, rank = method_named(owner, method, g, x.dtype, ours=True), x.ndim - 2
+    found, rank = method_named("conv_in_inference", method, g, x.dtype, ours=True), x.ndim - 2
     forward = found.forward if found.prepares else None
     if method == "auto" and g.n and depthwise.fits_last(g):
         forward = depthwise.forward_last
@@ -101,7 +101,12 @@ def conv_in_inference(x, w, *, scale=None, shift=None, add=None, activation=None
         after = make_epilogue(g.f, x.dtype, scale=scale, shift=shift, add=add, activation=activation)
         out = (empty or empty_map)((g.n, g.f, *g.out), x.dtype)
         return drop(forward(lift(x), w if isinstance(w, Filter) else lift(w), g, after, out), rank)
-    y = np.ascontiguousarray(drop(found.forward(lift(x), _lifted(w, found), g), rank))
+    if method == "auto" and g.groups == 1 and is_pointwise(g) and math.prod(g.out) == 1:
+        # A matrix times a vector, which BLAS would share among its threads.
+        filters = w.w if isinstance(w, Filter) else w
+        y = np.einsum("fc,nc->nf", filters.reshape(g.f, g.c), x.reshape(g.n, g.c)).reshape(g.n, g.f, *x.shape[2:])
+    else:
+        y = np.ascontiguousarray(drop(found.forward(lift(x), _lifted(w, found), g), rank))
     return epilogue(y, scale, shift, add=add, activation=activation)
 
 

@@ -126,7 +126,12 @@ def fold_batch_norm(
     gamma = _check.float_array(owner, "gamma", gamma)
     gamma, beta, mean, var = _parameters(owner, gamma, gamma.size, gamma=gamma, beta=beta, mean=mean, var=var)
     eps = _check.number(owner, "eps", eps, least=0)
-    return scale_and_shift(gamma, beta, mean, inverse_deviation(owner, var, eps))
+    return folded(gamma, beta, mean, var, eps)
+
+
+def folded(gamma, beta, mean, var, eps):
+    """Return (scale, shift) as `fold_batch_norm` does, of arrays that fit each other."""
+    return scale_and_shift(gamma, beta, mean, inverse_deviation("fold_batch_norm", var, eps))
 
 
 @public

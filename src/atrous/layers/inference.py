@@ -1,10 +1,11 @@
-"""The maximum pool and bilinear resizing in one compiled pass on all cores.
+"""Pools, gates and bilinear resizing in one compiled pass on all cores.
 
 `pool` and `resize` show the ideas with NumPy, one axis and one tap at a time, which takes several passes over memory by
 one core. Here each output is computed at once: in inference for all channels, which lie together, in training plane by
 plane.
 
-Role: loops. Equal to `max_pool_forward` and `resize_bilinear` (to rounding), NaN included.
+Role: loops. Equal to `max_pool_forward`, `global_average_forward` and `resize_bilinear` (the last two to rounding), NaN
+included.
 """
 
 import numpy as np
@@ -18,6 +19,8 @@ from atrous.layers.resize import first_taps
 
 # Fewer channels than this are resized one by one.
 TOGETHER = 32
+# Channels that are averaged together: their sums stay in the nearest cache.
+CHANNELS = 64
 PIECES = 4
 
 
@@ -51,6 +54,51 @@ def max_pool(x, kernel, *, stride, rate, padding, size_rule, empty=empty_map):
     y = empty((*x.shape[:2], down.out, across.out), x.dtype)
     launch(
         _max_pool, len(x) * down.out, channels_last(x, 0), flat_map(y), x.shape[1], down, across, pieces=PIECES,
+        work=MOVE * x.size,
+    )  # fmt: skip
+    return y
+
+
+@compiled()
+def _average(head, tail, x, y, channels, samples):
+    """Write the means of blocks of channels, summed in float64 in the order of the samples."""
+    blocks = -(-channels // CHANNELS)
+    for item in range(head, tail):
+        image, first = item // blocks, item % blocks * CHANNELS
+        some = np.uintp(min(CHANNELS, channels - first))
+        sums = np.zeros(CHANNELS, np.float64)
+        for i in range(samples):
+            at = np.uintp((image * samples + i) * channels + first)
+            for k in range(some):
+                sums[k] += x[at + k]
+        for k in range(some):
+            y[np.uintp(image * channels + first) + k] = sums[k] / samples
+
+
+def global_average(x):
+    """Return the mean of each channel of x (N, C, H, W), (N, C, 1, 1)."""
+    n, c, h, w = x.shape
+    y = np.empty((n, c, 1, 1), x.dtype)
+    blocks = n * -(-c // CHANNELS)
+    launch(_average, blocks, channels_last(x, 0), y.reshape(-1), c, h * w, pieces=PIECES, work=MOVE * x.size)
+    return y
+
+
+@compiled()
+def _multiply(head, tail, x, numbers, y, channels, samples):
+    c = np.uintp(channels)
+    for i in range(head, tail):
+        at, own = np.uintp(i * channels), np.uintp(i // samples * channels)
+        for k in range(c):
+            y[at + k] = x[at + k] * numbers[own + k]
+
+
+def multiply(x, numbers, *, empty=empty_map):
+    """Return x (N, C, H, W) times one number for each image and channel, with the channels last."""
+    n, c, h, w = x.shape
+    y = empty(x.shape, x.dtype)
+    launch(
+        _multiply, n * h * w, channels_last(x, 0), plain(numbers).reshape(-1), flat_map(y), c, h * w, pieces=PIECES,
         work=MOVE * x.size,
     )  # fmt: skip
     return y

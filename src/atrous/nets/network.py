@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from atrous import _check
 from atrous._kinds import public
 from atrous._types import Array, FloatArray, PathLike
-from atrous.compose.cpu import CPU, conv, convolve
+from atrous.compose.cpu import in_memory
 from atrous.compose.crf_layer import CRFLayer
 from atrous.compose.leaves import BatchNorm, Conv, Endpoint
 from atrous.compose.match import mismatch
@@ -399,8 +398,7 @@ class Network(NamedTuple):
             y, found = Network._run(program, arrays, np.zeros((1, *x.shape[1:]), x.dtype))
             return y[:0], {name: a[:0] for name, a in found.items()}
         memory = Memory()
-        table = {**CPU, "conv": partial(conv, convolve=partial(convolve, empty=memory.empty))}
-        y, found = run(program, table, arrays, x)
+        y, found = run(program, in_memory(memory.empty), arrays, x)
         memory.close()
         return np.ascontiguousarray(y), {name: np.ascontiguousarray(a) for name, a in found.items()}
 
