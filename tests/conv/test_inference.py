@@ -9,6 +9,7 @@ from tolerances import TABLE, assert_close
 
 from atrous import atrous_conv, conv_backward, conv_forward, prepare_filter
 from atrous.conv.channels_last import empty_map, flat_map, is_channels_last
+from atrous.conv.geometry import conv_geometry
 from atrous.conv.operators import conv_in_inference
 
 MORE = [
@@ -37,6 +38,11 @@ def last(a):
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
 
 
+def in_inference(x, w, *, rate=1, stride=1, padding="same", groups=1, **after):
+    g = conv_geometry(x.shape, w.shape, rate=rate, stride=stride, padding=padding, groups=groups)
+    return conv_in_inference(x, w, g, **after)
+
+
 @pytest.mark.parametrize(
     ("case", "method"),
     [
@@ -58,7 +64,7 @@ def test_one_pass_equals_separate_steps(case, method, rng):
         expected = expected + b.reshape(column) if shifted else expected
         expected = expected + add if added else expected
         given = last(x) if channels_last else x
-        found = conv_in_inference(given, w, **options, **case.options, method=method)
+        found = in_inference(given, w, **options, **case.options, method=method)
         assert found.dtype == np.float32
         # Relative to what the activation is of; no slope is above 3/2.
         error = np.abs(found - ACTIVATIONS[activation](expected)).max()
@@ -80,12 +86,14 @@ def test_blocks_of_several_rows(case, rng):
 def test_layouts_do_not_change_a_bit(method, rng):
     x, w, b = MORE[3].draw(rng, np.float32)
     y = atrous_conv(x, w, b, rate=2, method=method)
-    found = conv_in_inference(x, w, shift=b, rate=2, method=method)
+    found = in_inference(x, w, shift=b, rate=2, method=method)
     assert is_channels_last(found)
     np.testing.assert_array_equal(found, y)
     for given in (last(x), np.repeat(last(x), 2, 2)[:, :, ::2], np.repeat(last(x), 2, 1)[:, ::2]):
-        np.testing.assert_array_equal(conv_in_inference(given, w, shift=b, rate=2, method=method), y)
-    np.testing.assert_array_equal(conv_in_inference(x, prepare_filter(w, rate=2, method=method), shift=b), y)
+        np.testing.assert_array_equal(in_inference(given, w, shift=b, rate=2, method=method), y)
+    np.testing.assert_array_equal(
+        in_inference(x, prepare_filter(w, rate=2, method=method), shift=b, rate=2, method=method), y
+    )
 
 
 def test_maps_lie_as_asked():

@@ -89,14 +89,19 @@ def channel_panels(x, groups, width):
     return panels
 
 
+def last(x):
+    """View x (N, C, *S) as (N, *S, C); ``np.moveaxis`` takes ten times as long."""
+    return x.transpose(0, *range(2, x.ndim), 1)
+
+
 def is_channels_last(x):
     """Tell whether the channels of x (N, C, *S) lie last in memory, without gaps."""
-    return np.moveaxis(x, 1, -1).flags.c_contiguous
+    return last(x).flags.c_contiguous
 
 
 def as_map(flat, shape):
     """View a flat array as (N, C, *S) with the channels last in memory."""
-    return np.moveaxis(flat.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+    return flat.reshape(shape[0], *shape[2:], shape[1]).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
 
 
 def empty_map(shape, dtype):
@@ -106,7 +111,7 @@ def empty_map(shape, dtype):
 
 def flat_map(x):
     """View an array that lies without gaps, its channels in their place or last, as it lies in memory."""
-    return x.reshape(-1) if x.flags.c_contiguous else np.moveaxis(x, 1, -1).reshape(-1)
+    return x.reshape(-1) if x.flags.c_contiguous else last(x).reshape(-1)
 
 
 def channels_last(x, spare):
@@ -117,12 +122,12 @@ def channels_last(x, spare):
     n, c = x.shape[:2]
     samples = x[0, 0].size
     if is_channels_last(x) and not spare:
-        return np.require(np.moveaxis(x, 1, -1), requirements=("C", "W")).reshape(-1)
+        return np.require(last(x), requirements=("C", "W")).reshape(-1)
     xt = aligned(x.size + spare, x.dtype)
     xt[x.size :] = 0
     if c > 1 and x.strides[1] == x.itemsize:
         # The channels of a sample lie together already, as in a part of a larger array.
-        np.copyto(xt[: x.size].reshape(n, *x.shape[2:], c), np.moveaxis(x, 1, -1))
+        np.copyto(xt[: x.size].reshape(n, *x.shape[2:], c), last(x))
         return xt
     pieces = min(64, -(-samples // 16))
     launch(

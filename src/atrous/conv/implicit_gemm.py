@@ -152,7 +152,9 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
         first_panel, top, oz = item % spans * span, item // spans % blocks * block, item // (spans * blocks) % od
         group, n = item // (spans * blocks * od) % g.groups, item // (spans * blocks * od * g.groups)
         some, plane = min(block, oh - top), od * oh * ow
-        if not joined:
+        # One tap inside everywhere is written, not added.
+        fresh = joined and top < needed[:, 1].min() and top + some > needed[:, 0].max()
+        if not fresh:
             sums[: some * row_size] = 0
         for k in range(0, depth, DEPTH):
             piece = min(DEPTH, depth - k)
@@ -181,7 +183,7 @@ def _rows(head, tail, rows, lines, source, packed, result, last, after, g, turne
                                     rows, lines, near if laid else source, 0 if laid else at * depth + k,
                                     piece if laid else a_row, packed, at_b, width, sums, row * row_size + at_sums,
                                     step * span * width, piece, count * np.uintp(some) if joined else count,
-                                    not joined or k > 0,
+                                    not fresh or k > 0,
                                 )  # fmt: skip
         c = first_panel * width
         channel, some_columns = group * columns + c, min(span * width, columns - c)

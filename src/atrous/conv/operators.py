@@ -88,7 +88,7 @@ def conv_in_inference(x, w, g, *, method="auto", scale=None, shift=None, add=Non
     all may be None. `empty(shape, dtype)` returns memory for the result.
     """
     from atrous.conv import depthwise
-    from atrous.conv.channels_last import empty_map
+    from atrous.conv.channels_last import empty_map, last
     from atrous.conv.epilogue import epilogue, make_epilogue
     from atrous.conv.im2col import is_pointwise
 
@@ -97,7 +97,7 @@ def conv_in_inference(x, w, g, *, method="auto", scale=None, shift=None, add=Non
     if method == "auto" and g.n and depthwise.fits_last(g):
         forward = depthwise.forward_last
     if forward:
-        add = None if add is None else np.moveaxis(add, 1, -1)
+        add = None if add is None else last(add)
         after = make_epilogue(g.f, x.dtype, scale=scale, shift=shift, add=add, activation=activation)
         out = (empty or empty_map)((g.n, g.f, *g.out), x.dtype)
         return drop(forward(lift(x), w if isinstance(w, Filter) else lift(w), g, after, out), rank)

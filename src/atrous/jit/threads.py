@@ -31,6 +31,8 @@ if hasattr(os, "register_at_fork"):
 
 
 LEAST_WORK, MOVE = 1 << 22, 8
+# A range has at least so much work, some 60 µs: for the next one a thread may have to wait for the others.
+GRAIN = 1 << 23
 
 
 def thread_count():
@@ -75,9 +77,10 @@ def launch(dispatcher, count, *arguments, pieces=1, work=None):
 
     The function takes (head, tail, *arguments) and computes the items head…tail − 1. Each item is the only one to write
     its part of the result, so the result does not depend on the number of threads. There are up to `pieces` ranges for
-    each thread. A thread takes the next one when it is done, so that a thread whose core is busy with something else
-    gets fewer of them. `work` is the number of multiply-adds in all, where a number that is only moved counts as
-    `MOVE`; small jobs run on the calling thread, because waking the others would take longer.
+    each thread, none with less work than `GRAIN`. A thread takes the next one when it is done, so that a thread whose
+    core is busy with something else gets fewer of them. `work` is the number of multiply-adds in all, where a number
+    that is only moved counts as `MOVE`; small jobs run on the calling thread, because waking the others would take
+    longer.
     """
     alone = OFF or (work is not None and work < LEAST_WORK)
     threads = 1 if alone else min(thread_count(), count)
@@ -85,6 +88,8 @@ def launch(dispatcher, count, *arguments, pieces=1, work=None):
         dispatcher(0, count, *arguments)
         return
     ranges = min(count, threads * pieces)
+    if work is not None:
+        ranges = min(ranges, max(threads, work // GRAIN))
     cuts = pairwise([count * i // ranges for i in range(ranges + 1)])
     if pieces == 1:
         _together_or_in_turn([partial(dispatcher, *cut, *arguments) for cut in cuts])
