@@ -313,7 +313,6 @@ LEVELS = [
         "compose.image_pooling",
         "compose.parallel",
         "compose.styles",
-        "nets.summary",
     },
     {
         "compose.crf_layer",
@@ -322,6 +321,7 @@ LEVELS = [
         "compose.skip_connections",
         "compose.cpu",
         "compose.memory",
+        "nets.summary",
         "compose.cuda",
         "nets.vgg",
         "nets.resnet",

@@ -899,3 +899,38 @@ def test_multi_scale_features_of_any_size(name, size, rng):
         return np.vdot(network.infer({k: v for k, v in point.items() if k != "x"}, state, point["x"]), dy)
 
     assert directional_error(loss, {**params, "x": x}, {**grads, "x": dx}, rng) <= ENOUGH
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("torchvision_deeplabv3_resnet50", {}, "where the papers have 6, 12, 18: output stride 8 doubles them."),
+        ("deeplabv3plus_xception65", {"output_stride": 8}, "rates 12, 24, 36 where the papers have 6, 12, 18"),
+        ("deeplabv3_resnet50", {"output_stride": 32}, "rates 3, 6, 9 where the papers have 6, 12, 18"),
+        (
+            "torchvision_deeplabv3_mobilenet_v3_large", {},
+            "which the papers have at output stride 8; at 16, that of this network, they have 6, 12, 18.",
+        ),
+        ("deeplabv3_resnet50", {}, ""),
+        ("deeplabv3_mobilenetv2", {"rates": ()}, ""),
+        ("deeplabv3_resnet50", {"rates": (2, 4, 8)}, ""),
+        ("torchvision_lraspp_mobilenet_v3_large", {}, ""),
+        ("deeplabv2_resnet101_aspp", {}, ""),
+    ],
+)  # fmt: skip
+def test_the_summary_says_why_rates_differ_from_the_papers(name, options, sentence):
+    found = build(f"tiny_{name}", **options).summary(257)
+    assert sentence in found.note
+    assert bool(found.note) == bool(sentence)
+    assert str(found).endswith(found.note)
+
+
+@pytest.mark.parametrize(
+    ("options", "millions", "billions"),
+    [({}, 4.52, 5.8), ({"rates": ()}, 2.11, 2.75)],
+)
+def test_mobilenetv2_has_the_numbers_of_its_paper(options, millions, billions):
+    """Table 7 of the MobileNetV2 paper: parameters and multiply-adds at output stride 16."""
+    network = build("deeplabv3_mobilenetv2", **options)
+    assert round(network.parameter_count / 1e6, 2) == millions
+    assert network.summary(513).interlaced_macs / 1e9 == pytest.approx(billions, rel=0.01)

@@ -69,6 +69,15 @@ CASES = {
         "vainf_deeplabv3plus_resnet50", {"separable": True}, {"output_stride": 8},
         lambda c: other.Vainf(c, output_stride=8, **RESNET),
     ),
+    **{
+        f"VainF {name} mobilenet{' stride 8' if told else ''}": (
+            f"vainf_{name}_mobilenet", {}, told,
+            lambda c, plus=plus, told=told: other.VainfMobile(c, plus=plus, **told),
+        )
+        for name, plus, told in (
+            ("deeplabv3", False, {}), ("deeplabv3plus", True, {}), ("deeplabv3plus", True, {"output_stride": 8}),
+        )
+    },
     "isht7": ("deeplabv2_resnet101_aspp", {}, {}, lambda c: other.V2Scales(c, **RESNET)),
     "AdvSemiSeg": ("deeplabv2_resnet101_aspp", {"multi_scale": False}, {}, lambda c: other.V2(c, **RESNET)),
     "AdaptSegNet": (
@@ -136,6 +145,11 @@ FULL = {
         19, plus=True, units=(3, 4, 23, 3), width=64, aspp=512, low_width=48)),
     "vainf_deeplabv3plus_resnet101": ({"classes": 21, "separable": True}, lambda: other.Vainf(
         21, units=(3, 4, 23, 3), width=64, aspp=256, low_width=48)),
+    **{
+        f"vainf_{name}_mobilenet": ({"classes": 21}, lambda plus=plus: other.VainfMobile(
+            21, plus=plus, widths=(32, 16, 24, 32, 64, 96, 160, 320), aspp=256, low_width=48))
+        for name, plus in (("deeplabv3", False), ("deeplabv3plus", True))
+    },
     "deeplabv2_resnet101_aspp": ({"classes": 21}, lambda: other.V2Scales(21, units=(3, 4, 23, 3), width=64)),
 }  # fmt: skip
 

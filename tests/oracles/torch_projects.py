@@ -366,14 +366,15 @@ class VainfSeparable(nn.Module):
         return self.body(x)
 
 
-class VainfHead(nn.Module):
-    def __init__(self, c, low, width, low_width, classes, rates):
+class VainfPlus(nn.Module):
+    """The head of v3+; `three` makes its convolutions that are not 1x1."""
+
+    def __init__(self, c, low, width, low_width, classes, rates, three=None):
         super().__init__()
         self.project = nn.Sequential(*layers(low, low_width))
-        self.aspp = ASPP(c, width, rates, VainfSeparable)
-        self.classifier = nn.Sequential(
-            VainfSeparable(width + low_width, width), nn.BatchNorm2d(width), nn.ReLU(), conv(width, classes, bias=True)
-        )
+        self.aspp = ASPP(c, width, rates, three)
+        first = three(width + low_width, width) if three else conv(width + low_width, width, 3)
+        self.classifier = nn.Sequential(first, nn.BatchNorm2d(width), nn.ReLU(), conv(width, classes, bias=True))
 
     def forward(self, features):
         low = self.project(features[0])
@@ -387,10 +388,61 @@ class Vainf(nn.Module):
         strides, rates, first = dilated(output_stride)
         self.backbone = ResNet(units, width, strides, rates, first_rates=first)
         rates = (6, 12, 18) if output_stride == 16 else (12, 24, 36)
-        self.classifier = VainfHead(32 * width, 4 * width, aspp, low_width, classes, rates)
+        self.classifier = VainfPlus(32 * width, 4 * width, aspp, low_width, classes, rates, VainfSeparable)
 
     def forward(self, x):
         return resize(self.classifier(self.backbone(x)), x.shape[2:], align_corners=False)
+
+
+def relu6_layers(c, out, kernel=1, stride=1, rate=1, groups=1):
+    """Without zeros: they are put around the input of the unit."""
+    convolution = nn.Conv2d(c, out, kernel, stride, 0, rate, groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU6())
+
+
+class VainfInverted(nn.Module):
+    def __init__(self, c, out, stride, rate, times):
+        super().__init__()
+        wide = times * c
+        expand = [relu6_layers(c, wide)] if times > 1 else []
+        self.conv = nn.Sequential(
+            *expand, relu6_layers(wide, wide, 3, stride, rate, wide), conv(wide, out), nn.BatchNorm2d(out)
+        )
+        self.rate, self.shortcut = rate, stride == 1 and c == out
+
+    def forward(self, x):
+        y = self.conv(f.pad(x, (self.rate,) * 4))
+        return x + y if self.shortcut else y
+
+
+class VainfMobile(nn.Module):
+    """v3, or v3+ if `plus`, on MobileNetV2; `widths` are those of the stem and of the seven kinds of units."""
+
+    def __init__(self, classes, *, plus, widths=(2, 1, 2, 2, 4, 6, 10, 20), output_stride=16, aspp=8, low_width=6):
+        super().__init__()
+        units, (c, *widths) = [relu6_layers(3, widths[0], 3, 2)], widths
+        strides, reached, rate = (1, 2, 2, 2, 1, 2, 1), 2, 1
+        for i, (out, count, wanted) in enumerate(zip(widths, (1, 2, 3, 4, 3, 3, 1), strides, strict=True)):
+            stride, first = (1, rate) if reached == output_stride else (wanted, rate)
+            rate, reached = (rate * wanted, reached) if reached == output_stride else (rate, reached * wanted)
+            for j in range(count):
+                units.append(VainfInverted(c, out, stride if j == 0 else 1, first if j == 0 else rate, 6 if i else 1))
+                c = out
+        self.backbone = nn.Module()
+        parts = nn.Sequential(*units)
+        self.backbone.low_level_features, self.backbone.high_level_features = parts[:4], parts[4:]
+        rates = (6, 12, 18) if output_stride == 16 else (12, 24, 36)
+        self.classifier = VainfPlus(c, widths[1], aspp, low_width, classes, rates) if plus else nn.Module()
+        if not plus:
+            last = (conv(aspp, aspp, 3), nn.BatchNorm2d(aspp), nn.ReLU(), conv(aspp, classes, bias=True))
+            self.classifier.classifier = nn.Sequential(ASPP(c, aspp, rates), *last)
+
+    def forward(self, x):
+        low = self.backbone.low_level_features(x)
+        features = self.backbone.high_level_features(low)
+        plus = isinstance(self.classifier, VainfPlus)
+        scores = self.classifier((low, features)) if plus else self.classifier.classifier(features)
+        return resize(scores, x.shape[2:], align_corners=False)
 
 
 # isht7/pytorch-deeplab-resnet and those that follow it

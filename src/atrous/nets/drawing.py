@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from atrous.compose.chain import Chain
 from atrous.compose.crf_layer import CRFLayer
+from atrous.compose.gate import Gate
 from atrous.compose.image_pooling import ImagePooling
 from atrous.compose.input_size import ToInputSize
 from atrous.compose.leaves import Conv, Endpoint, Pool
@@ -148,10 +149,10 @@ def _block(parts, values, name):
     whole, after = Chain(tuple(parts)), values[parts[-1]]
     rates = _rates(whole)
     inner = parts[0].members if len(parts) == 1 and isinstance(parts[0], Chain) else parts
-    units = sum(isinstance(p, Residual) for p in inner)
+    units = sum(isinstance(p, Residual) or (isinstance(p, Chain) and bool(p.name)) for p in inner)
     if units or len(parts) > 1:
-        word = "modules" if len(parts) > 1 else "units"
-        lines = (name, f"{max(units, len(parts))} {word}", f"to {after.shape[0]}", *_rate_words(rates))
+        count, word = max(units, len(parts)), "module" if len(parts) > 1 else "unit"
+        lines = (name, f"{count} {word}{'s' * (count > 1)}", f"to {after.shape[0]}", *_rate_words(rates))
     else:
         lines = (name, *_layers(inner))
     return Box(lines, "rate" if max(rates, default=1) > 1 else "layer", _scale(after), _endpoints(whole))
@@ -220,6 +221,8 @@ def _items(part: Part, values):
         return (Fork(rows, Box((part.join,), "plain", _scale(values[part]))),)
     if isinstance(part, ImagePooling):
         return (Box((part.name, *_layers(part.body.members)), "layer", ("one value",)),)
+    if isinstance(part, Gate):
+        return (Box((part.name, *_layers(part.body.members), "times a gate"), "layer", _scale(values[part])),)
     if isinstance(part, SkipConnections):
         words = ("enlarge,", "concat") if part.join == "concat" else (part.join,)
         # The last endpoint comes first, so that no branch crosses another.

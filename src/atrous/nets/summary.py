@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from atrous.compose.leaves import Conv
+from atrous.compose.parallel import Parallel
 from atrous.compose.part import Part, parameter_count, walk
 from atrous.compose.program import Program
 from atrous.conv.interlace import phase_geometry
@@ -35,7 +37,8 @@ class Summary(NamedTuple):
     `macs` counts every tap of every convolution, including taps on zeros. `interlaced_macs` counts atrous layers at the
     positions that interlacing pads to, ⌈out / rate⌉·rate along an axis: this reproduces the Multiply-Adds of the v3+
     paper. `field` is the receptive field of the scores along one axis, in pixels. `memory` is the most that feature
-    maps take at any time during inference, in bytes for one float32 image.
+    maps take at any time during inference, in bytes for one float32 image. `note` says where the rates of ASPP differ
+    from those of the papers, and why.
     """
 
     network: str
@@ -45,6 +48,7 @@ class Summary(NamedTuple):
     interlaced_macs: int
     field: float
     memory: int
+    note: str = ""
 
     def __str__(self):
         widest = max(len(row.name) for row in self.rows)
@@ -64,7 +68,45 @@ class Summary(NamedTuple):
             f"({self.interlaced_macs / 1e9:,.2f}·10⁹ as the v3+ paper counts)"
         )
         lines.append(f"feature maps take at most {self.memory / 1e6:,.1f} MB in inference (one image, float32)")
-        return "\n".join(lines)
+        return "\n".join([*lines, *([self.note] if self.note else [])])
+
+
+# Of v3 and v3+ at output stride 16 (v3, Section 3.3).
+RATES, OUTPUT_STRIDE = (6, 12, 18), 16
+
+
+def rates_of_aspp(body):
+    """Return the rates of the branches of ASPP in the form of v3, or () if there is none."""
+    found = []
+
+    def visit(part):
+        if isinstance(part, Parallel) and part.join == "concat" and part.name == "ASPP":
+            walk(part, lambda p: found.append(p.rate) if isinstance(p, Conv) and p.rate > 1 else None)
+
+    walk(body, visit)
+    return tuple(found)
+
+
+def note_on_rates(rates, output_stride):
+    """Return a sentence on rates that are the papers' for another output stride than 16, or ""."""
+    if not rates or len(rates) != len(RATES) or rates == RATES == _scaled(output_stride):
+        return ""
+    listed, paper = (", ".join(map(str, some)) for some in (rates, RATES))
+    if rates == _scaled(output_stride):
+        words = {8: "doubles", 32: "halves", 4: "quadruples"}.get(output_stride, "scales")
+        return f"ASPP has the rates {listed} where the papers have {paper}: output stride {output_stride} {words} them."
+    for other in (4, 8, 16, 32):
+        if rates == _scaled(other):
+            own = ", ".join(map(str, _scaled(output_stride)))
+            return (
+                f"ASPP has the rates {listed}, which the papers have at output stride {other}; at {output_stride}, "
+                f"that of this network, they have {own}."
+            )
+    return ""
+
+
+def _scaled(output_stride):
+    return tuple(max(1, rate * OUTPUT_STRIDE // output_stride) for rate in RATES)
 
 
 def summarize(name: str, body: Part, program: Program) -> Summary:
@@ -77,7 +119,9 @@ def summarize(name: str, body: Part, program: Program) -> Summary:
     macs, filled = (sum(getattr(row, which) for row in rows) for which in ("macs", "interlaced_macs"))
     field = program.values[program.output].field.size
     scores_only = program._replace(endpoints={})
-    return Summary(name, rows, parameter_count(body.variables()), macs, filled, field, scores_only.memory())
+    stride = int(program.values[program.endpoints["features"]].field.stride)
+    note = note_on_rates(rates_of_aspp(body), stride)
+    return Summary(name, rows, parameter_count(body.variables()), macs, filled, field, scores_only.memory(), note)
 
 
 def layer_rows(program: Program) -> dict[Part, Row]:
