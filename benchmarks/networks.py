@@ -15,14 +15,20 @@ CHOSEN = [
     "deeplabv2_resnet101_aspp",
     "deeplabv3_resnet101",
     "deeplabv3plus_xception65",
+    "deeplabv3_mobilenetv2",
+    "vainf_deeplabv3plus_mobilenet",
+    "torchvision_deeplabv3_mobilenet_v3_large",
+    "torchvision_lraspp_mobilenet_v3_large",
 ]
+
+PROFILED = (CHOSEN[0], CHOSEN[-1])
 
 
 def main():
     peers = importlib.util.find_spec("torch") is not None
     found = [
-        network.run(name, peers=peers, profile=i == 0, rounds=2, progress=ProgressLine("networks"))
-        for i, name in enumerate(CHOSEN)
+        network.run(name, peers=peers, profile=name in PROFILED, rounds=3, progress=ProgressLine("networks"))
+        for name in CHOSEN
     ]
     (RESULTS / "networks.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     text = table.environment_lines(found[0])
