@@ -264,7 +264,7 @@ LEVELS = [
     {"conv.activations"},
     {"conv.epilogue", "conv.filters"},
     {"conv.micro_kernel", "conv.channels_last", "conv.cook_toom", "conv.winograd_tiles"},
-    {"conv.implicit_gemm", "conv.depthwise", "conv.winograd_transforms", "conv.cost_model"},
+    {"conv.implicit_gemm", "conv.depthwise", "conv.depthwise_last", "conv.winograd_transforms", "conv.cost_model"},
     {"conv.winograd", "conv.stacked_taps"},
     {"conv.methods"},
     {"conv.branches", "conv.operators", "conv.transpose"},

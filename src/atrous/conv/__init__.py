@@ -12,7 +12,8 @@
 10. `micro_kernel`, `channels_last`, `implicit_gemm`   a matrix product of our own, and im2col without its columns
 11. `cook_toom`, `winograd_tiles`, `winograd_transforms`, `winograd`   fewer products, on tiles of one phase
 12. `stacked_taps`   few channels or few filters: taps as channels
-13. `depthwise`   one channel for each filter, a line of outputs at a time
-14. `cost_model`, `methods`, `operators`, `transpose`, `separable`, `branches`   what users call
-15. `receptive_field`, `output_stride`   what an output of several layers sees, and strides traded for rates
+13. `depthwise`   one channel for each filter, a line of outputs at a time; `depthwise_last` in inference
+14. `filters`, `activations`, `epilogue`   filters laid out once, and what follows a convolution in the same pass
+15. `cost_model`, `methods`, `operators`, `transpose`, `separable`, `branches`   what users call
+16. `receptive_field`, `output_stride`   what an output of several layers sees, and strides traded for rates
 """  # noqa: D400

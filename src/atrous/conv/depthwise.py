@@ -8,36 +8,23 @@ a column of lines, r rows at a time, with one sum in a register for each row of 
 
     y[o … o + 15]  =  Σ_k w[k] · x̃[o + r·k … o + r·k + 15]        three loads, nine multiply-adds, one store
 
-With the channels last, in inference, a line is 16 channels of one output, and the stride does not matter. The last line
-of a row ends with the row and computes some outputs twice; rows shorter than a line are summed singly. dx
+The last line of a row ends with the row and computes some outputs twice; rows shorter than a line are summed singly. dx
 is the same with the taps mirrored. For dw the products of a line of dy with each tap's line are summed over the plane.
+In inference, with the channels last, `depthwise_last` is faster.
 
 Role: loops, for stride 1 and taps in the plane. Extra memory: one plane with its zeros for each thread. NaN and inf
 reach exactly the outputs that read them. Equal bits for any number of threads.
 """
 
-import inspect
-from itertools import product
-
 import numpy as np
 
-from atrous.conv.activations import activated, activated_line
-from atrous.conv.channels_last import channels_last, flat_map
 from atrous.conv.direct import plain
-from atrous.conv.filters import kept
 from atrous.conv.geometry import mirrored
-from atrous.conv.taps import end_output, first_output, tap_position, taps_inside
 from atrous.jit.compiler import compiled
 from atrous.jit.generated import generated
-from atrous.jit.lanes import LINE_BYTES, add, add_product, add_scaled, load_line, multiply, repeat_line, store, total
+from atrous.jit.lanes import LINE_BYTES, add, add_scaled, load_line, multiply, repeat_line, store, total
 from atrous.jit.numba_or_not import overload
 from atrous.jit.threads import launch
-
-# Ranges of rows for each thread, which takes the next when it is done.
-PIECES = 4
-# With the channels last: outputs in a row that share lines of weights, how many lines, and how many for one output. A
-# multiply-add takes 4 steps of the clock, so that 8 sums are enough to start 2 in each.
-OUTPUTS, LINES, MORE = 4, 2, 4
 
 
 @compiled()
@@ -118,163 +105,6 @@ def _planes(head, tail, down, across, x, w, y, g):
         _padded(x, ((n * g.c + c) * g.d + oz) * g.h * g.w, padded, step, g)
         for f in range(c * per_channel, (c + 1) * per_channel):
             _rows(down, across, padded, step, w, f * taps, y, ((n * g.f + f) * g.d + oz) * g.oh * g.ow, g)
-
-
-def sum_outputs(
-    outputs, lines, across, x, at, move, row_step, step, taps, rows, columns, wide, first, end, channels, scale, shift,
-    other, has_add, curve, idle, y, at_y,
-):  # fmt: skip
-    """Write all channels of the outputs first … end of a row, after the epilogue.
-
-    y[at_y + o·channels + c] = f(Σ_k taps[k, c] · x[at + o·move + k_y·row_step + k_x·step + c])
-
-    The taps inside are those in `rows` (first, end) and `columns`, which are all of `across` unless that is empty.
-    """
-    line = LINE_BYTES // y.itemsize
-    for o, c in product(range(first, end), range(0, channels, line)):
-        channel, v = min(c, channels - line) + np.arange(line), np.zeros(line, y.dtype)
-        for ky, kx in product(range(*rows), range(*columns)):
-            sample = at + o * move + ky * row_step + kx * step
-            v += taps[(ky * wide + kx) * channels + channel] * x[sample + channel]
-        target = at_y + o * channels + channel
-        if not idle:
-            v = v * scale[channel] + shift[channel]
-            v = activated_line(v + other[target] if has_add else v, curve)
-        y[target] = v
-
-
-NAMES = ", ".join(inspect.signature(sum_outputs).parameters)
-
-
-def _text_of_outputs(outputs, lines, across):
-    """Return the source of `sum_outputs` for some outputs and lines of channels at a time, with a name for each sum.
-
-    Each line of weights is loaded once for all outputs. The last outputs and the last lines end with the row and with
-    the channels, and some are computed twice.
-    """
-    tile = [(o, i) for o in range(outputs) for i in range(lines)]
-    body = [f"s{o}_{i} = zero" for o, i in tile] + ["for ky in range(rows[0], rows[1]):"]
-    for kx in range(across) or ["kx"]:
-        taps = [f"w, p = (ky * wide + {kx}) * channels, at_o + ky * row_step + {kx} * step"]
-        taps += [f"w{i} = load_line(taps, uintp(w + c{i}))" for i in range(lines)]
-        taps += [f"s{o}_{i} = add_product(s{o}_{i}, w{i}, load_line(x, uintp(p + {o} * move + c{i})))" for o, i in tile]
-        body += [] if across else ["    for kx in range(columns[0], columns[1]):"]
-        body += [f"    {tap}" if across else f"        {tap}" for tap in taps]
-    finish = [
-        f"s{o}_{i} = add(multiply(s{o}_{i}, load_line(scale, uintp(c{i}))), load_line(shift, uintp(c{i})))"
-        for o, i in tile
-    ]
-    finish += ["if has_add:"]
-    finish += [f"    s{o}_{i} = add(s{o}_{i}, load_line(other, uintp(t + {o} * channels + c{i})))" for o, i in tile]
-    finish += [f"s{o}_{i} = activated_line(s{o}_{i}, curve)" for o, i in tile]
-    body += ["if not idle:", *_indented(finish)]
-    body += [f"store(y, uintp(t + {o} * channels + c{i}), s{o}_{i})" for o, i in tile]
-    text = [f"zero, line = repeat_line(y.dtype.type(0)), {LINE_BYTES} // y.itemsize"]
-    text += [f"for block in range(first, end, {outputs}):", f"    o = min(block, end - {outputs})"]
-    text += ["    at_o, t = at + o * move, at_y + o * channels", f"    for c in range(0, channels, {lines} * line):"]
-    text += [f"        c{i} = min(c + {i} * line, channels - line)" for i in range(lines)]
-    return "\n".join([f"def kernel({NAMES}):", *_indented([*text, *_indented(_indented(body))])])
-
-
-def _indented(lines):
-    return [f"    {line}" for line in lines]
-
-
-@overload(sum_outputs)
-def _typed_outputs(
-    outputs, lines, across, x, at, move, row_step, step, taps, rows, columns, wide, first, end, channels, scale, shift,
-    other, has_add, curve, idle, y, at_y,
-):  # fmt: skip
-    text = _text_of_outputs(len(outputs), len(lines), len(across))
-    return generated(text, load_line, store, repeat_line, add_product, add, multiply, activated_line)
-
-
-@compiled()
-def _rows_last(head, tail, outputs, lines, across, one, more, x, taps, y, after, g):
-    """Write rows of outputs with the channels last, some outputs and lines of channels at a time.
-
-    Where a column of taps is outside, the outputs come one by one, with `more` lines of channels.
-    """
-    channels, size = g.c, len(outputs)
-    row_step, step, move = g.rh * g.w * channels, g.rw * channels, g.sw * channels
-    first = min(first_output(-g.pw, g.sw, g.ow), g.ow)
-    end = max(end_output(g.rw * (g.kw - 1) - g.pw, g.sw, g.w, g.ow), first)
-    if end - first < size:
-        first, end = 0, 0
-    # Taken out of the record once: each access to an array in it counts a reference.
-    scale, shift, other, has_add, curve, idle = (
-        after.scale,
-        after.shift,
-        after.add,
-        after.has_add,
-        after.curve,
-        after.idle,
-    )
-    for row in range(head, tail):
-        oy, image, at_y = row % g.oh, row // g.oh, row * g.ow * channels
-        iy = tap_position(oy, 0, g.sh, g.rh, g.ph)
-        at, inside = ((image * g.h + iy) * g.w - g.pw) * channels, taps_inside(iy, g.rh, g.kh, g.h)
-        if first < end:
-            sum_outputs(
-                outputs, lines, across, x, at, move, row_step, step, taps, inside, (0, g.kw), g.kw, first, end,
-                channels, scale, shift, other, has_add, curve, idle, y, at_y,
-            )  # fmt: skip
-        for o in range(g.ow):
-            if first <= o < end:
-                continue
-            some = taps_inside(tap_position(o, 0, g.sw, g.rw, g.pw), g.rw, g.kw, g.w)
-            sum_outputs(
-                one, more, (), x, at, move, row_step, step, taps, inside, some, g.kw, o, o + 1, channels, scale, shift,
-                other, has_add, curve, idle, y, at_y,
-            )  # fmt: skip
-
-
-@compiled()
-def _rows_of_few(head, tail, x, taps, y, after, g):
-    """Write rows of outputs with fewer channels than a line has."""
-    row_step, step = g.rh * g.w * g.c, g.rw * g.c
-    scale, shift, other, has_add, curve = after.scale, after.shift, after.add, after.has_add, after.curve
-    for row in range(head, tail):
-        oy, image = row % g.oh, row // g.oh
-        iy = tap_position(oy, 0, g.sh, g.rh, g.ph)
-        top, bottom = taps_inside(iy, g.rh, g.kh, g.h)
-        for ox in range(g.ow):
-            ix, at_y = tap_position(ox, 0, g.sw, g.rw, g.pw), (row * g.ow + ox) * g.c
-            left, right = taps_inside(ix, g.rw, g.kw, g.w)
-            at = ((image * g.h + iy) * g.w + ix) * g.c
-            for c in range(g.c):
-                u = y.dtype.type(0)
-                for ky in range(top, bottom):
-                    for kx in range(left, right):
-                        u += taps[(ky * g.kw + kx) * g.c + c] * x[at + ky * row_step + kx * step + c]
-                if not after.idle:
-                    u = u * scale[c] + shift[c]
-                    u = activated(u + other[at_y + c] if has_add else u, curve)
-                y[at_y + c] = u
-
-
-def fits_last(g):
-    """Tell whether `forward_last` can compute a convolution: one filter for each channel, taps in the plane."""
-    return g.c == g.groups == g.f and (g.kd, g.pd, g.od) == (1, 0, g.d) and g.sd == 1
-
-
-def forward_last(x, w, g, after, out):
-    """Write the convolution and its epilogue to `out` (N, C, D, OH, OW), whose channels lie last in memory.
-
-    For any stride.
-    """
-    taps = kept(w, (__name__,), lambda w: np.ascontiguousarray(w.reshape(g.c, -1).T).reshape(-1))
-    arguments = channels_last(x, 0), taps, flat_map(out), after, g
-    line = LINE_BYTES // out.itemsize
-    if g.c < line:
-        kernel = _rows_of_few
-    else:
-        kernel, arguments = (
-            _rows_last,
-            ((0,) * OUTPUTS, (0,) * min(LINES, g.c // line), (0,) * g.kw, (0,), (0,) * MORE, *arguments),
-        )
-    launch(kernel, g.n * g.d * g.oh, *arguments, pieces=PIECES, work=g.macs)
-    return out
 
 
 @compiled()

@@ -87,15 +87,15 @@ def conv_in_inference(x, w, g, *, method="auto", scale=None, shift=None, add=Non
     geometry. `scale` and `shift` have one number per filter, `add` the shape of the result, f is one of `activations`;
     all may be None. `empty(shape, dtype)` returns memory for the result.
     """
-    from atrous.conv import depthwise
+    from atrous.conv import depthwise_last
     from atrous.conv.channels_last import empty_map, last
     from atrous.conv.epilogue import epilogue, make_epilogue
     from atrous.conv.im2col import is_pointwise
 
     found, rank = method_named("conv_in_inference", method, g, x.dtype, ours=True), x.ndim - 2
     forward = found.forward if found.prepares else None
-    if method == "auto" and g.n and depthwise.fits_last(g):
-        forward = depthwise.forward_last
+    if method == "auto" and g.n and depthwise_last.fits(g):
+        forward = depthwise_last.forward
     if forward:
         add = None if add is None else last(add)
         after = make_epilogue(g.f, x.dtype, scale=scale, shift=shift, add=add, activation=activation)

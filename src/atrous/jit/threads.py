@@ -89,7 +89,7 @@ def launch(dispatcher, count, *arguments, pieces=1, work=None):
         return
     ranges = min(count, threads * pieces)
     if work is not None:
-        ranges = min(ranges, max(threads, work // GRAIN))
+        ranges = min(ranges, threads * max(1, work // (threads * GRAIN)))
     cuts = pairwise([count * i // ranges for i in range(ranges + 1)])
     if pieces == 1:
         _together_or_in_turn([partial(dispatcher, *cut, *arguments) for cut in cuts])

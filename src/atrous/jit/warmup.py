@@ -73,15 +73,20 @@ def _warm_convolution(name):
 
 
 def _warm_inference(name):
-    from atrous.conv import depthwise
+    from atrous.conv import depthwise_last
     from atrous.conv.channels_last import empty_map
     from atrous.conv.epilogue import make_epilogue
     from atrous.conv.geometry import conv_geometry
-    from atrous.layers.inference import max_pool, resize
+    from atrous.jit.lanes import LINE_BYTES
+    from atrous.layers.inference import global_average, max_pool, multiply, resize
 
-    x, w = np.ones((1, 1, 2, 2), name), np.ones((1, 1, 1, 1, 1), name)
-    g = conv_geometry((1, 1, 1, 2, 2), w.shape)
-    depthwise.forward_last(x[:, :, None], w, g, make_epilogue(1, name), empty_map((1, 1, 1, 2, 2), name))
+    line = LINE_BYTES // np.dtype(name).itemsize
+    for channels in (1, line, depthwise_last.LINES * line):
+        x, w = np.ones((1, channels, 1, 2, 2), name), np.ones((channels, 1, 1, 1, 1), name)
+        g = conv_geometry(x.shape, w.shape, groups=channels)
+        depthwise_last.forward(x, w, g, make_epilogue(channels, name), empty_map(x.shape, name))
+    x = x[:, :, 0]
+    multiply(x, global_average(x))
     max_pool(x, 2, stride=1, rate=1, padding=0, size_rule="floor")
     resize(x, (3, 3), True)
 
