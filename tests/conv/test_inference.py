@@ -10,6 +10,7 @@ from tolerances import TABLE, assert_close
 from atrous import atrous_conv, conv_backward, conv_forward, prepare_filter
 from atrous.conv.channels_last import empty_map, flat_map, is_channels_last
 from atrous.conv.geometry import conv_geometry
+from atrous.conv.methods import ONE_THREAD, choose_method
 from atrous.conv.operators import conv_in_inference
 
 MORE = [
@@ -105,3 +106,32 @@ def test_maps_lie_as_asked():
             a[:] = np.arange(a.size).reshape(shape)
             assert np.shares_memory(flat_map(a), a)
             np.testing.assert_array_equal(flat_map(a), (np.moveaxis(a, 1, -1) if where else a).reshape(-1))
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("n", [1, 3])
+def test_one_sample_is_a_plain_sum_without_blas(n, prepared, monkeypatch, rng):
+    """BLAS would wake its threads, which then wait against those of the next convolution."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a matrix product of NumPy")
+
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((n, 960, 1, 1), (240, 960, 1, 1)))
+    y = atrous_conv(x, w)
+    scale, shift = rng.standard_normal((2, 240)).astype(np.float32)
+    monkeypatch.setattr("atrous.conv.im2col.forward", refuse)
+    given = prepare_filter(w) if prepared else w
+    found = in_inference(x, given, scale=scale, shift=shift, activation="hard_swish")
+    column = (-1, 1, 1)
+    expected = ACTIVATIONS["hard_swish"](y * scale.reshape(column) + shift.reshape(column))
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("size", [7, 33, 65])
+@pytest.mark.parametrize("channels", [(40, 21), (128, 21), (16, 64), (3, 16)])
+def test_no_method_of_a_network_wakes_the_threads_of_blas(channels, size):
+    c, f = channels
+    for kernel in (1, 3):
+        g = conv_geometry((1, c, size, size), (f, c, kernel, kernel))
+        found = choose_method(g, ours=True)
+        assert found in ("implicit_gemm", "winograd", "stacked_taps") or (found == "im2col" and g.macs < ONE_THREAD)

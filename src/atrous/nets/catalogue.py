@@ -202,7 +202,9 @@ def build(name: str, classes: int | None = None, **options: Any) -> Network:
                  ``blocks`` 4 to 7 and ``aspp=False`` (the cascade), ``convention`` "caffe", "torchvision" or "slim",
                  ``stem`` "7x7" or "3x3"; torchvision's and mmsegmentation's variants: ``auxiliary``
         v3+      those of v3, ``separable``; on Xception ``decoder``, ``middle``
-        sizes    ``units``, ``width``, ``widths``, ``aspp_width``, ``low_width``
+        mobile   ``multiplier`` of all widths, rounded to a ``multiple`` (8); on MobileNetV2 ``rates=()`` for v3 without
+                 atrous branches; on V3 ``reduced_tail``, and ``auxiliary`` with v3's head
+        sizes    ``units``, ``width``, ``widths``, ``aspp_width``, ``low_width``, ``head_width``
         =======  ===================================================================================================
 
     Returns
