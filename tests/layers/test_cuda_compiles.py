@@ -6,20 +6,24 @@ from unittest import mock
 import numba
 import pytest
 
+from atrous.conv.activations import curve_of
 from atrous.layers.pool import Window
 
 pytest.importorskip("numba_cuda", reason='needs pip install -e ".[cuda]"')
 pytestmark = pytest.mark.skipif(bool(numba.config.ENABLE_CUDASIM), reason="the simulator compiles nothing")
 
-# One letter for each argument: numbers of the kernel's dtype as f (scalar), 1, 2, 4 (array with so many axes); others
-# as in KINDS.
+# One letter for each argument: numbers of the kernel's dtype as 1, 2, 4 (array with so many axes), the Curve of an
+# activation as c, others as in KINDS.
 KERNELS = {
     "_fold": "1111d111",
-    "_epilogue": "4114bf4",
+    "_epilogue": "4114bc4",
     "_max_pool": "4ww4",
     "_average_pool": "4wwb4",
     "_global_average": "44",
     "_resize": "4l2l24",
+    "_sigmoid": "44",
+    "_hard_sigmoid": "44",
+    "_multiply": "444",
     "_softmax": "44",
     "_maximum": "444",
     "_place": "4i4",
@@ -42,7 +46,10 @@ def test_kernel_compiles_for_a_gpu(name, dtype):
     from atrous.layers import cuda as kernels
 
     number = getattr(numba.types, dtype)
-    own = {"f": number, **{axes: numba.types.Array(number, int(axes), "C") for axes in "124"}}
+    own = {
+        "c": numba.typeof(curve_of("hard_swish", dtype)),
+        **{axes: numba.types.Array(number, int(axes), "C") for axes in "124"},
+    }
     signature = numba.types.void(*({**KINDS, **own}[kind] for kind in KERNELS[name]))
     # Calls of device functions ask the present device for its capability; there is none to ask.
     device = SimpleNamespace(compute_capability=(9, 0))
