@@ -20,6 +20,9 @@ MORE = [
     Case("many_tiles", (1, 32, 65, 65), (32, 32, 3, 3), 2),
     Case("depthwise_lines", (2, 37, 9, 8), (37, 1, 3, 3), (2, 1), 1, "same", 37),
     Case("depthwise_lines_stride", (1, 37, 9, 8), (37, 1, 3, 2), 1, (2, 3), ((2, 0), (0, 1)), 37),
+    Case("depthwise_tiles", (1, 70, 9, 21), (70, 1, 5, 5), 2, 1, "same", 70),
+    Case("depthwise_tiles_stride", (2, 32, 8, 19), (32, 1, 3, 3), (1, 2), (1, 2), "same", 32),
+    Case("depthwise_narrow", (1, 40, 9, 5), (40, 1, 3, 3), 2, 1, "same", 40),
     Case("tail_of_a_group", (1, 42, 9, 11), (42, 21, 3, 3), (2, 1), 1, "same", 2),
 ]
 # Filters that do not stay in the cache, so that a block has several rows.

@@ -83,3 +83,10 @@ def test_panels_that_nobody_needs_are_left_out(rng):
     assert not found[:, :width].any()
     np.testing.assert_array_equal(found[:, width : 2 * width], whole[:, width : 2 * width])
     np.testing.assert_array_equal(found[:, 2 * width :, :, 30:35], whole[:, 2 * width :, :, 30:35])
+    # A block above the rows that the last panel needs, while the others need all of them.
+    needs[:width] = 0, 40
+    found = implicit_gemm.forward(x, w, g, needs=needs)
+    np.testing.assert_array_equal(found[:, : 2 * width], whole[:, : 2 * width])
+    for row in range(40):
+        got, full = (a[0, 2 * width :, 0, row] for a in (found, whole))
+        assert not got.any() or np.array_equal(got, full)

@@ -123,6 +123,11 @@ def test_every_item_is_done_once_and_errors_come_back(monkeypatch, threads):
         jit_threads.launch(lambda head, tail: ranges.append((head, tail)), 100, work=work)  # noqa: B023
         assert len(ranges) == (threads if shared and not numba.config.DISABLE_JIT else 1)
 
+    for work, expected in ((jit_threads.GRAIN, threads), (5 * threads * jit_threads.GRAIN, 5 * threads), (None, 100)):
+        ranges = []
+        jit_threads.launch(lambda head, tail: ranges.append((head, tail)), 100, pieces=100, work=work)  # noqa: B023
+        assert len(ranges) == (1 if threads == 1 or numba.config.DISABLE_JIT else expected)
+
     def fails(head, tail):
         if tail == 100:
             raise MemoryError("no room")

@@ -859,6 +859,8 @@ def test_what_a_network_tells_of_itself():
     svg = network.drawing()._repr_svg_()
     assert svg.startswith("<svg")
     assert "rate 36" in svg
+    mobile = build("torchvision_lraspp_mobilenet_v3_large").drawing().svg
+    assert all(words in mobile for words in ("6 units", "1 unit<", "Lite R-ASPP", "times a gate"))
     assert len(networks()) == 2 * len(FULL)
     assert all(10_000 < build(name).parameter_count < 150_000 for name in TINY)
 
