@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import config, get_num_threads, set_num_threads
 
-from atrous.layers import activation, batch_norm, pool, resize, training
+from atrous.layers import activation, batch_norm, hard_swish, pool, resize, training
 from atrous.layers.activation import ReluCache
 
 DTYPES = (np.float32, np.float64)
@@ -32,6 +32,22 @@ def equal(found, expected, dtype):
 def drawn(rng, shape, dtype, ties=False):
     x = rng.standard_normal(shape)
     return (np.round(x) if ties else x).astype(dtype)
+
+
+@pytest.mark.parametrize("name", ["relu6", "hard_swish"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bounded_activations(rng, shape, dtype, name):
+    plain = {"relu6": activation, "hard_swish": hard_swish}[name]
+    forward, backward = (getattr(training, f"{name}_{way}") for way in ("forward", "backward"))
+    x, dy = 4 * drawn(rng, shape, dtype, ties=True), drawn(rng, shape, dtype)
+    x.flat[:5] = [np.nan, np.inf, -np.inf, 3, -3][: x.size]
+    (y, cache), (expected, other) = forward(x), getattr(plain, f"{name}_forward")(x)
+    tolerance = dtype if name == "hard_swish" else None
+    equal(y, expected, tolerance)
+    for given in (dy, np.broadcast_to(dy[:, :, :1, :1], shape)):
+        for held in (cache, other):
+            equal(backward(given, held), getattr(plain, f"{name}_backward")(given, other), tolerance)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

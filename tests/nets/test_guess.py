@@ -50,9 +50,12 @@ def test_separable_convolutions_are_told_by_the_arrays(name):
     ]
 
 
-def test_a_reduced_tail_is_told_by_the_shapes():
-    options = {"classes": 6, "reduced_tail": True}
-    name = "torchvision_lraspp_mobilenet_v3_large"
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("torchvision_lraspp_mobilenet_v3_large", {"reduced_tail": True}), ("deeplabv3_mobilenetv2", {"rates": ()})],
+)
+def test_a_reduced_tail_and_missing_branches_are_told_by_the_arrays(name, options):
+    options = {"classes": 6, **options}
     assert guess(arrays(name, **options)) == [(name, options)]
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atrous.compose.part import Part
-from atrous.layers.activation import relu6_backward, relu6_forward
-from atrous.layers.hard_swish import (
-    hard_sigmoid_backward,
-    hard_sigmoid_forward,
+from atrous.layers.hard_swish import hard_sigmoid_backward, hard_sigmoid_forward
+from atrous.layers.sigmoid import sigmoid_backward, sigmoid_forward
+from atrous.layers.training import (
     hard_swish_backward,
     hard_swish_forward,
+    relu6_backward,
+    relu6_forward,
+    relu_backward,
+    relu_forward,
 )
-from atrous.layers.sigmoid import sigmoid_backward, sigmoid_forward
-from atrous.layers.training import relu_backward, relu_forward
 
 PAIRS = {
     "relu": (relu_forward, relu_backward),

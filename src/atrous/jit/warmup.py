@@ -97,6 +97,8 @@ def _warm_training(name):
     x, one = np.ones((1, 2, 2, 2), name), np.ones(2, name)
     for forward, backward, *options in (
         (training.relu_forward, training.relu_backward),
+        (training.relu6_forward, training.relu6_backward),
+        (training.hard_swish_forward, training.hard_swish_backward),
         (training.max_pool_forward, training.max_pool_backward, 2),
         (training.bilinear_forward, training.bilinear_backward, (2, 2)),
     ):

@@ -1,10 +1,11 @@
-"""The passes over feature maps that training repeats for every layer, compiled: ReLU, max pool, batch norm, resizing.
+"""The passes over feature maps that training repeats for every layer, compiled: activations, pools, norms, resizing.
 
-`activation`, `pool`, `batch_norm` and `resize` show the ideas with NumPy, which reads and writes a map once for each
-operation, on one core. Here all cores share a map, and each pass does all that can be done with a number while it is in
-a register. Arguments, results and caches are the same, so either form of a pass goes with the other.
+`activation`, `hard_swish`, `pool`, `batch_norm` and `resize` show the ideas with NumPy, which reads and writes a map
+once for each operation, on one core. Here all cores share a map, and each pass does all that can be done with a number
+while it is in a register. Arguments, results and caches are the same, so either form of a pass goes with the other.
 
-Role: loops. Equal to the NumPy forms, batch norm and resizing to rounding. Equal bits for any number of threads.
+Role: loops. Equal to the NumPy forms; hard swish, batch norm and resizing to rounding. Equal bits for any number of
+threads.
 """
 
 import math
@@ -12,13 +13,15 @@ import math
 import numpy as np
 
 from atrous import _check
+from atrous.conv.activations import activated, curve_of
 from atrous.conv.direct import plain
 from atrous.conv.taps import taps_inside
 from atrous.jit.compiler import compiled
 from atrous.jit.threads import MOVE, launch
 from atrous.layers import batch_norm, inference, pool, resize
-from atrous.layers.activation import ReluCache
+from atrous.layers.activation import Relu6Cache, ReluCache
 from atrous.layers.batch_norm import BatchNormCache, BatchNormGrads
+from atrous.layers.hard_swish import HardSwishCache
 from atrous.layers.pool import MaxPoolCache
 from atrous.layers.resize import ResizeCache
 
@@ -71,10 +74,68 @@ def sum_relu(a, b):
 def relu_backward(dy, cache):
     """Return dx as `activation.relu_backward` does."""
     (y,) = cache
-    dy = _check.upstream("relu_backward", dy, y.shape, y)
-    dx = np.empty(y.shape, y.dtype)
-    launch(_relu_adjoint, -(-y.size // BLOCK), _flat(dy), _flat(y), dx.reshape(-1), work=MOVE * y.size)
+    return _through(_relu_adjoint, _check.upstream("relu_backward", dy, y.shape, y), y)
+
+
+# ---- ReLU6 and hard swish
+
+
+@compiled()
+def _activate(head, tail, x, y, curve):
+    for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, x.size))):
+        y[i] = activated(x[i], curve)
+
+
+@compiled()
+def _relu6_adjoint(head, tail, dy, y, dx):
+    number = y.dtype.type
+    for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, y.size))):
+        dx[i] = number(0) if y[i] <= 0 or y[i] >= 6 else dy[i]
+
+
+@compiled()
+def _hard_swish_adjoint(head, tail, dy, x, dx):
+    number = x.dtype.type
+    for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, x.size))):
+        between = dy[i] * (x[i] / number(3) + number(0.5))
+        dx[i] = number(0) if x[i] <= -3 else dy[i] if x[i] >= 3 else between
+
+
+def _activated(owner, kind, x):
+    x = _check.float_array(owner, "x", x, batch=True)
+    y = np.empty(x.shape, x.dtype)
+    launch(_activate, -(-x.size // BLOCK), _flat(x), y.reshape(-1), curve_of(kind, x.dtype), work=MOVE * x.size)
+    return x, y
+
+
+def _through(kernel, dy, seen):
+    dx = np.empty(seen.shape, seen.dtype)
+    launch(kernel, -(-dx.size // BLOCK), _flat(dy), _flat(seen), dx.reshape(-1), work=MOVE * dx.size)
     return dx
+
+
+def relu6_forward(x):
+    """Return (y, cache) as `activation.relu6_forward` does."""
+    _, y = _activated("relu6_forward", "relu6", x)
+    return y, Relu6Cache(y)
+
+
+def relu6_backward(dy, cache):
+    """Return dx as `activation.relu6_backward` does."""
+    (y,) = cache
+    return _through(_relu6_adjoint, _check.upstream("relu6_backward", dy, y.shape, y), y)
+
+
+def hard_swish_forward(x):
+    """Return (y, cache) as `hard_swish.hard_swish_forward` does, y to rounding."""
+    x, y = _activated("hard_swish_forward", "hard_swish", x)
+    return y, HardSwishCache(x)
+
+
+def hard_swish_backward(dy, cache):
+    """Return dx as `hard_swish.hard_swish_backward` does."""
+    (x,) = cache
+    return _through(_hard_swish_adjoint, _check.upstream("hard_swish_backward", dy, x.shape, x), x)
 
 
 # ---- max pool

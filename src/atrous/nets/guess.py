@@ -21,8 +21,8 @@ from atrous.weights.errors import WeightsError
 from atrous.weights.files import load_weights, weights_format
 from atrous.weights.names import fitting, known_options, project, versions
 
-# Options that add or rename arrays, so that these tell their values.
-SWITCHES = ("auxiliary", "separable", "reduced_tail")
+# Options that add, rename or resize arrays, so that these tell their values.
+SWITCHES = ("auxiliary", "separable", "reduced_tail", "rates")
 
 
 class Trial(NamedTuple):
@@ -67,7 +67,11 @@ def _tried(names, weights):
         # Networks that share little with the weights need no second look.
         switches = SWITCHES if 0 < best.distance < len(best.given) else ()
         for switch in (key for key in switches if key in takes(name)):
-            other = _trial(name, {**best.options, switch: not takes(name)[switch]}, found)
+            # Only ASPP with image pooling can do without its rates.
+            if switch == "rates" and "image_pooling" not in takes(name):
+                continue
+            value = () if switch == "rates" else not takes(name)[switch]
+            other = _trial(name, {**best.options, switch: value}, found)
             best = min(best, other, key=lambda trial: trial.distance)
         yield best
 
