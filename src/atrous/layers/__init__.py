@@ -15,7 +15,7 @@ Read in this order:
 11. `upsample`        bilinear upsampling as a transposed convolution
 12. `softmax`         scores to probabilities
 13. `loss`            cross-entropy, also for labels of another size
-14. `epilogue`        batch norm, shortcut and ReLU in one pass, for inference
+14. `inference`, `training`, `training_loss`   the passes that networks repeat, compiled, on all cores
 15. `cuda`            these layers on a GPU, for inference
 
 A forward pass returns (y, cache). Its backward pass takes (dy, cache), where dy is the gradient of the loss with the

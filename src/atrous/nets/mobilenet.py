@@ -102,7 +102,7 @@ def v3_units(multiplier=1.0, multiple=8, *, reduced_tail=False):
 
 
 def _planned(units, output_stride, even_rates):
-    """Return the stride and rate of each unit's depthwise convolution as (kernel, stride, rate)."""
+    """Return the depthwise convolution of each unit as planned, with its stride and rate."""
     if output_stride not in OUTPUT_STRIDES:
         raise ParameterError(f"build: output_stride of MobileNets must be 4, 8, 16 or 32, got {output_stride}.")
     layout = [Spatial(3, 2), *(Spatial(unit.kernel, unit.stride) for unit in units)]

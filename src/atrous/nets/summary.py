@@ -13,6 +13,7 @@ from atrous.compose.parallel import Parallel
 from atrous.compose.part import Part, parameter_count, walk
 from atrous.compose.program import Program
 from atrous.conv.interlace import phase_geometry
+from atrous.nets.deeplab_v3 import scaled_rates
 
 
 class Row(NamedTuple):
@@ -71,8 +72,7 @@ class Summary(NamedTuple):
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
-# Of v3 and v3+ at output stride 16 (v3, Section 3.3).
-RATES, OUTPUT_STRIDE = (6, 12, 18), 16
+RATES = scaled_rates(16)
 
 
 def rates_of_aspp(body):
@@ -89,24 +89,20 @@ def rates_of_aspp(body):
 
 def note_on_rates(rates, output_stride):
     """Return a sentence on rates that are the papers' for another output stride than 16, or ""."""
-    if not rates or len(rates) != len(RATES) or rates == RATES == _scaled(output_stride):
+    own = scaled_rates(output_stride)
+    if rates == own == RATES:
         return ""
-    listed, paper = (", ".join(map(str, some)) for some in (rates, RATES))
-    if rates == _scaled(output_stride):
+    listed, paper, scaled = (", ".join(map(str, some)) for some in (rates, RATES, own))
+    if rates == own:
         words = {8: "doubles", 32: "halves", 4: "quadruples"}.get(output_stride, "scales")
         return f"ASPP has the rates {listed} where the papers have {paper}: output stride {output_stride} {words} them."
     for other in (4, 8, 16, 32):
-        if rates == _scaled(other):
-            own = ", ".join(map(str, _scaled(output_stride)))
+        if rates == scaled_rates(other):
             return (
                 f"ASPP has the rates {listed}, which the papers have at output stride {other}; at {output_stride}, "
-                f"that of this network, they have {own}."
+                f"that of this network, they have {scaled}."
             )
     return ""
-
-
-def _scaled(output_stride):
-    return tuple(max(1, rate * OUTPUT_STRIDE // output_stride) for rate in RATES)
 
 
 def summarize(name: str, body: Part, program: Program) -> Summary:
