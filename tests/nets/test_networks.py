@@ -911,7 +911,7 @@ def test_multi_scale_features_of_any_size(name, size, rng):
         ("deeplabv3_resnet50", {"output_stride": 32}, "rates 3, 6, 9 where the papers have 6, 12, 18"),
         (
             "torchvision_deeplabv3_mobilenet_v3_large", {},
-            "which the papers have at output stride 8; at 16, that of this network, they have 6, 12, 18.",
+            "as in the papers at output stride 8; this network's is 16, where they have 6, 12, 18.",
         ),
         ("deeplabv3_resnet50", {}, ""),
         ("deeplabv3_mobilenetv2", {"rates": ()}, ""),

@@ -11,16 +11,18 @@ from functools import partial
 
 import numpy as np
 
-from atrous.compose.activation import PAIRS
 from atrous.compose.leaves import geometry
 from atrous.compose.parallel import JOINS
 from atrous.conv.channels_last import empty_map
 from atrous.conv.filters import options_of
 from atrous.conv.operators import conv_in_inference
 from atrous.conv.transpose import conv_transpose_forward
+from atrous.layers.activation import relu6_forward, relu_forward
 from atrous.layers.batch_norm import batch_norm_forward, folded
+from atrous.layers.hard_swish import hard_sigmoid_forward, hard_swish_forward
 from atrous.layers.inference import global_average, max_pool, multiply, resize
 from atrous.layers.pool import average_pool_forward
+from atrous.layers.sigmoid import sigmoid_forward
 
 
 def convolve(conv, after, p, x, add=None, *, empty=None):
@@ -42,9 +44,14 @@ def conv(what, p, *reads, convolve=convolve):
     return [convolve(conv, after, p, reads[0], None if after.add is None else reads[after.add]) for conv, after in what]
 
 
-def _activation(kind, p, x):
-    # That of training would change the memory layout.
-    return np.maximum(x, 0) if kind == "relu" else PAIRS[kind][0](x)[0]
+# Those of training would change the memory layout.
+ACTIVATIONS = {
+    "relu": relu_forward,
+    "relu6": relu6_forward,
+    "hard_swish": hard_swish_forward,
+    "hard_sigmoid": hard_sigmoid_forward,
+    "sigmoid": sigmoid_forward,
+}
 
 
 def _pool(what, p, x, *, empty=empty_map):
@@ -61,7 +68,7 @@ CPU = {
     "conv": conv,
     "deconv": _deconv,
     "norm": lambda norm, p, x: batch_norm_forward(x, *norm.arrays(p, p), mode="eval", eps=norm.eps)[0],
-    "activation": _activation,
+    "activation": lambda kind, p, x: ACTIVATIONS[kind](x)[0],
     "pool": _pool,
     "average": lambda _, p, x: global_average(x),
     "spread": lambda size, p, x: np.broadcast_to(x, (*x.shape[:2], *size)),

@@ -1,4 +1,4 @@
-"""A gate: what a body computes, channel by channel times numbers that another branch computes for the whole image.
+"""A gate multiplies each channel of a result by a number that another branch computes from the whole image.
 
 Squeeze and excitation is a gate around nothing: the numbers come from the means of the channels themselves. In Lite
 R-ASPP, a coarse and cheap relative of ASPP, body and gate both read the last features.

@@ -25,7 +25,7 @@ from atrous.conv.channels_last import channels_last, flat_map
 from atrous.conv.filters import kept
 from atrous.conv.taps import end_output, first_output, tap_position, taps_inside
 from atrous.jit.compiler import compiled
-from atrous.jit.generated import generated
+from atrous.jit.generated import generated, indented
 from atrous.jit.lanes import LINE_BYTES, add, add_product, load_line, multiply, repeat_line, store
 from atrous.jit.numba_or_not import overload
 from atrous.jit.threads import launch
@@ -71,7 +71,7 @@ def _text_of_outputs(outputs, lines):
     step += [f"p{o} = p{o - 1} + move" for o in range(1, outputs)]
     step += [f"w{i} = load_line(taps, uintp(w + {i} * line))" for i in range(lines)]
     step += [f"s{o}_{i} = add_product(s{o}_{i}, w{i}, load_line(x, uintp(p{o} + {i} * line)))" for o, i in tile]
-    body = [f"s{o}_{i} = zero" for o, i in tile] + ["for k in range(count):", *_indented(step), "if not idle:"]
+    body = [f"s{o}_{i} = zero" for o, i in tile] + ["for k in range(count):", *indented(step), "if not idle:"]
     finish = [
         f"a{i}, b{i} = load_line(scale, uintp(c + {i} * line)), load_line(shift, uintp(c + {i} * line))"
         for i in range(lines)
@@ -81,16 +81,12 @@ def _text_of_outputs(outputs, lines):
         f"    s{o}_{i} = add(s{o}_{i}, load_line(other, uintp(t + {o} * channels + {i} * line)))" for o, i in tile
     ]
     finish += [f"s{o}_{i} = activated_line(s{o}_{i}, curve)" for o, i in tile]
-    body += _indented(finish) + [f"store(y, uintp(t + {o} * channels + {i} * line), s{o}_{i})" for o, i in tile]
+    body += indented(finish) + [f"store(y, uintp(t + {o} * channels + {i} * line), s{o}_{i})" for o, i in tile]
     text = [f"zero, line = repeat_line(y.dtype.type(0)), {LINE_BYTES} // y.itemsize"]
     text += [f"for c in range(head, tail, {lines} * line):", f"    for block in range(first, end, {outputs}):"]
     text += [f"        o = min(block, end - {outputs})"]
     text += ["        start, t = at + o * move + c, at_y + o * channels + c"]
-    return "\n".join([f"def kernel({NAMES}):", *_indented([*text, *_indented(_indented(body))])])
-
-
-def _indented(lines):
-    return [f"    {line}" for line in lines]
+    return "\n".join([f"def kernel({NAMES}):", *indented([*text, *indented(indented(body))])])
 
 
 @overload(sum_outputs)

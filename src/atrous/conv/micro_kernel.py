@@ -38,7 +38,7 @@ Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TO
 
 import numpy as np
 
-from atrous.jit.generated import generated
+from atrous.jit.generated import generated, indented
 from atrous.jit.lanes import LINE_BYTES, add_scaled, has_wide_registers, load_line, repeat_line, store
 from atrous.jit.numba_or_not import overload
 
@@ -86,17 +86,13 @@ def _text(rows, lines, line):
         step += [f"w = a[at_a + uintp({i}) * a_row]"]
         step += [f"s{i}_{j} = add_scaled(s{i}_{j}, w, b{j})" for j in range(lines)]
     step += ["at_a += a_step", "at_b += b_step"]
-    body = ["zero = repeat_line(c.dtype.type(0))", "if add:", *_indented(start), "else:", *_indented(zero)]
-    body += ["for k in range(depth):", *_indented(step)]
+    body = ["zero = repeat_line(c.dtype.type(0))", "if add:", *indented(start), "else:", *indented(zero)]
+    body += ["for k in range(depth):", *indented(step)]
     for i in range(rows):
         writes = [f"store(c, at_c + uintp({i}) * c_row + uintp({j * line}), s{i}_{j})" for j in range(lines)]
-        body += [f"if first <= {i} < last:", *_indented(writes)]
+        body += [f"if first <= {i} < last:", *indented(writes)]
     names = "rows, lines, a, at_a, a_row, a_step, b, at_b, b_step, c, at_c, c_row, depth, first, last, add"
-    return "\n".join([f"def kernel({names}):", *_indented(body)])
-
-
-def _indented(lines):
-    return [f"    {line}" for line in lines]
+    return "\n".join([f"def kernel({names}):", *indented(body)])
 
 
 @overload(multiply_tile)

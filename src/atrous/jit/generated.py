@@ -10,6 +10,11 @@ import hashlib
 import numpy as np
 
 
+def indented(lines):
+    """Return lines of text, each one step further in."""
+    return [f"    {line}" for line in lines]
+
+
 def generated(text, *functions):
     """Return the function that `text` defines; it may call `functions` by their names, and ``uintp``."""
     scope = {function.__name__: function for function in functions} | {"uintp": np.uintp}

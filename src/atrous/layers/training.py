@@ -33,13 +33,13 @@ def _flat(x):
     return plain(x).reshape(-1)
 
 
-# ---- ReLU
+# ---- ReLU and its relatives
 
 
 @compiled()
-def _relu(head, tail, x, y):
+def _activate(head, tail, x, y, curve):
     for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, x.size))):
-        y[i] = x.dtype.type(0) if x[i] < 0 else x[i]
+        y[i] = activated(x[i], curve)
 
 
 @compiled()
@@ -53,37 +53,6 @@ def _sum_relu(head, tail, a, b, y):
 def _relu_adjoint(head, tail, dy, y, dx):
     for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, y.size))):
         dx[i] = y.dtype.type(0) if y[i] <= 0 else dy[i]
-
-
-def relu_forward(x):
-    """Return (y, cache) as `activation.relu_forward` does."""
-    x = _check.float_array("relu_forward", "x", x, batch=True)
-    y = np.empty(x.shape, x.dtype)
-    launch(_relu, -(-x.size // BLOCK), _flat(x), y.reshape(-1), work=MOVE * x.size)
-    return y, ReluCache(y)
-
-
-def sum_relu(a, b):
-    """Return max(a + b, 0) of two arrays of one dtype."""
-    a, b = np.broadcast_arrays(a, b)
-    y = np.empty(a.shape, a.dtype)
-    launch(_sum_relu, -(-y.size // BLOCK), _flat(a), _flat(b), y.reshape(-1), work=MOVE * y.size)
-    return y
-
-
-def relu_backward(dy, cache):
-    """Return dx as `activation.relu_backward` does."""
-    (y,) = cache
-    return _through(_relu_adjoint, _check.upstream("relu_backward", dy, y.shape, y), y)
-
-
-# ---- ReLU6 and hard swish
-
-
-@compiled()
-def _activate(head, tail, x, y, curve):
-    for i in range(np.uintp(head * BLOCK), np.uintp(min(tail * BLOCK, x.size))):
-        y[i] = activated(x[i], curve)
 
 
 @compiled()
@@ -112,6 +81,26 @@ def _through(kernel, dy, seen):
     dx = np.empty(seen.shape, seen.dtype)
     launch(kernel, -(-dx.size // BLOCK), _flat(dy), _flat(seen), dx.reshape(-1), work=MOVE * dx.size)
     return dx
+
+
+def relu_forward(x):
+    """Return (y, cache) as `activation.relu_forward` does."""
+    _, y = _activated("relu_forward", "relu", x)
+    return y, ReluCache(y)
+
+
+def sum_relu(a, b):
+    """Return max(a + b, 0) of two arrays of one dtype."""
+    a, b = np.broadcast_arrays(a, b)
+    y = np.empty(a.shape, a.dtype)
+    launch(_sum_relu, -(-y.size // BLOCK), _flat(a), _flat(b), y.reshape(-1), work=MOVE * y.size)
+    return y
+
+
+def relu_backward(dy, cache):
+    """Return dx as `activation.relu_backward` does."""
+    (y,) = cache
+    return _through(_relu_adjoint, _check.upstream("relu_backward", dy, y.shape, y), y)
 
 
 def relu6_forward(x):

@@ -32,7 +32,7 @@ def _scores(name, c, classes):
 LOW = Endpoint("low_level")
 
 
-def _tensorflow(output_stride, multiplier, multiple, inside=None):
+def _tensorflow(output_stride, multiplier, multiple, inside=(0, None)):
     """Return (stages, channels, units) of MobileNetV2 as in TensorFlow's DeepLab."""
     stem, units = mobilenet.v2_units(multiplier, multiple)
     stages = mobilenet.trunk(

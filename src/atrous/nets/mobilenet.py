@@ -60,7 +60,7 @@ V3 = Names(lambda i: f"backbone.{i}", "block", nested=True)
 
 
 def rounded(width, multiple=8):
-    """Return the multiple that is nearest to a width, at least one, and at least nine tenths of it."""
+    """Return the multiple nearest to a width, but not less than nine tenths of it and not zero."""
     near = max(multiple, int(width + multiple / 2) // multiple * multiple)
     return near + multiple if near < 0.9 * width else near
 
@@ -142,8 +142,8 @@ def _unit(names, index, unit, c, layer, multiple, norm, inside, *, padded_first)
 
 
 def trunk(
-    stem, units, names, *, output_stride, activation, multiple=8, even_rates=False, eps=1e-5, momentum=0.1, inside=None,
-    after=None, padded_first=False,
+    stem, units, names, *, output_stride, activation, multiple=8, even_rates=False, eps=1e-5, momentum=0.1,
+    inside=(0, None), after=(0, None), padded_first=False,
 ):  # fmt: skip
     """Return the stages, which end where the resolution does in the network without rates.
 
@@ -160,9 +160,8 @@ def trunk(
         if unit.stride > 1:
             stages.append(chain(*parts, name=f"block{len(stages)}" if stages else "conv1"))
             parts = []
-        within = dict([inside] if inside else []).get(index)
-        parts.append(_unit(names, index, unit, c, layer, multiple, norm, within, padded_first=padded_first))
+        within, behind = (part if index == at else None for at, part in (inside, after))
+        parts += [_unit(names, index, unit, c, layer, multiple, norm, within, padded_first=padded_first), behind]
         c = unit.out
-        parts.append(dict([after] if after else []).get(index))
     stages.append(chain(*parts, name=f"block{len(stages)}"))
     return stages

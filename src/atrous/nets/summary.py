@@ -99,8 +99,8 @@ def note_on_rates(rates, output_stride):
     for other in (4, 8, 16, 32):
         if rates == scaled_rates(other):
             return (
-                f"ASPP has the rates {listed}, which the papers have at output stride {other}; at {output_stride}, "
-                f"that of this network, they have {scaled}."
+                f"ASPP has the rates {listed}, as in the papers at output stride {other}; this network's is "
+                f"{output_stride}, where they have {scaled}."
             )
     return ""
 
