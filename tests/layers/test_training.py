@@ -40,8 +40,9 @@ def drawn(rng, shape, dtype, ties=False):
 def test_bounded_activations(rng, shape, dtype, name):
     plain = {"relu6": activation, "hard_swish": hard_swish}[name]
     forward, backward = (getattr(training, f"{name}_{way}") for way in ("forward", "backward"))
-    x, dy = 4 * drawn(rng, shape, dtype, ties=True), drawn(rng, shape, dtype)
-    x.flat[:5] = [np.nan, np.inf, -np.inf, 3, -3][: x.size]
+    x, dy = 4 * drawn(rng, shape, dtype), drawn(rng, shape, dtype)
+    corners = [np.nan, np.inf, -np.inf, 3, -3, 0, 6][: x.size]
+    x.flat[: len(corners)] = corners
     (y, cache), (expected, other) = forward(x), getattr(plain, f"{name}_forward")(x)
     tolerance = dtype if name == "hard_swish" else None
     equal(y, expected, tolerance)
@@ -53,7 +54,7 @@ def test_bounded_activations(rng, shape, dtype, name):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_relu(rng, shape, dtype):
-    x, side, dy = (drawn(rng, shape, dtype, ties=True) for _ in range(3))
+    x, side, dy = (4 * drawn(rng, shape, dtype, ties=True) for _ in range(3))
     x.flat[0] = np.nan
     (y, cache), (expected, other) = training.relu_forward(x), activation.relu_forward(x)
     equal(y, expected, None)
